@@ -1,0 +1,110 @@
+package api
+
+import (
+	"context"
+	"io"
+
+	"grapevine/fleet"
+)
+
+// Core is what the native API and every front end call: a registry implements
+// it for the whole fleet, an agent for reads of the whole fleet and writes of
+// its own host. Errors that callers may branch on are *fleet.Error.
+type Core interface {
+	Reader
+	Writer
+	MeshReader
+}
+
+// Reader answers from the node's replica, without asking anyone, except where
+// a method says so.
+type Reader interface {
+	Hosts(ctx context.Context) (fleet.List[fleet.Host], error)
+	Host(ctx context.Context, id fleet.HostID) (fleet.Host, error)
+	Instances(ctx context.Context, q fleet.InstanceQuery) (fleet.List[fleet.Instance], error)
+	Instance(ctx context.Context, id fleet.InstanceID) (fleet.Instance, error)
+	Images(ctx context.Context) (fleet.List[fleet.Image], error)
+	Image(ctx context.Context, id string) (fleet.Image, error)
+	Flavors(ctx context.Context) (fleet.List[fleet.Flavor], error)
+	// Operation asks the host that keeps it.
+	Operation(ctx context.Context, id string) (fleet.Operation, error)
+	// InstanceLog reads the machine's console log at its host, from byte offset
+	// on. The caller closes it.
+	InstanceLog(ctx context.Context, id fleet.InstanceID, offset int64) (io.ReadCloser, error)
+	// Await blocks until this node holds the host's block at version at or
+	// newer, and in it the instance has no task or is gone. It returns the row
+	// then; nil when it is gone. When ctx ends first it returns the row as it
+	// is, and no error: the mutation goes on.
+	Await(ctx context.Context, id fleet.InstanceID, at fleet.Version) (*fleet.Instance, error)
+	// Explain is a dry run of CreateInstance: it promises nothing.
+	Explain(ctx context.Context, c fleet.Create) (fleet.Explanation, error)
+}
+
+// Writer takes mutations. A nil error means that the owning host has promised
+// durably; the outcome is in the row later.
+type Writer interface {
+	CreateInstance(ctx context.Context, c CreateInstance) (fleet.Accepted, error)
+	ActInstance(ctx context.Context, id fleet.InstanceID, action fleet.InstanceAction, opts ActOptions) (fleet.Accepted, error)
+	DeleteInstance(ctx context.Context, id fleet.InstanceID) (fleet.Accepted, error)
+	ActHost(ctx context.Context, id fleet.HostID, action fleet.HostAction) (fleet.Host, error)
+	// ImportImage stores an image at host (at an agent: its own; the zero id at
+	// a registry: one that the registry chooses). Content is the image's files
+	// one after the other in the order of im.Files.
+	ImportImage(ctx context.Context, host fleet.HostID, im fleet.Image, content io.Reader) (fleet.Image, error)
+}
+
+// MeshReader shows what this node's gossip knows.
+type MeshReader interface {
+	Members(ctx context.Context) (fleet.List[fleet.Member], error)
+	Links(ctx context.Context) (fleet.List[fleet.Link], error)
+	Digest(ctx context.Context) (fleet.Digest, error)
+	Lag(ctx context.Context) (fleet.List[fleet.LagRow], error)
+}
+
+// Node is what agents serve beside Core to registries and other agents.
+type Node interface {
+	// Claim judges a proposal and promises it durably, or refuses it durably
+	// with *fleet.Error{Code: CodeRefused}, its reasons and the host's row.
+	Claim(ctx context.Context, p fleet.Proposal) (fleet.Accepted, error)
+	// Key returns what this agent, as the key's home, holds.
+	Key(ctx context.Context, id fleet.InstanceID) (fleet.KeyRecord, error)
+	// ChangeKey is a compare-and-set on the key's record.
+	ChangeKey(ctx context.Context, id fleet.InstanceID, change fleet.KeyChange) (fleet.KeyAnswer, error)
+}
+
+// CreateInstance is a create with what its HTTP request carried beside the
+// body.
+type CreateInstance struct {
+	fleet.Create
+	// Key is the Idempotency-Key, empty for none.
+	Key string
+	// Hash covers the body as it was sent, 64 hexadecimal digits.
+	Hash string
+}
+
+// ActOptions refine an instance action.
+type ActOptions struct {
+	// Force skips the guest's own shutdown.
+	Force bool
+}
+
+// Principal is who asks, as the transport has established it.
+type Principal struct {
+	Role PrincipalRole
+	// ID is the certificate's host id, for the roles agent and registry.
+	ID fleet.UUID
+	// Name is for logs.
+	Name string
+}
+
+// PrincipalRole says what a principal may do.
+type PrincipalRole string
+
+// The roles. Operators and registries may mutate; agents may read and use the
+// node routes; nobody may nothing but health checks.
+const (
+	Nobody     PrincipalRole = ""
+	AsAgent    PrincipalRole = "agent"
+	AsRegistry PrincipalRole = "registry"
+	AsOperator PrincipalRole = "operator"
+)

@@ -1,0 +1,171 @@
+// Package drivers is the contract between Grapevine and a hypervisor: what an
+// agent may ask of it, in the words of package fleet.
+//
+// A driver reports what its hypervisor says and does what it is told, once. It
+// keeps no state that the hypervisor does not keep, knows neither mesh nor
+// agent, and never decides: who may have what is the agent's business. All
+// drivers pass the one conformance suite in drivertest.
+package drivers
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"grapevine/fleet"
+)
+
+// The errors that callers tell apart, with errors.Is. Everything else is a
+// failure of the one operation, with the hypervisor's own words in it.
+var (
+	// ErrNotFound: the hypervisor answers, and has no such machine or image.
+	ErrNotFound = errors.New("not found on the hypervisor")
+	// ErrUnavailable: the hypervisor does not answer. It says nothing about
+	// any machine, least of all that it is stopped.
+	ErrUnavailable = errors.New("hypervisor does not answer")
+	// ErrUnsupported: this hypervisor cannot do that; see Description.Features.
+	ErrUnsupported = errors.New("not supported by this hypervisor")
+	// ErrOutOfSpace: the hypervisor's storage is full.
+	ErrOutOfSpace = errors.New("out of space on the hypervisor's storage")
+	// ErrBadImage: the content is not what the image's manifest says.
+	ErrBadImage = errors.New("image content does not match its manifest")
+	// ErrForeign: the machine carries no Mark; adopt it first.
+	ErrForeign = errors.New("machine is not managed")
+)
+
+// Driver drives one host's hypervisor. All methods may be called from several
+// goroutines at once, block until the hypervisor has answered, and return
+// promptly with the context's error when ctx ends. While the hypervisor cannot
+// be reached they return errors that wrap ErrUnavailable, and work again by
+// themselves when it is back.
+type Driver interface {
+	// Describe returns what the host is and has.
+	Describe(ctx context.Context) (Description, error)
+	// List returns every machine on the host, foreign ones included, ordered
+	// by id. A machine that cannot be read in full is listed with PowerUnknown
+	// rather than left out: absence means that it is gone.
+	List(ctx context.Context) ([]Machine, error)
+	// Inspect returns one machine, or ErrNotFound.
+	Inspect(ctx context.Context, id fleet.InstanceID) (Machine, error)
+
+	// Build makes the machine, stopped, with its disks and its Mark. It is
+	// idempotent by spec.Mark.ID: after a crash at any point a second Build
+	// ends with exactly one machine. On an error nothing new is left behind.
+	Build(ctx context.Context, spec Spec) error
+	// Act does the action to a managed machine and returns when the hypervisor
+	// reports its effect. An action whose effect is already there succeeds.
+	Act(ctx context.Context, id fleet.InstanceID, action fleet.InstanceAction, opts ActOptions) error
+	// Delete removes a managed machine, running or not, with the disks that
+	// Build made. A machine that is not there is no error.
+	Delete(ctx context.Context, id fleet.InstanceID) error
+	// Adopt writes a Mark onto a foreign machine, which goes on as it was.
+	Adopt(ctx context.Context, id fleet.InstanceID, mark Mark) error
+
+	// Watch calls changed, from one goroutine at a time, for every change that
+	// the hypervisor tells of, until ctx ends (it then returns ctx's error) or
+	// the connection is lost (ErrUnavailable; the caller calls again). It
+	// first calls changed with the zero Event, once changes can no longer be
+	// missed. Events may be repeated and may be lost: a listing repairs that.
+	Watch(ctx context.Context, changed func(Event)) error
+	// Close releases the connection and waits for the driver's goroutines. The
+	// machines go on.
+	Close() error
+}
+
+// ImageStore is a driver that keeps images on its hypervisor's storage. All
+// drivers of this release do.
+type ImageStore interface {
+	// Images lists the complete images, ordered by id.
+	Images(ctx context.Context) ([]fleet.Image, error)
+	// ImportImage stores the image, reading its files from content one after
+	// the other in the order of im.Files. It verifies every size and digest
+	// (ErrBadImage) and leaves nothing behind on an error. An image that is
+	// already there is not read again.
+	ImportImage(ctx context.Context, im fleet.Image, content io.Reader) error
+	// RemoveImage removes an image; one that is not there is no error.
+	RemoveImage(ctx context.Context, id string) error
+}
+
+// ConsoleLogger is a driver that records what machines print on their first
+// serial console.
+type ConsoleLogger interface {
+	// ConsoleLog returns what is recorded from byte offset on, oldest first,
+	// or nothing when the machine has printed no more than that.
+	ConsoleLog(ctx context.Context, id fleet.InstanceID, offset int64) (io.ReadCloser, error)
+}
+
+// Feature is something only some hypervisors can do. A host's features are
+// among its traits, so that placement and clients see them.
+type Feature string
+
+// The features.
+const (
+	FeaturePause      Feature = "pause"       // Pause and Resume
+	FeatureConsoleLog Feature = "console-log" // ConsoleLogger
+	FeatureBootKernel Feature = "boot-kernel" // images with a kernel
+	FeatureBootDisk   Feature = "boot-disk"   // images with a disk and no kernel
+)
+
+// Description is what a host is and has.
+type Description struct {
+	Hypervisor fleet.Hypervisor
+	Version    string // of the hypervisor, for people: "QEMU 7.2.22"
+	// Total is what the machine physically has: logical CPUs, memory, and the
+	// size of the storage where Build puts disks.
+	Total fleet.Resources
+	// Hardware fingerprints the machine; it survives reinstallation.
+	Hardware string
+	// HostID is set where the hypervisor itself gives the host its identity
+	// (ESXi); elsewhere it is zero and the agent's journal has it.
+	HostID   fleet.HostID
+	Features []Feature
+	// Traits are further words about the host, such as "accelerator-tcg".
+	Traits []string
+}
+
+// Machine is a virtual machine as the hypervisor reports it.
+type Machine struct {
+	ID        fleet.InstanceID
+	Name      string // the hypervisor's own name; a managed machine's is in Mark
+	Power     fleet.Power
+	Resources fleet.Resources
+	Addresses []string // IP addresses, where they are known
+	// Mark is nil on a foreign machine.
+	Mark *Mark
+}
+
+// Mark is what Grapevine writes into the hypervisor's own metadata of a
+// machine. It makes the machine managed, and outlives the agent's journal.
+type Mark struct {
+	ID          fleet.InstanceID  `json:"id"`
+	Name        string            `json:"name"`
+	Project     string            `json:"project"`
+	Flavor      string            `json:"flavor"`
+	Image       string            `json:"image"`
+	DiskGiB     int64             `json:"disk_gib"`
+	CreatedAt   time.Time         `json:"created_at"`
+	Labels      map[string]string `json:"labels,omitempty"`
+	Generation  uint64            `json:"generation"`
+	RequestHash string            `json:"request_hash,omitempty"`
+}
+
+// Spec is a machine to build. Sizes are the Resources; DiskGiB 0 means no disk
+// beside what the image brings, and never less than the image's disk.
+type Spec struct {
+	Mark      Mark
+	Resources fleet.Resources
+	Image     fleet.Image
+}
+
+// ActOptions refine an action.
+type ActOptions struct {
+	// Grace is how long Stop and Reboot let the guest do it by itself before
+	// the hypervisor does it; 0 means at once.
+	Grace time.Duration
+}
+
+// Event says that a machine may have changed; the zero ID says that any may.
+type Event struct {
+	ID fleet.InstanceID
+}

@@ -1,0 +1,83 @@
+package fleet
+
+import (
+	"fmt"
+	"regexp"
+)
+
+var imageID = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// IsImageID reports whether s has the form of an image's id, a SHA-256 in
+// lower-case hexadecimal digits.
+func IsImageID(s string) bool { return imageID.MatchString(s) }
+
+// Validate judges a create as a person sent it, before any name in it is
+// resolved.
+func (c *Create) Validate() error {
+	if err := CheckName("name", c.Name); err != nil {
+		return err
+	}
+	if c.Project != "" {
+		if err := CheckName("project", c.Project); err != nil {
+			return err
+		}
+	}
+	if c.Flavor == "" {
+		return &Error{Code: CodeInvalid, Detail: "flavor is empty; list them with: grapevine flavor list"}
+	}
+	if c.Image == "" {
+		return &Error{Code: CodeInvalid, Detail: "image is empty; list them with: grapevine image list"}
+	}
+	if err := c.Hypervisor.Validate(); c.Hypervisor != "" && err != nil {
+		return err
+	}
+	return CheckLabels(c.Labels)
+}
+
+// Validate judges a hypervisor's name.
+func (h Hypervisor) Validate() error {
+	switch h {
+	case KVM, Xen, ESXi:
+		return nil
+	default:
+		return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("hypervisor %.40q is not one of kvm, xen, esxi", string(h))}
+	}
+}
+
+// Validate judges sizes: at least one vCPU and one MiB, nothing negative,
+// nothing past the limits.
+func (r Resources) Validate() error {
+	for _, part := range []struct {
+		name            string
+		value, low, top int64
+	}{
+		{"vcpus", r.VCPUs, 1, MaxVCPUs},
+		{"memory_mib", r.MemoryMiB, 1, MaxMemoryMiB},
+		{"disk_gib", r.DiskGiB, 0, MaxDiskGiB},
+	} {
+		if part.value < part.low || part.value > part.top {
+			return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("%s is %d; it must be %d to %d", part.name, part.value, part.low, part.top)}
+		}
+	}
+	return nil
+}
+
+// Validate judges a resolved request as a host receives it.
+func (r *Request) Validate() error {
+	if r.ID.IsZero() {
+		return &Error{Code: CodeInvalid, Detail: "the request names no instance id"}
+	}
+	if err := CheckName("name", r.Name); err != nil {
+		return err
+	}
+	if err := CheckName("project", r.Project); err != nil {
+		return err
+	}
+	if !IsImageID(r.Image) {
+		return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("image %.80q is not an image id of 64 hexadecimal digits", r.Image)}
+	}
+	if err := r.Resources.Validate(); err != nil {
+		return err
+	}
+	return CheckLabels(r.Labels)
+}

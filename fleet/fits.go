@@ -1,0 +1,57 @@
+package fleet
+
+import "fmt"
+
+// Fits returns every reason why host does not take the request, none when it
+// does. It is the only rule of admission: placement asks it of its copy of the
+// host's row, and the host asks it again, of the truth, before it promises.
+func Fits(host *Host, req *Request) []Refusal {
+	var out []Refusal
+	refuse := func(code RefusalCode, format string, args ...any) {
+		out = append(out, Refusal{Code: code, Detail: fmt.Sprintf(format, args...)})
+	}
+	if !req.Host.IsZero() && req.Host != host.ID {
+		refuse(RefuseHost, "host %s was asked for", req.Host)
+	}
+	if req.Hypervisor != "" && req.Hypervisor != host.Hypervisor {
+		refuse(RefuseHypervisor, "it runs %s, %s was asked for", host.Hypervisor, req.Hypervisor)
+	}
+	if req.Zone != "" && req.Zone != host.Zone {
+		refuse(RefuseZone, "it is in zone %q, %q was asked for", host.Zone, req.Zone)
+	}
+	switch host.State {
+	case HostOK:
+	case HostCordoned, HostDraining, HostQuarantined:
+		refuse(RefuseCordoned, "it is %s", host.State)
+	default:
+		refuse(RefuseVersion, "its state %q is not known here", host.State)
+	}
+	if host.HypervisorFault != "" {
+		refuse(RefuseHypervisorUnreachable, "its hypervisor does not answer: %s", host.HypervisorFault)
+	}
+	for _, trait := range req.Traits {
+		if !host.HasTrait(trait) {
+			refuse(RefuseTrait, "it cannot do %s", trait)
+		}
+	}
+	if req.Image != "" && !host.HoldsImage(req.Image) {
+		refuse(RefuseImage, "it does not hold image %.12s", req.Image)
+	}
+	free := host.Capacity.Free()
+	out = short(out, "vcpus", "vCPUs", req.VCPUs, free.VCPUs)
+	out = short(out, "memory_mib", "MiB of memory", req.MemoryMiB, free.MemoryMiB)
+	out = short(out, "disk_gib", "GiB of disk", req.DiskGiB, free.DiskGiB)
+	return out
+}
+
+// short adds a capacity refusal when need exceeds free. Nothing asked is
+// nothing refused, also on an overfull host.
+func short(out []Refusal, resource, unit string, need, free int64) []Refusal {
+	if need <= 0 || need <= free {
+		return out
+	}
+	return append(out, Refusal{
+		Code: RefuseCapacity, Resource: resource, Need: need, Free: free,
+		Detail: fmt.Sprintf("%d %s asked, %d free", need, unit, max(free, 0)),
+	})
+}

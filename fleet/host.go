@@ -1,0 +1,94 @@
+package fleet
+
+import "time"
+
+// Hypervisor is the kind of hypervisor a host runs.
+type Hypervisor string
+
+// The hypervisors that Grapevine drives.
+const (
+	KVM  Hypervisor = "kvm"
+	Xen  Hypervisor = "xen"
+	ESXi Hypervisor = "esxi"
+)
+
+// HostState is what the host's operator wants of it.
+type HostState string
+
+// The states of a host. Only an ok host takes new instances.
+const (
+	HostOK          HostState = "ok"
+	HostCordoned    HostState = "cordoned"
+	HostDraining    HostState = "draining"
+	HostQuarantined HostState = "quarantined"
+)
+
+// Reachability says how much the reading node can trust a row to be current.
+// It is laid over rows at read time and never published.
+type Reachability string
+
+// The reachabilities, best first. HypervisorUnreachable is said by the host's
+// own agent: the agent can be heard, its hypervisor does not answer it, and
+// the power states shown are the last seen ones.
+const (
+	ReachOK                    Reachability = "ok"
+	ReachHypervisorUnreachable Reachability = "hypervisor_unreachable"
+	ReachSuspect               Reachability = "suspect"
+	ReachUnreachable           Reachability = "unreachable"
+	ReachLeft                  Reachability = "left"
+)
+
+// Host is one hypervisor machine as its agent describes it.
+type Host struct {
+	ID                HostID     `json:"id"`
+	Name              string     `json:"name"` // short host name, a label
+	Zone              string     `json:"zone"`
+	Hypervisor        Hypervisor `json:"hypervisor"`
+	HypervisorVersion string     `json:"hypervisor_version"`
+	State             HostState  `json:"state"`
+	// Reachability and ReachabilitySince are overlays; Since is empty while ok.
+	Reachability      Reachability `json:"reachability"`
+	ReachabilitySince *time.Time   `json:"reachability_since,omitempty"`
+	Capacity          Capacity     `json:"capacity"`
+	Instances         int          `json:"instances"` // machines on the host, foreign ones included
+	Traits            []string     `json:"traits"`    // what the host can do, sorted
+	Images            []string     `json:"images"`    // ids of the images it holds, sorted
+	// API is where the agent's HTTPS API and links are reached, host:port.
+	API string `json:"api"`
+	// AgentVersion is the build of the agent, for people.
+	AgentVersion string `json:"agent_version"`
+	// Hardware fingerprints the machine itself, so that a copy of an agent's
+	// disk on other hardware is told from a restart.
+	Hardware string `json:"hardware,omitempty"`
+	// HypervisorFault is why the hypervisor does not answer; empty while it does.
+	HypervisorFault string `json:"hypervisor_fault,omitempty"`
+	// HypervisorFaultSince is when it stopped answering, by the host's clock.
+	HypervisorFaultSince *time.Time `json:"hypervisor_fault_since,omitempty"`
+	Version              Version    `json:"version"`
+	ObservedAt           time.Time  `json:"observed_at"` // host's wall clock, for people only
+	AgeMS                int64      `json:"age_ms"`      // overlay: milliseconds since the host was surely alive
+}
+
+// HasTrait reports whether the host names trait among what it can do.
+func (h *Host) HasTrait(trait string) bool { return contains(h.Traits, trait) }
+
+// HoldsImage reports whether the host holds the image with this id.
+func (h *Host) HoldsImage(id string) bool { return contains(h.Images, id) }
+
+func contains(list []string, want string) bool {
+	for _, s := range list {
+		if s == want {
+			return true
+		}
+	}
+	return false
+}
+
+// HostAction is a verb on a host.
+type HostAction string
+
+// The host actions of this release.
+const (
+	Cordon   HostAction = "cordon"
+	Uncordon HostAction = "uncordon"
+)

@@ -1,0 +1,77 @@
+package fleet
+
+// Role says what a member of the mesh is.
+type Role string
+
+// The roles. A registry listens and owns no block.
+const (
+	RoleAgent    Role = "agent"
+	RoleRegistry Role = "registry"
+)
+
+// MemberStatus is what the failure detector says of a member.
+type MemberStatus string
+
+// The statuses, in Serf's words.
+const (
+	MemberAlive   MemberStatus = "alive"
+	MemberLeaving MemberStatus = "leaving"
+	MemberLeft    MemberStatus = "left"
+	MemberFailed  MemberStatus = "failed"
+)
+
+// Member is one process in the mesh.
+type Member struct {
+	ID       UUID         `json:"id"` // host id of an agent; own id of a registry
+	Name     string       `json:"name"`
+	Role     Role         `json:"role"`
+	Status   MemberStatus `json:"status"`
+	Gossip   string       `json:"gossip"` // host:port
+	API      string       `json:"api"`    // host:port
+	Protocol int          `json:"protocol"`
+}
+
+// Link is one stream between this node and a peer, over which blocks travel.
+type Link struct {
+	Peer     UUID    `json:"peer"`
+	PeerName string  `json:"peer_name"`
+	Outbound bool    `json:"outbound"`
+	UpMS     int64   `json:"up_ms"`
+	RTTMS    float64 `json:"rtt_ms"` // of the last ping
+	// SentBytes and ReceivedBytes count frames, before TLS.
+	SentBytes     uint64 `json:"sent_bytes"`
+	ReceivedBytes uint64 `json:"received_bytes"`
+	Announced     uint64 `json:"announced"` // versions announced to the peer
+	Wanted        uint64 `json:"wanted"`    // blocks or changes asked of the peer
+	Dirty         int    `json:"dirty"`     // hosts whose newest version the peer still lacks
+}
+
+// DigestRow is what this node holds of one host.
+type DigestRow struct {
+	Host     HostID  `json:"host"`
+	HostName string  `json:"host_name"`
+	Version  Version `json:"version"`
+	// Incarnation tells two lives of a journal apart that reached one epoch.
+	Incarnation string `json:"incarnation"` // 16 hexadecimal digits
+	Rows        int    `json:"rows"`
+	Bytes       int    `json:"bytes"`
+	Hash        string `json:"hash"` // 32 hexadecimal digits, over the rows
+}
+
+// Digest summarises all that this node holds. Two nodes with equal roots hold
+// the same fleet.
+type Digest struct {
+	Root string      `json:"root"` // 16 hexadecimal digits
+	Rows []DigestRow `json:"items"`
+}
+
+// LagRow says how far this node's copy of a host is behind the host itself.
+type LagRow struct {
+	Host         HostID       `json:"host"`
+	HostName     string       `json:"host_name"`
+	AgeMS        int64        `json:"age_ms"`
+	Reachability Reachability `json:"reachability"`
+	Version      Version      `json:"version"`
+	// Wanted is the newest version announced to this node, where that is newer.
+	Wanted Version `json:"wanted"`
+}

@@ -1,0 +1,49 @@
+package fleet
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// CheckName judges a name that a person gave to an instance, an image, a
+// project or a zone: 1 to MaxNameBytes bytes of UTF-8 without control
+// characters, no blank at either end.
+func CheckName(what, name string) error {
+	bad := func(why string) error {
+		return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("%s %.80q %s; use 1 to %d bytes of printable UTF-8", what, name, why, MaxNameBytes)}
+	}
+	switch {
+	case name == "":
+		return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("%s is empty; use 1 to %d bytes of printable UTF-8", what, MaxNameBytes)}
+	case len(name) > MaxNameBytes:
+		return bad(fmt.Sprintf("is %d bytes long", len(name)))
+	case !utf8.ValidString(name):
+		return bad("is not valid UTF-8")
+	case strings.ContainsFunc(name, func(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }):
+		return bad("has a control character")
+	case strings.TrimSpace(name) != name:
+		return bad("begins or ends with a blank")
+	}
+	return nil
+}
+
+// CheckLabels judges an instance's labels.
+func CheckLabels(labels map[string]string) error {
+	if len(labels) > MaxLabels {
+		return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("%d labels; at most %d are allowed", len(labels), MaxLabels)}
+	}
+	for key, value := range labels {
+		if err := CheckName("label", key); err != nil {
+			return err
+		}
+		if value == "" {
+			continue
+		}
+		if err := CheckName(fmt.Sprintf("value of label %q", key), value); err != nil {
+			return err
+		}
+	}
+	return nil
+}

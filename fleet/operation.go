@@ -1,0 +1,48 @@
+package fleet
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// OperationState is how far an operation has come.
+type OperationState string
+
+// The states of an operation; the last two are final.
+const (
+	OperationRunning   OperationState = "running"
+	OperationSucceeded OperationState = "succeeded"
+	OperationFailed    OperationState = "failed"
+)
+
+// Operation is one mutation of one instance, kept by the host that does it.
+type Operation struct {
+	ID        string         `json:"id"`
+	Host      HostID         `json:"host"`
+	Instance  InstanceID     `json:"instance"`
+	Verb      string         `json:"verb"` // create, delete, or an instance action
+	State     OperationState `json:"state"`
+	Step      string         `json:"step,omitempty"` // the last step journalled
+	Fault     string         `json:"fault,omitempty"`
+	StartedAt time.Time      `json:"started_at"`         // host's wall clock
+	EndedAt   *time.Time     `json:"ended_at,omitempty"` // host's wall clock
+}
+
+// OperationID names the n-th operation of a host. Any node can tell from it
+// which host to ask.
+func OperationID(host HostID, n uint64) string {
+	return host.String() + "." + strconv.FormatUint(n, 10)
+}
+
+// ParseOperationID returns the host and the number in an operation's id.
+func ParseOperationID(id string) (HostID, uint64, error) {
+	host, number, ok := strings.Cut(id, ".")
+	h, errHost := ParseUUID(host)
+	n, errNumber := strconv.ParseUint(number, 10, 64)
+	if !ok || errHost != nil || errNumber != nil {
+		return HostID{}, 0, fmt.Errorf("operation id %.80q is not of the form host-id.number", id)
+	}
+	return h, n, nil
+}

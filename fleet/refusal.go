@@ -1,0 +1,73 @@
+package fleet
+
+import (
+	"fmt"
+	"strings"
+)
+
+// RefusalCode is a typed reason why a host does not take a request.
+type RefusalCode string
+
+// The refusal codes. They are stable: clients branch on them.
+const (
+	RefuseCapacity              RefusalCode = "capacity"
+	RefuseCordoned              RefusalCode = "cordoned"
+	RefuseCPU                   RefusalCode = "cpu"
+	RefuseStorage               RefusalCode = "storage"
+	RefuseNetwork               RefusalCode = "network"
+	RefuseAffinity              RefusalCode = "affinity"
+	RefuseDuplicate             RefusalCode = "duplicate"
+	RefuseVersion               RefusalCode = "version"
+	RefuseHypervisorUnreachable RefusalCode = "hypervisor_unreachable"
+	RefuseUnreachable           RefusalCode = "unreachable"
+	RefuseHypervisor            RefusalCode = "hypervisor"
+	RefuseZone                  RefusalCode = "zone"
+	RefuseHost                  RefusalCode = "host"
+	RefuseImage                 RefusalCode = "image"
+	RefuseTrait                 RefusalCode = "trait"
+)
+
+// Refusal is one reason why a host does not take a request.
+type Refusal struct {
+	Code RefusalCode `json:"code"`
+	// Resource names what was short: vcpus, memory_mib or disk_gib.
+	Resource string `json:"resource,omitempty"`
+	Need     int64  `json:"need,omitempty"` // in the resource's unit
+	Free     int64  `json:"free"`           // in the resource's unit; 0 where Resource is empty
+	// Detail is one sentence for people.
+	Detail string `json:"detail"`
+}
+
+// String returns the sentence.
+func (r Refusal) String() string { return r.Detail }
+
+// Verdict is one host's answer to a request, with every reason it refused.
+type Verdict struct {
+	Host     HostID    `json:"host"`
+	HostName string    `json:"host_name"`
+	Fits     bool      `json:"fits"`
+	Score    float64   `json:"score,omitempty"` // higher is better; 0 where it does not fit
+	Refusals []Refusal `json:"refusals,omitempty"`
+}
+
+// String names the host and what it lacked.
+func (v Verdict) String() string {
+	if v.Fits {
+		return fmt.Sprintf("%s: fits", v.HostName)
+	}
+	reasons := make([]string, len(v.Refusals))
+	for i, r := range v.Refusals {
+		reasons[i] = r.Detail
+	}
+	return fmt.Sprintf("%s: %s", v.HostName, strings.Join(reasons, "; "))
+}
+
+// Explanation is the answer to a dry run: where a request would go and why
+// every other host refused.
+type Explanation struct {
+	// Chosen is zero when no host fits.
+	Chosen     HostID    `json:"chosen,omitzero"`
+	ChosenName string    `json:"chosen_name,omitempty"`
+	Verdicts   []Verdict `json:"verdicts"`
+	Coverage   Coverage  `json:"coverage"`
+}

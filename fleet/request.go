@@ -1,0 +1,80 @@
+package fleet
+
+// Create asks for one instance, in the words of people: this is the body of
+// POST /v1/instances.
+type Create struct {
+	Name       string            `json:"name"`
+	Project    string            `json:"project,omitempty"` // "default" when empty
+	Flavor     string            `json:"flavor"`
+	Image      string            `json:"image"` // id, or a name that matches one digest
+	Hypervisor Hypervisor        `json:"hypervisor,omitempty"`
+	Zone       string            `json:"zone,omitempty"`
+	Host       string            `json:"host,omitempty"` // id or name
+	Labels     map[string]string `json:"labels,omitempty"`
+}
+
+// DefaultProject owns what names no project.
+const DefaultProject = "default"
+
+// Request is what an instance asks of a host, every name resolved: numbers
+// instead of a flavor, a digest instead of an image's name. Placement and the
+// host judge the same Request with the same function, Fits.
+type Request struct {
+	ID      InstanceID `json:"id"`
+	Name    string     `json:"name"`
+	Project string     `json:"project"`
+	Flavor  string     `json:"flavor"` // a label from here on
+	Resources
+	Image      string            `json:"image"`
+	Hypervisor Hypervisor        `json:"hypervisor,omitempty"` // empty: any
+	Zone       string            `json:"zone,omitempty"`       // empty: any
+	Host       HostID            `json:"host,omitzero"`        // zero: any
+	Traits     []string          `json:"traits,omitempty"`     // the host must have them all
+	Labels     map[string]string `json:"labels,omitempty"`
+}
+
+// Proposal is a registry's word to one host: take this instance. It is the
+// body of PUT /v1/claims/{instance id}, a node route.
+type Proposal struct {
+	Request
+	// RequestHash covers the create's body as it was sent; the same id with
+	// another hash is another request and is refused.
+	RequestHash string `json:"request_hash"`
+	// Attempt counts the hosts tried for this id, from 1. A host that has
+	// durably refused an attempt refuses it, and every earlier one, for good.
+	Attempt uint32 `json:"attempt"`
+}
+
+// Accepted is the answer to a mutation that a host has promised durably.
+type Accepted struct {
+	Instance Instance `json:"instance"`
+	// Operation resolves at any node: GET /v1/operations/{id}.
+	Operation string `json:"operation"`
+	// Version is the host's version under which the promise is visible.
+	Version Version `json:"version"`
+}
+
+// KeyRecord is what a key's home keeps: which host an instance id was given
+// to. It is journalled at the home before it is answered.
+type KeyRecord struct {
+	Instance    InstanceID `json:"instance"`
+	RequestHash string     `json:"request_hash"`
+	Host        HostID     `json:"host"`
+	// Attempt rises by one whenever the host is swapped, by compare-and-set.
+	Attempt uint32 `json:"attempt"`
+}
+
+// KeyChange is a compare-and-set at a key's home, the body of
+// PUT /v1/keys/{instance id}: store Record if the attempt held is IfAttempt
+// (0: nothing held).
+type KeyChange struct {
+	Record    KeyRecord `json:"record"`
+	IfAttempt uint32    `json:"if_attempt"`
+}
+
+// KeyAnswer is the home's answer: the record that it now holds, and whether
+// that is the one proposed.
+type KeyAnswer struct {
+	Record KeyRecord `json:"record"`
+	Stored bool      `json:"stored"`
+}
