@@ -1,0 +1,32 @@
+package fleet
+
+import (
+	"bytes"
+	"crypto/sha256"
+)
+
+// HomeOf returns the home of an instance id among hosts: the one with the
+// highest rendezvous weight, which is the SHA-256 of the id's 16 bytes
+// followed by the host id's 16 bytes, compared bytewise. It reports false when
+// hosts is empty.
+//
+// Every node that knows the same hosts finds the same home, whatever their
+// order; and a host that joins or goes changes the home of only those ids that
+// it is the home of itself. Callers give every host ever heard of and not
+// forgotten, reachable or not: a home that cannot be heard is still the home.
+func HomeOf(id InstanceID, hosts []HostID) (HostID, bool) {
+	var (
+		home HostID
+		best [sha256.Size]byte
+		seed [32]byte
+	)
+	copy(seed[:16], id[:])
+	for i, host := range hosts {
+		copy(seed[16:], host[:])
+		weight := sha256.Sum256(seed[:])
+		if i == 0 || bytes.Compare(weight[:], best[:]) > 0 {
+			home, best = host, weight
+		}
+	}
+	return home, len(hosts) > 0
+}
