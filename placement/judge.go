@@ -1,0 +1,78 @@
+package placement
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"grapevine/fleet"
+)
+
+// Judge returns every reason why the host is not proposed for the request,
+// none when it fits: those of fleet.Fits, preceded by one with the code
+// unreachable when the reading node cannot hear the host's agent, by
+// host.Reachability. An empty reachability counts as not heard: nobody vouches
+// for the row.
+func Judge(host *fleet.Host, req *fleet.Request) []fleet.Refusal {
+	refusals := fleet.Fits(host, req)
+	if heard(host) {
+		return refusals
+	}
+	detail := "its agent cannot be heard"
+	if host.Reachability != "" {
+		detail = fmt.Sprintf("its agent cannot be heard: it is %s", host.Reachability)
+	}
+	return append([]fleet.Refusal{{Code: fleet.RefuseUnreachable, Detail: detail}}, refusals...)
+}
+
+// heard reports whether the host's agent can take a proposal. An agent whose
+// hypervisor is silent can be heard; fleet.Fits refuses for it.
+func heard(host *fleet.Host) bool {
+	return host.Reachability == fleet.ReachOK || host.Reachability == fleet.ReachHypervisorUnreachable
+}
+
+// Score says how good a fitting host is for the request, above 0 and at most
+// 1, higher is better: the part of the host's scarcest resource that would be
+// left free. One unit is added on both sides, so that a host which the request
+// just fills still scores above 0.
+func Score(host *fleet.Host, req *fleet.Request) float64 {
+	left := func(a fleet.Amount, need int64) float64 {
+		return float64(a.Free-need+1) / float64(max(a.Total-a.Reserved, a.Free, 0)+1)
+	}
+	c := &host.Capacity
+	score := min(left(c.VCPUs, req.VCPUs), left(c.MemoryMiB, req.MemoryMiB))
+	if req.DiskGiB > 0 {
+		score = min(score, left(c.DiskGiB, req.DiskGiB))
+	}
+	return score
+}
+
+// Explain judges every host, and returns one verdict each, with every refusal,
+// ordered by the host's name and then its id.
+func Explain(hosts []fleet.Host, req *fleet.Request) []fleet.Verdict {
+	verdicts := make([]fleet.Verdict, 0, len(hosts))
+	for i := range hosts {
+		verdicts = append(verdicts, verdict(&hosts[i], req))
+	}
+	Order(verdicts)
+	return verdicts
+}
+
+func verdict(host *fleet.Host, req *fleet.Request) fleet.Verdict {
+	v := fleet.Verdict{Host: host.ID, HostName: host.Name, Refusals: Judge(host, req)}
+	if len(v.Refusals) == 0 {
+		v.Fits = true
+		v.Score = Score(host, req)
+	}
+	return v
+}
+
+// Order sorts verdicts as people read them: by host name, then by id.
+func Order(verdicts []fleet.Verdict) {
+	slices.SortFunc(verdicts, func(a, b fleet.Verdict) int {
+		if c := strings.Compare(a.HostName, b.HostName); c != 0 {
+			return c
+		}
+		return a.Host.Compare(b.Host)
+	})
+}
