@@ -2,9 +2,9 @@ package fleet
 
 // Resources are the three things that a host has and an instance takes.
 type Resources struct {
-	VCPUs     int64 `json:"vcpus"`      // virtual CPUs
-	MemoryMiB int64 `json:"memory_mib"` // MiB of guest memory
-	DiskGiB   int64 `json:"disk_gib"`   // GiB of virtual disk
+	VCPUs     int64 `json:"vcpus" toml:"vcpus"`           // virtual CPUs
+	MemoryMiB int64 `json:"memory_mib" toml:"memory_mib"` // MiB of guest memory
+	DiskGiB   int64 `json:"disk_gib" toml:"disk_gib"`     // GiB of virtual disk
 }
 
 // Plus returns r + s, part by part.
