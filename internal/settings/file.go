@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"regexp"
 	"strings"
 
@@ -21,11 +22,32 @@ func (s *Set) loadFile(path string) error {
 	if err != nil {
 		return fmt.Errorf("read configuration: %w", err)
 	}
+	defaults := s.emptyLists()
 	meta, err := toml.Decode(string(text), s.target)
 	if err != nil {
 		return fileError(path, err)
 	}
+	for k, list := range defaults {
+		if !meta.IsDefined(k.Name) {
+			k.field.Set(list)
+		}
+	}
 	return s.unknown(path, string(text), meta.Undecoded())
+}
+
+// emptyLists takes the default lists away and returns them: the decoder would
+// lay the file's tables over the default ones, field by field.
+func (s *Set) emptyLists() map[*Key]reflect.Value {
+	defaults := map[*Key]reflect.Value{}
+	for _, k := range s.keys {
+		if k.field.Kind() == reflect.Slice {
+			list := reflect.New(k.field.Type()).Elem()
+			list.Set(k.field)
+			defaults[k] = list
+			k.field.SetZero()
+		}
+	}
+	return defaults
 }
 
 // wrongType recognises the library's words for a value of the wrong type.

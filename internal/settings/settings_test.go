@@ -130,3 +130,21 @@ func TestKeysHaveFlagVariableAndDefault(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
+
+func TestListsOfTheFileReplaceTheDefaultOnes(t *testing.T) {
+	type sizes struct {
+		Flavors []table  `toml:"flavor"`
+		Join    []string `toml:"join"`
+	}
+	c := sizes{Flavors: []table{{"nano", 1}, {"tiny", 2}}, Join: []string{"a"}}
+	path := filepath.Join(t.TempDir(), "agent.toml")
+	if err := os.WriteFile(path, []byte("[[flavor]]\nname = \"own\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := For(&c, "GRAPEVINE").Load(path, os.LookupEnv); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(sizes{Flavors: []table{{"own", 0}}, Join: []string{"a"}}, c); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
