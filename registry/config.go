@@ -1,0 +1,182 @@
+package registry
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"grapevine/fleet"
+	"grapevine/identity"
+)
+
+// Config is all that a registry is told. Each key can be given in
+// registry.toml, as a flag (listen_tls: --listen-tls) or as a variable
+// (GRAPEVINE_LISTEN_TLS).
+type Config struct {
+	Name  string `toml:"name" help:"name of this registry for people; the host name when empty"`
+	Fleet string `toml:"fleet" help:"name of the fleet, checked against the certificate; the certificate's when empty"`
+
+	Listen    string `toml:"listen" help:"address of the API, host:port; plain HTTP on loopback only, where everybody is an operator"`
+	ListenTLS bool   `toml:"listen_tls" help:"serve the API over TLS with this registry's certificate; clients need one of the fleet's"`
+
+	Bind      string   `toml:"bind" help:"address of the gossip, host:port, TCP and UDP"`
+	Advertise string   `toml:"advertise" help:"address of the gossip that others are told, host:port; bind when empty"`
+	Join      []string `toml:"join" help:"names, addresses or SRV names of members to join; tried for ever"`
+
+	CAFile        string `toml:"ca_file" help:"certificate of the fleet's CA, PEM"`
+	CertFile      string `toml:"cert_file" help:"this registry's certificate, PEM"`
+	KeyFile       string `toml:"key_file" help:"private key of the certificate, PEM"`
+	GossipKeyFile string `toml:"gossip_key_file" help:"file with the key that encrypts gossip, base64 of 32 bytes"`
+
+	Flavors []fleet.Flavor `toml:"flavor" help:"the sizes that instances may have, instead of the built-in ones"`
+
+	RequestTimeout time.Duration `toml:"request_timeout" help:"how long a host may take to answer a proposal or an action"`
+	ShutdownGrace  time.Duration `toml:"shutdown_grace" help:"how long requests under way may take to end at shutdown"`
+	LogLevel       string        `toml:"log_level" help:"debug, info, warn or error"`
+}
+
+// Default returns the configuration before anything is set. It lacks the
+// certificates and the gossip key, which have no safe default.
+func Default() Config {
+	return Config{
+		Listen:         "127.0.0.1:7948",
+		Bind:           "0.0.0.0:7949",
+		Flavors:        fleet.BuiltinFlavors(),
+		RequestTimeout: 10 * time.Second,
+		ShutdownGrace:  10 * time.Second,
+		LogLevel:       "info",
+	}
+}
+
+// Validate returns one sentence on the first key at fault, naming the key and
+// what to do.
+func (c *Config) Validate() error {
+	for _, check := range []func(*Config) error{
+		(*Config).checkNames, (*Config).checkListen, (*Config).checkGossip, (*Config).checkFiles,
+		(*Config).checkFlavors, (*Config).checkTimes, (*Config).checkLog,
+	} {
+		if err := check(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Config) checkNames() error {
+	if c.Name != "" {
+		if err := fleet.CheckName("name", c.Name); err != nil {
+			return err
+		}
+	}
+	if c.Fleet != "" {
+		return identity.CheckFleetName(c.Fleet)
+	}
+	return nil
+}
+
+func (c *Config) checkListen() error {
+	if err := checkAddress("listen", c.Listen); err != nil {
+		return err
+	}
+	if !c.ListenTLS && !loopback(c.Listen) {
+		return fmt.Errorf("listen is %q, which other machines can reach, and plain HTTP is served on loopback only: "+
+			"set listen_tls = true, or listen on 127.0.0.1:7948", c.Listen)
+	}
+	return nil
+}
+
+func (c *Config) checkGossip() error {
+	if err := checkAddress("bind", c.Bind); err != nil {
+		return err
+	}
+	if c.Advertise != "" {
+		if err := checkAddress("advertise", c.Advertise); err != nil {
+			return err
+		}
+	}
+	for _, member := range c.Join {
+		if strings.TrimSpace(member) == "" {
+			return fmt.Errorf("join has an empty entry; give names, addresses or SRV names of members")
+		}
+	}
+	return nil
+}
+
+func (c *Config) checkFiles() error {
+	for _, file := range []struct{ key, path string }{
+		{"ca_file", c.CAFile}, {"cert_file", c.CertFile}, {"key_file", c.KeyFile}, {"gossip_key_file", c.GossipKeyFile},
+	} {
+		if file.path == "" {
+			return fmt.Errorf("%s is not set; make the fleet's certificates and gossip key with: grapevine tls", file.key)
+		}
+	}
+	return nil
+}
+
+func (c *Config) checkFlavors() error {
+	if len(c.Flavors) == 0 {
+		return fmt.Errorf("flavor is an empty list; nothing could be created: name at least one, or leave the key out")
+	}
+	seen := map[string]bool{}
+	for i := range c.Flavors {
+		f := &c.Flavors[i]
+		if err := fleet.CheckName("flavor name", f.Name); err != nil {
+			return err
+		}
+		if err := f.Validate(); err != nil {
+			return fmt.Errorf("flavor %q: %w", f.Name, err)
+		}
+		if seen[f.Name] {
+			return fmt.Errorf("flavor %q is there twice; remove one", f.Name)
+		}
+		seen[f.Name] = true
+	}
+	return nil
+}
+
+func (c *Config) checkTimes() error {
+	if c.RequestTimeout < time.Second || c.RequestTimeout > 5*time.Minute {
+		return fmt.Errorf("request_timeout is %s; it must be 1s to 5m", c.RequestTimeout)
+	}
+	if c.ShutdownGrace < 0 || c.ShutdownGrace > 5*time.Minute {
+		return fmt.Errorf("shutdown_grace is %s; it must be 0s to 5m", c.ShutdownGrace)
+	}
+	return nil
+}
+
+func (c *Config) checkLog() error {
+	if err := new(slog.Level).UnmarshalText([]byte(c.LogLevel)); err != nil {
+		return fmt.Errorf("log_level is %q; it must be debug, info, warn or error", c.LogLevel)
+	}
+	return nil
+}
+
+func checkAddress(key, address string) error {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("%s is %q, which is not of the form host:port: %w", key, address, err)
+	}
+	if _, err := net.LookupPort("tcp", port); err != nil {
+		return fmt.Errorf("%s is %q, whose port is not a number from 0 to 65535", key, address)
+	}
+	if host == "" {
+		return fmt.Errorf("%s is %q, which names no address; write 0.0.0.0 or [::] for all of them", key, address)
+	}
+	return nil
+}
+
+// loopback reports whether only this machine can reach the address.
+func loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
