@@ -15,6 +15,7 @@ const (
 	CodeUnauthenticated       Code = "unauthenticated"
 	CodeForbidden             Code = "forbidden"
 	CodeNotFound              Code = "not_found"
+	CodeGone                  Code = "gone"
 	CodeUnknownFlavor         Code = "unknown_flavor"
 	CodeUnknownImage          Code = "unknown_image"
 	CodeAmbiguous             Code = "ambiguous"
