@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -85,8 +86,8 @@ func (g *Group) Run(ctx context.Context, grace time.Duration) error {
 // teardown runs every step, also after one has failed.
 func (g *Group) teardown(ctx context.Context) error {
 	var errs []error
-	for i := len(g.steps) - 1; i >= 0; i-- {
-		errs = append(errs, nameError(g.steps[i].name, g.steps[i].close(ctx)))
+	for _, s := range slices.Backward(g.steps) {
+		errs = append(errs, nameError(s.name, s.close(ctx)))
 	}
 	return errors.Join(errs...)
 }

@@ -54,8 +54,7 @@ func (s *Set) emptyLists() map[*Key]reflect.Value {
 var wrongType = regexp.MustCompile(`^toml: line (\d+) \(last key "(.*)"\): (?:incompatible types: )?(.*)$`)
 
 func fileError(path string, err error) error {
-	var parse toml.ParseError
-	if errors.As(err, &parse) {
+	if parse, ok := errors.AsType[toml.ParseError](err); ok {
 		return fmt.Errorf("%s:%d: %s", path, parse.Position.Line, parse.Message)
 	}
 	if m := wrongType.FindStringSubmatch(err.Error()); m != nil {

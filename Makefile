@@ -1,0 +1,79 @@
+# Grapevine: virtual machines on a fleet of hypervisors, without a database.
+# `make` alone prints what there is.
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS  := -s -w -X grapevine/internal/buildinfo.version=$(VERSION)
+BUILD    := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
+PREFIX   ?= /usr/local
+UNITDIR  ?= /etc/systemd/system
+LINT     := bin/golangci-lint
+LINT_VERSION := v2.15.0
+HOSTS    ?= 6
+FUZZTIME ?= 20s
+# The pure cores and the glue, which run under the race detector.
+RACE     := ./fleet/... ./mesh/... ./agent/... ./placement/... ./view/... ./registry/... ./api/... ./internal/...
+
+.DEFAULT_GOAL := help
+.PHONY: help build run test check fmt fmt-check tidy tidy-check lint race cover fuzz bench generate tools install uninstall dist clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/grapevine, one static binary
+	$(BUILD) -o bin/grapevine ./cmd/grapevine
+
+run: build ## start a whole fleet in one process (HOSTS=6), API on 127.0.0.1:7948
+	bin/grapevine dev --hosts $(HOSTS)
+
+test: ## set up what the tests need, then run all of them
+	scripts/run-tests
+
+check: fmt-check tidy-check lint race ## format, tidy, lint, race: what CI runs beside test
+
+fmt: $(LINT) ## format all Go code
+	$(LINT) fmt
+
+fmt-check: $(LINT)
+	$(LINT) fmt --diff
+
+tidy: ## make go.mod and go.sum true
+	go mod tidy
+
+tidy-check:
+	go mod tidy -diff
+
+lint: $(LINT) ## golangci-lint with .golangci.yml, shellcheck where it is installed
+	$(LINT) run ./...
+	@if command -v shellcheck >/dev/null; then shellcheck $$(scripts/list-shell); else echo "shellcheck is not installed: the shell scripts were not checked"; fi
+
+race: ## test the pure cores and the glue under the race detector (needs gcc)
+	CGO_ENABLED=1 go test -race -shuffle=on $(RACE)
+
+cover: ## coverage of every package, as bin/cover.html
+	go test -coverprofile=bin/cover.out ./... && go tool cover -html=bin/cover.out -o bin/cover.html
+
+fuzz: ## run every fuzz test for FUZZTIME=20s
+	scripts/run-fuzz $(FUZZTIME)
+
+bench: build ## print the figures: a fleet's start, memory, creates a second
+	go test -run '^$$' -bench . -benchtime 1x ./test/bench/...
+
+generate: ## regenerate protobuf code (needs protoc)
+	go generate ./...
+
+tools: $(LINT) ## install the pinned tools into bin/
+
+$(LINT):
+	GOBIN=$(CURDIR)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+
+install: build ## install the binary, units and shell completion (PREFIX, UNITDIR, DESTDIR)
+	PREFIX=$(PREFIX) UNITDIR=$(UNITDIR) scripts/install-files install
+
+uninstall: ## remove what install put there; configuration and state stay
+	PREFIX=$(PREFIX) UNITDIR=$(UNITDIR) scripts/install-files uninstall
+
+dist: ## build release archives for linux amd64 and arm64 into dist/
+	VERSION=$(VERSION) LDFLAGS='$(LDFLAGS)' scripts/build-dist
+
+clean: ## remove what was built
+	rm -rf bin/grapevine bin/cover.out bin/cover.html dist
