@@ -15,6 +15,7 @@ const (
 	CodeUnauthenticated       Code = "unauthenticated"
 	CodeForbidden             Code = "forbidden"
 	CodeNotFound              Code = "not_found"
+	CodeMethodNotAllowed      Code = "method_not_allowed"
 	CodeGone                  Code = "gone"
 	CodeUnknownFlavor         Code = "unknown_flavor"
 	CodeUnknownImage          Code = "unknown_image"

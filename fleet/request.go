@@ -52,6 +52,9 @@ type Accepted struct {
 	Operation string `json:"operation"`
 	// Version is the host's version under which the promise is visible.
 	Version Version `json:"version"`
+	// Gone is set in the answer to a request that waited, when the instance
+	// was gone in the end; Instance is then the row as it was accepted.
+	Gone bool `json:"gone,omitempty"`
 }
 
 // KeyRecord is what a key's home keeps: which host an instance id was given
