@@ -1,0 +1,112 @@
+package client
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+
+	"grapevine/fleet"
+)
+
+// Hosts returns every host of the fleet, ordered by name.
+func (c *Client) Hosts(ctx context.Context) (fleet.List[fleet.Host], error) {
+	return get[fleet.List[fleet.Host]](ctx, c, "/v1/hosts", nil)
+}
+
+// Host returns one host.
+func (c *Client) Host(ctx context.Context, id fleet.HostID) (fleet.Host, error) {
+	return get[fleet.Host](ctx, c, "/v1/hosts/"+id.String(), nil)
+}
+
+// ActHost does an action to a host and returns its row afterwards.
+func (c *Client) ActHost(ctx context.Context, id fleet.HostID, action fleet.HostAction) (fleet.Host, error) {
+	path := "/v1/hosts/" + id.String() + "/" + url.PathEscape(string(action))
+	return send[fleet.Host](ctx, c, call{method: http.MethodPost, path: path}, nil)
+}
+
+// Flavors returns the flavors that the node knows.
+func (c *Client) Flavors(ctx context.Context) (fleet.List[fleet.Flavor], error) {
+	return get[fleet.List[fleet.Flavor]](ctx, c, "/v1/flavors", nil)
+}
+
+// Operation returns an operation, as the host that does it keeps it.
+func (c *Client) Operation(ctx context.Context, id string) (fleet.Operation, error) {
+	return get[fleet.Operation](ctx, c, "/v1/operations/"+url.PathEscape(id), nil)
+}
+
+// Explain says where a create would go and why every other host refuses. It
+// promises nothing.
+func (c *Client) Explain(ctx context.Context, create fleet.Create) (fleet.Explanation, error) {
+	return send[fleet.Explanation](ctx, c, call{method: http.MethodPost, path: "/v1/placements"}, create)
+}
+
+// Members returns the members of the mesh as the node sees them.
+func (c *Client) Members(ctx context.Context) (fleet.List[fleet.Member], error) {
+	return get[fleet.List[fleet.Member]](ctx, c, "/v1/mesh/members", nil)
+}
+
+// Links returns the node's links.
+func (c *Client) Links(ctx context.Context) (fleet.List[fleet.Link], error) {
+	return get[fleet.List[fleet.Link]](ctx, c, "/v1/mesh/links", nil)
+}
+
+// Digest returns what the node holds of each host, and the root over all.
+func (c *Client) Digest(ctx context.Context) (fleet.Digest, error) {
+	return get[fleet.Digest](ctx, c, "/v1/mesh/digest", nil)
+}
+
+// Lag returns how far the node is behind each host.
+func (c *Client) Lag(ctx context.Context) (fleet.List[fleet.LagRow], error) {
+	return get[fleet.List[fleet.LagRow]](ctx, c, "/v1/mesh/lag", nil)
+}
+
+// Claim proposes an instance to an agent, as a registry does.
+func (c *Client) Claim(ctx context.Context, p fleet.Proposal) (fleet.Accepted, error) {
+	return send[fleet.Accepted](ctx, c, call{method: http.MethodPut, path: "/v1/claims/" + p.ID.String()}, p)
+}
+
+// Key returns what an agent, as the key's home, holds of an instance id.
+func (c *Client) Key(ctx context.Context, id fleet.InstanceID) (fleet.KeyRecord, error) {
+	return get[fleet.KeyRecord](ctx, c, "/v1/keys/"+id.String(), nil)
+}
+
+// ChangeKey asks a key's home for a compare-and-set.
+func (c *Client) ChangeKey(ctx context.Context, id fleet.InstanceID, change fleet.KeyChange) (fleet.KeyAnswer, error) {
+	return send[fleet.KeyAnswer](ctx, c, call{method: http.MethodPut, path: "/v1/keys/" + id.String()}, change)
+}
+
+// Version returns the node's release.
+func (c *Client) Version(ctx context.Context) (string, error) {
+	answer, err := get[struct {
+		Version string `json:"version"`
+	}](ctx, c, "/version", nil)
+	return answer.Version, err
+}
+
+// Healthy returns nil when the node answers at all.
+func (c *Client) Healthy(ctx context.Context) error { return c.probe(ctx, "/healthz") }
+
+// Ready returns nil when the node can answer for the fleet; else the error
+// says what it waits for.
+func (c *Client) Ready(ctx context.Context) error { return c.probe(ctx, "/readyz") }
+
+func (c *Client) probe(ctx context.Context, path string) error {
+	resp, err := c.do(ctx, call{method: http.MethodGet, path: path})
+	if err != nil {
+		return err
+	}
+	drain(resp.Body)
+	return nil
+}
+
+// Metrics returns the node's metrics in Prometheus' text format. The caller
+// closes it.
+func (c *Client) Metrics(ctx context.Context) (io.ReadCloser, error) {
+	return c.stream(ctx, "/metrics", nil)
+}
+
+// OpenAPI returns the node's own description of its API. The caller closes it.
+func (c *Client) OpenAPI(ctx context.Context) (io.ReadCloser, error) {
+	return c.stream(ctx, "/openapi.json", nil)
+}

@@ -1,0 +1,71 @@
+package client
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"sync"
+
+	"grapevine/fleet"
+)
+
+// Peers keeps one client for each node, with its warm connections, for those
+// who call many nodes. It may be used from several goroutines at once.
+type Peers struct {
+	tlsFor func(peer fleet.UUID) *tls.Config
+
+	mu      sync.Mutex
+	clients map[string]*Client // guarded by mu; by id, or by address where no id is known
+	closed  bool               // guarded by mu
+}
+
+// ErrPeersClosed is the error of At after Close.
+var ErrPeersClosed = errors.New("peers are closed")
+
+// NewPeers returns an empty cache. TlsFor gives the settings that prove a
+// server to be the node with this id (identity.ClientTLS); the zero id means
+// any node of the fleet.
+func NewPeers(tlsFor func(peer fleet.UUID) *tls.Config) *Peers {
+	return &Peers{tlsFor: tlsFor, clients: map[string]*Client{}}
+}
+
+// At returns the client of the node with this id at addr, its host:port for
+// HTTPS. A node that has moved gets a new client and its old one is closed.
+// It does not connect.
+func (p *Peers) At(addr string, id fleet.UUID) (*Client, error) {
+	key := "at " + addr
+	if !id.IsZero() {
+		key = id.String()
+	}
+	url := "https://" + addr
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, ErrPeersClosed
+	}
+	old := p.clients[key]
+	if old != nil && old.addr == url {
+		return old, nil
+	}
+	c, err := New(url, Options{TLS: p.tlsFor(id)})
+	if err != nil {
+		return nil, fmt.Errorf("find node %s: %w", id, err)
+	}
+	if old != nil {
+		old.Close()
+	}
+	p.clients[key] = c
+	return c, nil
+}
+
+// Close closes the idle connections of all clients. Requests under way go on,
+// and At fails from then on.
+func (p *Peers) Close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	for _, c := range p.clients {
+		c.Close()
+	}
+	p.clients = nil
+}

@@ -1,0 +1,142 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"sync/atomic"
+
+	"grapevine/fleet"
+)
+
+// maxAnswer bounds what is read of one answer: a page of fleet.MaxPage rows of
+// fleet.MaxInstanceRowBytes, and as JSON three times that.
+const maxAnswer = 3 * fleet.MaxPage * fleet.MaxInstanceRowBytes
+
+// call is one request before it is sent.
+type call struct {
+	method string
+	path   string // escaped, from the root
+	query  url.Values
+	header http.Header
+	body   io.Reader // nil for none
+	length int64     // of body
+}
+
+// get reads a route into a value.
+func get[T any](ctx context.Context, c *Client, path string, query url.Values) (T, error) {
+	var out T
+	err := c.json(ctx, call{method: http.MethodGet, path: path, query: query}, &out)
+	return out, err
+}
+
+// send sends a value and reads the answer into another.
+func send[T any](ctx context.Context, c *Client, r call, body any) (T, error) {
+	var out T
+	if body != nil {
+		content, err := json.Marshal(body)
+		if err != nil {
+			return out, fmt.Errorf("encode request: %w", err)
+		}
+		if r.header == nil {
+			r.header = http.Header{}
+		}
+		r.header.Set("Content-Type", "application/json")
+		r.body, r.length = bytes.NewReader(content), int64(len(content))
+	}
+	err := c.json(ctx, r, &out)
+	return out, err
+}
+
+// json does a call whose answer is JSON.
+func (c *Client) json(ctx context.Context, r call, out any) error {
+	resp, err := c.do(ctx, r)
+	if err != nil {
+		return err
+	}
+	defer drain(resp.Body)
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(out); err != nil {
+		return &TransportError{Addr: c.addr, Sent: true, Err: fmt.Errorf("read answer: %w", err)}
+	}
+	return nil
+}
+
+// do sends the call and returns the answer of a call that succeeded, whose body
+// the caller closes.
+func (c *Client) do(ctx context.Context, r call) (*http.Response, error) {
+	var sent atomic.Bool
+	req, err := c.build(httptrace.WithClientTrace(ctx, traceSent(&sent, r)), r)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.transport.RoundTrip(req)
+	if err != nil {
+		return nil, &TransportError{Addr: c.addr, Sent: sent.Load() && !refusedCertificate(err), Err: cause(ctx, err)}
+	}
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		defer drain(resp.Body)
+		return nil, c.problem(resp)
+	}
+	return resp, nil
+}
+
+func (c *Client) build(ctx context.Context, r call) (*http.Request, error) {
+	target := c.base + r.path
+	if len(r.query) > 0 {
+		target += "?" + r.query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, target, r.body)
+	if err != nil {
+		return nil, fmt.Errorf("make request to %s: %w", c.addr, err)
+	}
+	if r.length > 0 {
+		req.ContentLength = r.length
+	}
+	for key, values := range r.header {
+		req.Header[key] = values
+	}
+	req.Header.Set("User-Agent", c.userAgent)
+	req.Header.Set("Accept", "application/json")
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	return req, nil
+}
+
+// traceSent sets sent once a connection is there over which the request may
+// travel. The transport tries again by itself when a connection that it had
+// kept turns out to be closed: a request that may not be repeated is then only
+// tried again if none of it was written, so sent starts anew; one that may be
+// repeated could have been read, so sent stays.
+func traceSent(sent *atomic.Bool, r call) *httptrace.ClientTrace {
+	repeatable := r.method == http.MethodGet || r.header.Get(keyHeader) != ""
+	return &httptrace.ClientTrace{
+		GetConn: func(string) {
+			if !repeatable {
+				sent.Store(false)
+			}
+		},
+		GotConn: func(httptrace.GotConnInfo) { sent.Store(true) },
+	}
+}
+
+// cause prefers the context's own error, which says why the caller gave up.
+func cause(ctx context.Context, err error) error {
+	if ctxErr := context.Cause(ctx); ctxErr != nil && !errors.Is(err, ctxErr) {
+		return fmt.Errorf("%w: %w", ctxErr, err)
+	}
+	return err
+}
+
+// drain reads what little is left, so that the connection can be used again,
+// and closes.
+func drain(body io.ReadCloser) {
+	_, _ = io.CopyN(io.Discard, body, 4<<10) // what it cannot read costs a connection, nothing else
+	_ = body.Close()
+}
