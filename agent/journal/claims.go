@@ -1,0 +1,207 @@
+package journal
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"grapevine/agent/ledger"
+	"grapevine/fleet"
+)
+
+// Operation is an operation with what is needed to take it up again.
+type Operation struct {
+	fleet.Operation
+	// Force is set for an action that skips the guest's own shutdown.
+	Force bool `json:"force,omitempty"`
+}
+
+// Refusal is a proposal that the host has refused for good.
+type Refusal struct {
+	Instance fleet.InstanceID `json:"instance"`
+	Attempt  uint32           `json:"attempt"`
+	At       time.Time        `json:"at"` // this host's wall clock, compared with itself only
+}
+
+// Deletion is an instance that was deleted here, kept so that a late retry of
+// its create is not taken for a new one.
+type Deletion struct {
+	Instance    fleet.InstanceID `json:"instance"`
+	RequestHash string           `json:"request_hash"`
+	At          time.Time        `json:"at"` // this host's wall clock, compared with itself only
+}
+
+// Begin writes an operation before it starts, and with it the claim that it is
+// to build, nil for the others. Both are there or neither is.
+func (j *Journal) Begin(op Operation, claim *ledger.Claim) error {
+	return j.update(func(tx *bbolt.Tx) error {
+		if claim != nil {
+			if err := putJSON(tx.Bucket(claimsBucket), idKey(claim.ID()), claim); err != nil {
+				return err
+			}
+			if err := tx.Bucket(refusalsBucket).Delete(idKey(claim.ID())); err != nil {
+				return err
+			}
+		}
+		return putOperation(tx, op)
+	})
+}
+
+// Step writes how far an operation has come.
+func (j *Journal) Step(op Operation) error {
+	return j.update(func(tx *bbolt.Tx) error { return putOperation(tx, op) })
+}
+
+// Outcome says what becomes of the claim when an operation ends.
+type Outcome struct {
+	// Release drops the instance's claim.
+	Release bool
+	// Fault keeps the claim, to show why the build failed.
+	Fault string
+	// Deleted is set when the instance is gone for good.
+	Deleted *Deletion
+}
+
+// End writes the end of an operation and of what hung on it, at once.
+func (j *Journal) End(op Operation, out Outcome) error {
+	return j.update(func(tx *bbolt.Tx) error {
+		claims := tx.Bucket(claimsBucket)
+		key := idKey(op.Instance)
+		if held := claims.Get(key); held != nil && out.Fault != "" {
+			var c ledger.Claim
+			if err := json.Unmarshal(held, &c); err != nil {
+				return fmt.Errorf("read claim %s: %w", op.Instance, err)
+			}
+			c.Fault = out.Fault
+			if err := putJSON(claims, key, &c); err != nil {
+				return err
+			}
+		}
+		if out.Release {
+			if err := claims.Delete(key); err != nil {
+				return err
+			}
+		}
+		if out.Deleted != nil {
+			if err := putJSON(tx.Bucket(deletionsBucket), key, out.Deleted); err != nil {
+				return err
+			}
+		}
+		return putOperation(tx, op)
+	})
+}
+
+// Refuse writes that a proposal was refused for good.
+func (j *Journal) Refuse(r Refusal) error {
+	return j.update(func(tx *bbolt.Tx) error {
+		return putJSON(tx.Bucket(refusalsBucket), idKey(r.Instance), r)
+	})
+}
+
+// LastOperation returns the highest number that an operation of this host has
+// had, pruned ones included.
+func (j *Journal) LastOperation() (uint64, error) {
+	var n uint64
+	err := j.db.View(func(tx *bbolt.Tx) error {
+		n = tx.Bucket(operationsBucket).Sequence()
+		return nil
+	})
+	return n, err
+}
+
+// Claims returns every claim.
+func (j *Journal) Claims() ([]ledger.Claim, error) { return each[ledger.Claim](j, claimsBucket) }
+
+// Refusals returns every refusal.
+func (j *Journal) Refusals() ([]Refusal, error) { return each[Refusal](j, refusalsBucket) }
+
+// Deletions returns every deletion.
+func (j *Journal) Deletions() ([]Deletion, error) { return each[Deletion](j, deletionsBucket) }
+
+// Operations returns every operation that is kept, oldest first.
+func (j *Journal) Operations() ([]Operation, error) { return each[Operation](j, operationsBucket) }
+
+// Operation returns one operation; false when it is not kept.
+func (j *Journal) Operation(n uint64) (Operation, bool, error) {
+	var op Operation
+	var found bool
+	err := j.db.View(func(tx *bbolt.Tx) error {
+		data := tx.Bucket(operationsBucket).Get(numberKey(n))
+		if data == nil {
+			return nil
+		}
+		found = true
+		return json.Unmarshal(data, &op)
+	})
+	return op, found, err
+}
+
+// Prune drops ended operations, refusals and deletions from before then, and
+// returns how many entries it dropped.
+func (j *Journal) Prune(before time.Time) (int, error) {
+	var dropped int
+	err := j.db.Update(func(tx *bbolt.Tx) error {
+		for bucket, old := range map[string]func([]byte) bool{
+			string(operationsBucket): func(data []byte) bool {
+				var op Operation
+				return json.Unmarshal(data, &op) == nil && op.EndedAt != nil && op.EndedAt.Before(before)
+			},
+			string(refusalsBucket): func(data []byte) bool {
+				var r Refusal
+				return json.Unmarshal(data, &r) == nil && r.At.Before(before)
+			},
+			string(deletionsBucket): func(data []byte) bool {
+				var d Deletion
+				return json.Unmarshal(data, &d) == nil && d.At.Before(before)
+			},
+		} {
+			n, err := deleteWhere(tx.Bucket([]byte(bucket)), old)
+			if err != nil {
+				return err
+			}
+			dropped += n
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("prune journal: %w", err)
+	}
+	return dropped, nil
+}
+
+func deleteWhere(b *bbolt.Bucket, match func(data []byte) bool) (int, error) {
+	var keys [][]byte
+	if err := b.ForEach(func(key, data []byte) error {
+		if match(data) {
+			keys = append(keys, append([]byte(nil), key...))
+		}
+		return nil
+	}); err != nil {
+		return 0, err
+	}
+	for _, key := range keys {
+		if err := b.Delete(key); err != nil {
+			return 0, err
+		}
+	}
+	return len(keys), nil
+}
+
+func putOperation(tx *bbolt.Tx, op Operation) error {
+	_, n, err := fleet.ParseOperationID(op.ID)
+	if err != nil {
+		return err
+	}
+	b := tx.Bucket(operationsBucket)
+	if n > b.Sequence() {
+		if err := b.SetSequence(n); err != nil {
+			return err
+		}
+	}
+	return putJSON(b, numberKey(n), op)
+}
+
+func numberKey(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }

@@ -1,0 +1,261 @@
+// Package observer watches a hypervisor through its driver and keeps the
+// picture of what it was last seen to say: by events at once, and by a full
+// listing every few seconds as the net under them.
+//
+// It only looks. A hypervisor that does not answer leaves the picture as it
+// is, marked with the fault: not answering is never read as stopped.
+package observer
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"reflect"
+	"sync"
+	"time"
+
+	"grapevine/drivers"
+	"grapevine/fleet"
+)
+
+// Config says how to observe.
+type Config struct {
+	Driver drivers.Driver
+	// Every is the time between full listings.
+	Every time.Duration
+	// Changed is called, from several goroutines, after the picture changed. It
+	// must not block for long.
+	Changed func()
+	Log     *slog.Logger
+}
+
+const (
+	// describeEvery is how many listings pass between descriptions of the host
+	// and its images, which rarely change behind the agent's back.
+	describeEvery = 6
+	// backoffFirst and backoffLast bound the wait before a lost hypervisor is
+	// tried again: soon enough that its return is seen within seconds.
+	backoffFirst = 100 * time.Millisecond
+	backoffLast  = 2 * time.Second
+)
+
+// Observer keeps the picture. Make it with New and run it with Run.
+type Observer struct {
+	cfg Config
+
+	mu     sync.Mutex
+	canvas *canvas
+	dirty  map[fleet.InstanceID]bool
+
+	wakeList    chan struct{} // a full listing is due
+	wakeInspect chan struct{} // dirty is not empty
+}
+
+// New returns an observer that has seen nothing yet.
+func New(cfg Config) *Observer {
+	return &Observer{
+		cfg:         cfg,
+		canvas:      newCanvas(),
+		dirty:       map[fleet.InstanceID]bool{},
+		wakeList:    make(chan struct{}, 1),
+		wakeInspect: make(chan struct{}, 1),
+	}
+}
+
+// Picture returns a copy of what is known.
+func (o *Observer) Picture() Picture {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.canvas.copied()
+}
+
+// Run observes until ctx ends.
+func (o *Observer) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	for _, loop := range []func(context.Context){o.watch, o.list, o.inspect} {
+		wg.Go(func() { loop(ctx) })
+	}
+	wg.Wait()
+	return ctx.Err()
+}
+
+// watch follows the hypervisor's events, again and again.
+func (o *Observer) watch(ctx context.Context) {
+	backoff := backoffFirst
+	for ctx.Err() == nil {
+		err := o.cfg.Driver.Watch(ctx, func(e drivers.Event) {
+			backoff = backoffFirst
+			if e.ID.IsZero() {
+				wake(o.wakeList)
+				return
+			}
+			o.mu.Lock()
+			o.dirty[e.ID] = true
+			o.mu.Unlock()
+			wake(o.wakeInspect)
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		o.lost(err)
+		wake(o.wakeList)
+		pause(ctx, backoff/2+rand.N(backoff/2))
+		backoff = min(2*backoff, backoffLast)
+	}
+}
+
+// list takes full listings, on time and when woken.
+func (o *Observer) list(ctx context.Context) {
+	timer := time.NewTicker(o.cfg.Every)
+	defer timer.Stop()
+	for n := 0; ; n++ {
+		if err := o.Relist(ctx, n%describeEvery == 0); err != nil && ctx.Err() == nil {
+			o.cfg.Log.Debug("listing failed", "error", err)
+			n = -1 // describe the host again once it answers
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case <-o.wakeList:
+		}
+	}
+}
+
+// inspect looks again at single machines that events named.
+func (o *Observer) inspect(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-o.wakeInspect:
+		}
+		o.mu.Lock()
+		ids := o.dirty
+		o.dirty = map[fleet.InstanceID]bool{}
+		o.mu.Unlock()
+		for id := range ids {
+			if err := o.Look(ctx, id); err != nil && ctx.Err() == nil {
+				o.cfg.Log.Debug("inspection failed", "instance", id, "error", err)
+			}
+		}
+	}
+}
+
+// Relist takes a full listing now, with the host's description and images if
+// they are asked for.
+func (o *Observer) Relist(ctx context.Context, describe bool) error {
+	if describe {
+		if err := o.describe(ctx); err != nil {
+			return o.lost(err)
+		}
+	}
+	ticket := o.draw()
+	machines, err := o.cfg.Driver.List(ctx)
+	if err != nil {
+		return o.lost(err)
+	}
+	o.change(func(c *canvas) bool {
+		changed := c.listed(ticket, machines, time.Now())
+		changed = changed || c.Fault != ""
+		c.Fault, c.FaultSince = "", time.Time{}
+		return changed
+	})
+	return nil
+}
+
+func (o *Observer) describe(ctx context.Context) error {
+	d, err := o.cfg.Driver.Describe(ctx)
+	if err != nil {
+		return err
+	}
+	o.change(func(c *canvas) bool {
+		changed := !reflect.DeepEqual(c.Description, d)
+		c.Description = d
+		return changed
+	})
+	return o.LookImages(ctx)
+}
+
+// Look inspects one machine now, and returns when the picture shows it.
+func (o *Observer) Look(ctx context.Context, id fleet.InstanceID) error {
+	ticket := o.draw()
+	m, err := o.cfg.Driver.Inspect(ctx, id)
+	switch {
+	case errors.Is(err, drivers.ErrNotFound):
+		o.change(func(c *canvas) bool { return c.missed(ticket, id) })
+		return nil
+	case err != nil:
+		return o.lost(err)
+	}
+	o.change(func(c *canvas) bool { return c.saw(ticket, m, time.Now()) })
+	return nil
+}
+
+// LookImages lists the images now. A driver without images has none.
+func (o *Observer) LookImages(ctx context.Context) error {
+	store, ok := o.cfg.Driver.(drivers.ImageStore)
+	if !ok {
+		return nil
+	}
+	images, err := store.Images(ctx)
+	if err != nil {
+		return o.lost(err)
+	}
+	o.change(func(c *canvas) bool {
+		changed := !reflect.DeepEqual(c.Images, images)
+		c.Images = images
+		return changed
+	})
+	return nil
+}
+
+// lost marks the hypervisor as not answering, if that is what err says, and
+// returns err.
+func (o *Observer) lost(err error) error {
+	if !errors.Is(err, drivers.ErrUnavailable) {
+		return err
+	}
+	o.change(func(c *canvas) bool {
+		if c.Fault != "" {
+			return false
+		}
+		c.Fault, c.FaultSince = err.Error(), time.Now()
+		o.cfg.Log.Warn("hypervisor does not answer; its machines stay as last seen", "error", err)
+		return true
+	})
+	return err
+}
+
+func (o *Observer) draw() uint64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.canvas.ticket()
+}
+
+// change applies fn under the lock and tells of it outside.
+func (o *Observer) change(fn func(c *canvas) bool) {
+	o.mu.Lock()
+	changed := fn(o.canvas)
+	o.mu.Unlock()
+	if changed {
+		o.cfg.Changed()
+	}
+}
+
+func wake(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
