@@ -1,0 +1,184 @@
+package wire
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+
+	"grapevine/fleet"
+)
+
+// Kind says what a row is about. A node keeps and relays kinds that it does
+// not know.
+type Kind uint32
+
+// The kinds of this release.
+const (
+	KindHost     Kind = 1 // key: host id, 16 bytes; exactly one in a block
+	KindInstance Kind = 2 // key: instance id, 16 bytes
+	KindImage    Kind = 3 // key: image id, 32 bytes
+)
+
+// MaxKeyBytes bounds the id in a key.
+const MaxKeyBytes = 64
+
+// Key names a row within its host's block. Rows are ordered by Kind, then by
+// the bytes of ID.
+type Key struct {
+	Kind Kind
+	ID   string // raw bytes
+}
+
+// Compare orders keys: -1, 0 or +1.
+func (k Key) Compare(l Key) int {
+	return cmp.Or(cmp.Compare(k.Kind, l.Kind), cmp.Compare(k.ID, l.ID))
+}
+
+// HostKey, InstanceKey and ImageKey return the keys of the known kinds.
+// ImageKey reports false for what is no image id.
+func HostKey(id fleet.HostID) Key { return Key{KindHost, string(id[:])} }
+
+// InstanceKey returns the key of an instance's row.
+func InstanceKey(id fleet.InstanceID) Key { return Key{KindInstance, string(id[:])} }
+
+// ImageKey returns the key of an image's row, and false for what is no image
+// id.
+func ImageKey(id string) (Key, bool) {
+	raw, err := hex.DecodeString(id)
+	return Key{KindImage, string(raw)}, err == nil && fleet.IsImageID(id)
+}
+
+// Row is one row of a block. Body is opaque to all but its origin and its
+// readers, and nobody may change it.
+type Row struct {
+	Key
+	Seq  uint64 // of the row's last change, within the block's epoch
+	Body []byte
+}
+
+// Hash is a truncated SHA-256: 16 bytes.
+type Hash [16]byte
+
+// String returns 32 hexadecimal digits.
+func (h Hash) String() string { return hex.EncodeToString(h[:]) }
+
+// Hash covers a row's kind, id and body, not its seq: so the same rows have
+// the same hash in every epoch.
+func (r *Row) Hash() Hash {
+	buf := make([]byte, 0, 128)
+	buf = binary.AppendUvarint(buf, uint64(r.Kind))
+	buf = binary.AppendUvarint(buf, uint64(len(r.ID)))
+	buf = append(buf, r.ID...)
+	h := sha256.New()
+	h.Write(buf)
+	h.Write(r.Body)
+	return Hash(h.Sum(buf[:0])[:16])
+}
+
+// Size is what a row counts against [fleet.MaxBlockBytes].
+func (r *Row) Size() int { return len(r.ID) + len(r.Body) + rowOverhead }
+
+// rowOverhead is above the bytes that tags, lengths and numbers of an encoded
+// row take.
+const rowOverhead = 32
+
+// Head sums up a host's block.
+type Head struct {
+	Host        fleet.HostID
+	Incarnation uint64 // random, drawn anew with every epoch
+	Epoch       uint64
+	Seq         uint64
+	Count       int  // rows
+	Hash        Hash // over the rows' hashes in key order
+}
+
+// Compare is the merge law. Of two heads of one host the greater one wins,
+// everywhere: by epoch, then incarnation, then seq, then hash. It is a total
+// order, so merging is commutative, associative and idempotent. Incarnation
+// stands before seq so that two lives of one host which reached the same epoch
+// do not overtake each other with every publication.
+func (h *Head) Compare(o *Head) int {
+	return cmp.Or(
+		cmp.Compare(h.Epoch, o.Epoch),
+		cmp.Compare(h.Incarnation, o.Incarnation),
+		cmp.Compare(h.Seq, o.Seq),
+		bytes.Compare(h.Hash[:], o.Hash[:]),
+	)
+}
+
+// SameLife reports whether both heads were published in one epoch of one
+// incarnation, so that their seqs can be compared.
+func (h *Head) SameLife(o *Head) bool {
+	return h.Host == o.Host && h.Epoch == o.Epoch && h.Incarnation == o.Incarnation
+}
+
+// Version returns the head's version.
+func (h *Head) Version() fleet.Version {
+	return fleet.Version{Host: h.Host, Epoch: h.Epoch, Seq: h.Seq}
+}
+
+// Digest is the head's part in a node's root: 8 bytes of a SHA-256 over every
+// field but Count. Roots add these up by exclusive or, so their order does not
+// matter and a change costs two of them.
+func (h *Head) Digest() uint64 {
+	buf := make([]byte, 0, 64)
+	buf = append(buf, h.Host[:]...)
+	buf = binary.BigEndian.AppendUint64(buf, h.Incarnation)
+	buf = binary.BigEndian.AppendUint64(buf, h.Epoch)
+	buf = binary.BigEndian.AppendUint64(buf, h.Seq)
+	buf = append(buf, h.Hash[:]...)
+	sum := sha256.Sum256(buf)
+	return binary.BigEndian.Uint64(sum[:8])
+}
+
+// Tag stands for a host in announcements: the first 4 bytes of the SHA-256 of
+// its id. (Not of the id itself: hardware vendors give all their machines the
+// same first bytes.) Two hosts may share one; see docs/protocol.md.
+type Tag uint32
+
+// TagOf returns a host's tag.
+func TagOf(id fleet.HostID) Tag {
+	sum := sha256.Sum256(id[:])
+	return Tag(binary.BigEndian.Uint32(sum[:4]))
+}
+
+// Buckets is the number of buckets of a digest.
+const Buckets = 256
+
+// Bucket returns the digest bucket that the tag falls into.
+func (t Tag) Bucket() int { return int(t >> 24) }
+
+// Deletion says that a row was deleted, and in which seq.
+type Deletion struct {
+	Key
+	Seq uint64
+}
+
+// MaxDeletions is how many deletions of a host a node remembers.
+const MaxDeletions = 64
+
+// Form says how a delta is to be read.
+type Form uint8
+
+// The forms of a delta.
+const (
+	Whole    Form = 1 // Rows are all rows
+	Changes  Form = 2 // Rows and Deletions since seq Since of the same life
+	HeadOnly Form = 3 // another epoch of the rows already held
+)
+
+// Delta leads from a block that the receiver holds, or from nothing, to the
+// block that Head sums up.
+type Delta struct {
+	Tag       Tag
+	Form      Form
+	Since     uint64
+	Head      Head
+	Rows      []Row
+	Deletions []Deletion
+	// Beat and AgeMS say how long ago the host was surely alive; see Announcement.
+	Beat  uint64
+	AgeMS uint64
+}
