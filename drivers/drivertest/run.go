@@ -1,0 +1,92 @@
+package drivertest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"grapevine/drivers"
+)
+
+// Run runs the whole suite, one case after the other, on the harness's one
+// hypervisor.
+func Run(t *testing.T, h Harness) {
+	features := featuresOf(t, h)
+	for _, c := range cases() {
+		t.Run(c.name, func(t *testing.T) {
+			if c.needs != "" && !slices.Contains(features, c.needs) {
+				t.Skipf("the driver does not declare the feature %s", c.needs)
+			}
+			c.run(newKit(t, h))
+		})
+	}
+	t.Log(FeatureTable(features))
+}
+
+// testCase is one rule that every driver keeps.
+type testCase struct {
+	name  string
+	needs drivers.Feature // empty: every driver is held to it
+	run   func(k *kit)
+}
+
+func cases() []testCase {
+	return []testCase{
+		{name: "DescribeIsCompleteAndStable", run: describeIsStable},
+		{name: "DeclaredFeaturesAreThere", run: declaredFeaturesAreThere},
+		{name: "ListIsCompleteAndOrdered", run: listIsComplete},
+		{name: "UnknownMachineIsNotFound", run: unknownIsNotFound},
+		{name: "BuiltMachineHasTheSizeAskedFor", run: builtHasItsSize},
+		{name: "BuildTwiceMakesOneMachine", run: buildIsIdempotent},
+		{name: "BuildAtOnceMakesOneMachine", run: buildAtOnce},
+		{name: "FailedBuildLeavesNothing", run: failedBuildLeavesNothing},
+		{name: "CancelledBuildLeavesOneOrNothing", run: cancelledBuild},
+		{name: "DeleteRemovesMachineAndDisks", run: deleteRemovesAll},
+		{name: "StartStopRebootAreSeen", run: startStopReboot},
+		{name: "StopLetsTheGuestItsGraceAndNoMore", run: stopWithGrace},
+		{name: "PauseAndResume", needs: drivers.FeaturePause, run: pauseResume},
+		{name: "ForeignMachinesRefuseWrites", run: foreignRefuses},
+		{name: "AdoptKeepsPowerAndOutlivesTheDriver", run: adoptKeepsPower},
+		{name: "MarkRoundTripsOddWords", run: markRoundTrips},
+		{name: "EqualNamesAreTwoMachines", run: equalNames},
+		{name: "EventFollowsEachChange", run: eventFollows},
+		{name: "LostEventIsRepairedByList", run: lostEventRepaired},
+		{name: "CancelledCallsReturnPromptly", run: cancelReturns},
+		{name: "CutIsUnavailableAndHeals", run: cutHeals},
+		{name: "OpenedWhileCutHeals", run: openedWhileCut},
+		{name: "ImagesAreKept", run: imagesAreKept},
+		{name: "BadImageLeavesNothing", run: badImageLeavesNothing},
+		{name: "ConsoleLogShowsTheGuest", needs: drivers.FeatureConsoleLog, run: consoleLog},
+		{name: "ManyMachinesAreListed", run: manyMachines},
+		{name: "ConcurrentUse", run: concurrentUse},
+		{name: "CloseLeavesNoGoroutine", run: closeLeavesNothing},
+	}
+}
+
+func featuresOf(t *testing.T, h Harness) []drivers.Feature {
+	t.Helper()
+	d := h.Open(t)
+	defer d.Close()
+	desc, err := d.Describe(t.Context())
+	if err != nil {
+		t.Fatalf("describe: %v", err)
+	}
+	return desc.Features
+}
+
+// FeatureTable shows in Markdown which features are declared.
+func FeatureTable(features []drivers.Feature) string {
+	var b strings.Builder
+	b.WriteString("\n| feature | supported |\n| --- | --- |\n")
+	for _, f := range []drivers.Feature{
+		drivers.FeatureBootDisk, drivers.FeatureBootKernel, drivers.FeatureConsoleLog, drivers.FeaturePause,
+	} {
+		word := "no"
+		if slices.Contains(features, f) {
+			word = "yes"
+		}
+		fmt.Fprintf(&b, "| %s | %s |\n", f, word)
+	}
+	return b.String()
+}

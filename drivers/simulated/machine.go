@@ -1,0 +1,69 @@
+package simulated
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"grapevine/drivers"
+	"grapevine/fleet"
+)
+
+// maxConsole bounds a machine's console log, in bytes.
+const maxConsole = 1 << 20
+
+// machine is a virtual machine as it is kept, in memory and in the folder.
+type machine struct {
+	ID              fleet.InstanceID `json:"id"`
+	Name            string           `json:"name"`
+	Power           fleet.Power      `json:"power"`
+	Resources       fleet.Resources  `json:"resources"`
+	Mark            *drivers.Mark    `json:"mark,omitempty"`
+	Console         string           `json:"console,omitempty"`
+	Boots           int              `json:"boots,omitempty"` // since it was last powered on
+	IgnoresShutdown bool             `json:"ignores_shutdown,omitempty"`
+}
+
+// view is the machine as drivers show it, sharing nothing.
+func (m *machine) view() drivers.Machine {
+	v := drivers.Machine{ID: m.ID, Name: m.Name, Power: m.Power, Resources: m.Resources, Mark: m.Mark.Clone()}
+	if m.Power == fleet.PowerRunning || m.Power == fleet.PowerPaused {
+		v.Addresses = []string{address(m.ID).String()}
+	}
+	return v
+}
+
+// address is what a simulated guest "has": one of 198.18.0.0/15, the block
+// for benchmarks that no network routes.
+func address(id fleet.InstanceID) netip.Addr {
+	tail := binary.BigEndian.Uint32(id[12:]) & 0x1ffff
+	b := [4]byte{}
+	binary.BigEndian.PutUint32(b[:], 198<<24|18<<16|tail)
+	return netip.AddrFrom4(b)
+}
+
+// powerOn starts the machine with an empty console log.
+func (m *machine) powerOn(now time.Time) {
+	m.Console, m.Boots = "", 0
+	m.Power = fleet.PowerRunning
+	m.boot(now)
+}
+
+// boot prints what a guest prints when it comes up.
+func (m *machine) boot(now time.Time) {
+	m.Boots++
+	name, image := m.Name, "none"
+	if m.Mark != nil {
+		name, image = m.Mark.Name, m.Mark.Image
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "simulated guest: no code runs in this machine, only its state is kept\n")
+	fmt.Fprintf(&b, "name   %s\n", name)
+	fmt.Fprintf(&b, "image  %s\n", image)
+	fmt.Fprintf(&b, "boot   %d, %s\n", m.Boots, now.UTC().Format(time.RFC3339))
+	if len(m.Console)+b.Len() <= maxConsole {
+		m.Console += b.String()
+	}
+}
