@@ -1,0 +1,57 @@
+package view
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"grapevine/fleet"
+)
+
+// Images returns every image that some host holds, once, with its holders,
+// ordered by name, then id. Holders that cannot be heard are listed too.
+func (v *View) Images(context.Context) (fleet.List[fleet.Image], error) {
+	v.refresh()
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	out := fleet.List[fleet.Image]{Items: make([]fleet.Image, 0, len(v.images.holders)), Coverage: v.coverage}
+	for id := range v.images.holders {
+		im, _ := v.images.get(id)
+		out.Items = append(out.Items, im)
+	}
+	slices.SortFunc(out.Items, func(a, b fleet.Image) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.ID, b.ID))
+	})
+	return out, nil
+}
+
+// Image returns the image that a person means: by id, or by a name that only
+// one digest has.
+func (v *View) Image(_ context.Context, idOrName string) (fleet.Image, error) {
+	return v.image(idOrName, fleet.CodeNotFound)
+}
+
+// image is Image with the code to use where there is none.
+func (v *View) image(idOrName string, missing fleet.Code) (fleet.Image, error) {
+	v.refresh()
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if im, ok := v.images.get(idOrName); ok {
+		return im, nil
+	}
+	ids := v.images.withName(idOrName)
+	switch len(ids) {
+	case 0:
+		return fleet.Image{}, &fleet.Error{Code: missing, Detail: fmt.Sprintf("image %.80q is neither the id nor the name of an image that a host holds; list them with: grapevine image list", idOrName)}
+	case 1:
+		im, _ := v.images.get(ids[0])
+		return im, nil
+	default:
+		return fleet.Image{}, &fleet.Error{
+			Code: fleet.CodeAmbiguous, Candidates: ids,
+			Detail: fmt.Sprintf("%d images are named %q; give the id of one", len(ids), idOrName),
+		}
+	}
+}

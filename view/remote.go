@@ -1,0 +1,96 @@
+package view
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"grapevine/api/client"
+	"grapevine/fleet"
+)
+
+// Operation returns an operation as the host that keeps it tells it. It asks
+// that host, and blocks until the answer is there or ctx ends.
+func (v *View) Operation(ctx context.Context, id string) (fleet.Operation, error) {
+	host, _, err := fleet.ParseOperationID(id)
+	if err != nil {
+		return fleet.Operation{}, &fleet.Error{Code: fleet.CodeNotFound, Detail: err.Error()}
+	}
+	if v.isLocal(host) {
+		return v.cfg.Local.Operation(ctx, id)
+	}
+	peer, err := v.Peer(host)
+	if err != nil {
+		return fleet.Operation{}, err
+	}
+	op, err := peer.Operation(ctx, id)
+	return op, v.ReadError(host, err)
+}
+
+// InstanceLog reads what the instance has printed on its console, from byte
+// offset on, at its host. The caller closes it; ctx ends it.
+func (v *View) InstanceLog(ctx context.Context, id fleet.InstanceID, offset int64) (io.ReadCloser, error) {
+	row, err := v.Instance(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if v.isLocal(row.Host) {
+		return v.cfg.Local.InstanceLog(ctx, id, offset)
+	}
+	peer, err := v.Peer(row.Host)
+	if err != nil {
+		return nil, err
+	}
+	log, err := peer.InstanceLog(ctx, id, offset)
+	if err != nil {
+		return nil, v.ReadError(row.Host, err)
+	}
+	return log, nil
+}
+
+func (v *View) isLocal(host fleet.HostID) bool { return v.cfg.Local != nil && host == v.cfg.Self }
+
+// Peer returns the client of a host's agent. A host that is not known is
+// not_found, and one that this node cannot hear is host_unreachable at once,
+// without trying. It does not connect.
+func (v *View) Peer(host fleet.HostID) (*client.Client, error) {
+	v.refresh()
+	b := v.cfg.Source.Replica().Block(host)
+	if b == nil {
+		return nil, noHost(host.String())
+	}
+	row, ok := b.Host()
+	if !ok || row.API == "" {
+		return nil, &fleet.Error{Code: fleet.CodeHostUnreachable, Detail: fmt.Sprintf("host %s tells no address that this node can read; upgrade this node", host)}
+	}
+	v.mu.RLock()
+	reach, since := v.reachOf(&row)
+	v.mu.RUnlock()
+	if reach != fleet.ReachOK && reach != fleet.ReachHypervisorUnreachable {
+		return nil, &fleet.Error{
+			Code:   fleet.CodeHostUnreachable,
+			Detail: fmt.Sprintf("host %s is %s since %s; its agent cannot be asked, try again when it is back", row.Name, reach, since.UTC().Format("2006-01-02 15:04:05 UTC")),
+		}
+	}
+	return v.cfg.Peers.At(row.API, host)
+}
+
+// ReadError turns the error of a read at a host into one that people may see.
+// That no answer came is the same to a reader, whether or not the host got the
+// question. Nil stays nil.
+func (v *View) ReadError(host fleet.HostID, err error) error {
+	if errors.Is(err, client.ErrUnreachable) || errors.Is(err, client.ErrOutcomeUnknown) {
+		return &fleet.Error{Code: fleet.CodeHostUnreachable, Detail: fmt.Sprintf("host %s did not answer: %v", v.HostName(host), err)}
+	}
+	return err
+}
+
+// HostName returns what people call a host: its name, or its id where the name
+// is not known.
+func (v *View) HostName(id fleet.HostID) string {
+	if b := v.cfg.Source.Replica().Block(id); b != nil && b.HostName() != "" {
+		return b.HostName()
+	}
+	return id.String()
+}

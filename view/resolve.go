@@ -1,0 +1,162 @@
+package view
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"grapevine/fleet"
+	"grapevine/placement"
+)
+
+// The traits that a host must have to boot an image. Drivers report them among
+// their features; traits are words on the wire, so they are written out here.
+const (
+	traitBootKernel = "boot-kernel"
+	traitBootDisk   = "boot-disk"
+)
+
+// Flavors returns the configured flavors, ordered by size: memory, then vCPUs,
+// then name.
+func (v *View) Flavors(context.Context) (fleet.List[fleet.Flavor], error) {
+	v.refresh()
+	items := slices.Clone(v.cfg.Flavors)
+	slices.SortFunc(items, func(a, b fleet.Flavor) int {
+		return cmp.Or(cmp.Compare(a.MemoryMiB, b.MemoryMiB), cmp.Compare(a.VCPUs, b.VCPUs), strings.Compare(a.Name, b.Name))
+	})
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return fleet.List[fleet.Flavor]{Items: items, Coverage: v.coverage}, nil
+}
+
+// Resolve turns the names in a create into numbers, digests and ids. The
+// request has no instance id yet. It promises nothing: what the names mean now
+// is what the request keeps.
+func (v *View) Resolve(_ context.Context, c fleet.Create) (fleet.Request, error) {
+	if err := c.Validate(); err != nil {
+		return fleet.Request{}, err
+	}
+	req := fleet.Request{
+		Name: c.Name, Project: c.Project, Flavor: c.Flavor,
+		Hypervisor: c.Hypervisor, Zone: c.Zone, Labels: maps.Clone(c.Labels),
+	}
+	if req.Project == "" {
+		req.Project = fleet.DefaultProject
+	}
+	flavor, err := v.flavor(c.Flavor)
+	if err != nil {
+		return fleet.Request{}, err
+	}
+	req.Resources = flavor.Resources
+	image, err := v.image(c.Image, fleet.CodeUnknownImage)
+	if err != nil {
+		return fleet.Request{}, err
+	}
+	req.Image = image.ID
+	req.Traits = []string{BootTrait(&image)}
+	req.DiskGiB = max(req.DiskGiB, diskGiB(&image))
+	if c.Host != "" {
+		if req.Host, err = v.HostNamed(c.Host); err != nil {
+			return fleet.Request{}, err
+		}
+	}
+	return req, nil
+}
+
+func (v *View) flavor(name string) (fleet.Flavor, error) {
+	names := make([]string, 0, len(v.cfg.Flavors))
+	for _, f := range v.cfg.Flavors {
+		if f.Name == name {
+			return f, nil
+		}
+		names = append(names, f.Name)
+	}
+	slices.Sort(names)
+	return fleet.Flavor{}, &fleet.Error{
+		Code:   fleet.CodeUnknownFlavor,
+		Detail: fmt.Sprintf("flavor %.80q is not known here; use one of %s", name, strings.Join(names, ", ")),
+	}
+}
+
+// BootTrait returns the trait that a host must have to boot the image: a
+// kernel is booted directly, whether or not there is a disk beside it.
+func BootTrait(im *fleet.Image) string {
+	if _, ok := im.File(fleet.RoleKernel); ok {
+		return traitBootKernel
+	}
+	return traitBootDisk
+}
+
+// diskGiB returns how large a disk the image needs, in whole GiB; 0 where it
+// brings none.
+func diskGiB(im *fleet.Image) int64 {
+	disk, ok := im.File(fleet.RoleDisk)
+	if !ok {
+		return 0
+	}
+	const gib = 1 << 30
+	size := disk.VirtualBytes
+	if disk.Format == "raw" {
+		size = max(size, disk.Bytes) // what a guest sees of a raw disk is all of it
+	}
+	return (size + gib - 1) / gib
+}
+
+// Explain is a dry run of a create: where it would go, and why every other
+// host refuses. It promises nothing.
+func (v *View) Explain(ctx context.Context, c fleet.Create) (fleet.Explanation, error) {
+	req, err := v.Resolve(ctx, c)
+	if err != nil {
+		return fleet.Explanation{}, err
+	}
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	v.rngMu.Lock()
+	defer v.rngMu.Unlock()
+	e := v.index.Explain(&req, v.rng)
+	e.Coverage = v.coverage
+	return e, nil
+}
+
+// Pick proposes a host for the request, as placement.Index.Pick does.
+func (v *View) Pick(req *fleet.Request, exclude map[fleet.HostID]bool) (fleet.HostID, bool) {
+	v.refresh()
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	v.rngMu.Lock()
+	defer v.rngMu.Unlock()
+	return v.index.Pick(req, exclude, v.rng)
+}
+
+// Verdicts says why no host takes the request: those in refused in their own
+// words, every other as this node sees it. It is ordered by host name.
+func (v *View) Verdicts(req *fleet.Request, refused map[fleet.HostID]fleet.Verdict) []fleet.Verdict {
+	exclude := make(map[fleet.HostID]bool, len(refused))
+	for id := range refused {
+		exclude[id] = true
+	}
+	v.mu.RLock()
+	out := v.index.Verdicts(req, exclude)
+	v.mu.RUnlock()
+	for _, verdict := range refused {
+		out = append(out, verdict)
+	}
+	placement.Order(out)
+	return out
+}
+
+// Merge gives placement the fresh row that came with a host's refusal, so that
+// the next pick, of whoever, does not rest on what was just refused. Readers
+// see it when the mesh brings it.
+func (v *View) Merge(host fleet.Host) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if _, known := v.standings[host.ID]; !known {
+		return
+	}
+	v.overlay(&host, v.cfg.Now())
+	v.index.Update(host)
+}

@@ -1,0 +1,124 @@
+package view
+
+import (
+	"context"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"grapevine/api/client"
+	"grapevine/fleet"
+	"grapevine/mesh/replica"
+	"grapevine/placement"
+)
+
+// Source is what this node's member of the mesh knows; *mesh.Mesh is one.
+type Source interface {
+	Replica() *replica.Replica
+	// Members returns all members, ordered by id.
+	Members() []fleet.Member
+	// MembersChanged returns a channel that is closed at the next change of any
+	// member.
+	MembersChanged() <-chan struct{}
+	LinkList() []fleet.Link
+	// Wanted returns the newest version announced of a host, where that is
+	// newer than the one held.
+	Wanted(fleet.HostID) fleet.Version
+}
+
+// Local is what an agent keeps of its own host beside the replica. Its methods
+// return *fleet.Error for what is not there.
+type Local interface {
+	Operation(ctx context.Context, id string) (fleet.Operation, error)
+	InstanceLog(ctx context.Context, id fleet.InstanceID, offset int64) (io.ReadCloser, error)
+}
+
+// Config is what a view reads from. Source, Flavors and Peers are required.
+type Config struct {
+	Source  Source
+	Flavors []fleet.Flavor
+	// Peers are asked for what the replica does not hold: operations and logs.
+	Peers *client.Peers
+	// Self is the host id of an agent, which is always heard; zero at a
+	// registry, or its own id.
+	Self fleet.UUID
+	// Local answers for Self; nil at a registry.
+	Local Local
+	// Now is the clock for ages and for when a host was noticed to be gone;
+	// nil means time.Now. It must be monotonic, as time.Now is.
+	Now func() time.Time
+	// Rand draws what placement samples; nil means a source of its own.
+	Rand *rand.Rand
+}
+
+// View answers reads of the fleet. Its methods may be called from several
+// goroutines at once and, where they do not say otherwise, neither block nor
+// ask anyone.
+type View struct {
+	cfg     Config
+	started time.Time
+
+	mu        sync.RWMutex
+	seen      uint64          // guarded by mu: the replica's last change taken in
+	changed   <-chan struct{} // guarded by mu: closed when Members is to be read again
+	status    map[fleet.UUID]fleet.MemberStatus
+	standings map[fleet.HostID]standing // guarded by mu: of every host with a block
+	names     map[string][]fleet.HostID // guarded by mu: host ids by name, ordered
+	nameOf    map[fleet.HostID]string   // guarded by mu
+	images    catalog                   // guarded by mu
+	index     *placement.Index          // guarded by mu
+	coverage  fleet.Coverage            // guarded by mu
+
+	rngMu sync.Mutex
+	rng   *rand.Rand // guarded by rngMu
+}
+
+// New returns a view. It starts nothing; whoever makes it runs Run as well.
+func New(cfg Config) *View {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Rand == nil {
+		cfg.Rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+	}
+	return &View{
+		cfg: cfg, started: cfg.Now(), rng: cfg.Rand,
+		standings: map[fleet.HostID]standing{},
+		names:     map[string][]fleet.HostID{},
+		nameOf:    map[fleet.HostID]string{},
+		images:    newCatalog(),
+		index:     placement.NewIndex(nil),
+	}
+}
+
+// Run takes in changes as they come until ctx ends, and then returns nil. Reads
+// are right without it, as each takes in what has changed; but only with it is
+// the time at which a host fell silent noticed when it does, and not when
+// somebody looks.
+func (v *View) Run(ctx context.Context) error {
+	for {
+		blocks := v.cfg.Source.Replica().Changed()
+		members := v.cfg.Source.MembersChanged()
+		v.refresh()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-blocks:
+		case <-members:
+		}
+		// A busy mesh changes thousands of blocks a second; take them in by the
+		// dozen, not one by one. Reads do not wait for this.
+		pause := time.NewTimer(coalesce)
+		select {
+		case <-ctx.Done():
+			pause.Stop()
+			return nil
+		case <-pause.C:
+		}
+	}
+}
+
+// coalesce is how long Run collects changes. It bounds by how much a host's
+// silence is noticed too late.
+const coalesce = 50 * time.Millisecond
