@@ -1,0 +1,152 @@
+package vcsim
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/vmware/govmomi"
+	"github.com/vmware/govmomi/object"
+	"github.com/vmware/govmomi/vim25/types"
+
+	"grapevine/fleet"
+)
+
+// DatastoreName and NetworkName are what the simulator calls its only
+// datastore and its only network.
+const (
+	DatastoreName = "LocalDS_0"
+	NetworkName   = "VM Network"
+)
+
+// patience bounds what a person does on a simulated host.
+const patience = 30 * time.Second
+
+func deadline() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), patience)
+}
+
+// client returns the person's session, logged in.
+func (h *Host) client() (*govmomi.Client, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.admin != nil {
+		return h.admin, nil
+	}
+	u, err := url.Parse(h.URL())
+	if err != nil {
+		return nil, fmt.Errorf("read own address: %w", err)
+	}
+	u.User = url.UserPassword(h.User(), h.password)
+	ctx, cancel := deadline()
+	defer cancel()
+	h.admin, err = govmomi.NewClient(ctx, u, true)
+	if err != nil {
+		return nil, fmt.Errorf("log in: %w", err)
+	}
+	return h.admin, nil
+}
+
+// Define makes a stopped machine without Grapevine's Mark, as a person would:
+// 1 CPU, 64 MiB, no disk.
+func (h *Host) Define(name string) (fleet.InstanceID, error) {
+	id := randomUUID()
+	return id, h.define(name, id)
+}
+
+func (h *Host) define(name string, id fleet.InstanceID) error {
+	client, err := h.client()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := deadline()
+	defer cancel()
+	folders, err := object.NewDatacenter(client.Client, h.model.Map().Any("Datacenter").Reference()).Folders(ctx)
+	if err != nil {
+		return fmt.Errorf("find folder: %w", err)
+	}
+	pool := object.NewResourcePool(client.Client, h.model.Map().Any("ResourcePool").Reference())
+	task, err := folders.VmFolder.CreateVM(ctx, types.VirtualMachineConfigSpec{
+		Name: name, Uuid: id.String(), NumCPUs: 1, MemoryMB: 64,
+		GuestId: string(types.VirtualMachineGuestOsIdentifierOtherGuest64),
+		Files:   &types.VirtualMachineFileInfo{VmPathName: "[" + DatastoreName + "]"},
+	}, pool, nil)
+	if err != nil {
+		return fmt.Errorf("define machine %q: %w", name, err)
+	}
+	if err := task.Wait(ctx); err != nil {
+		return fmt.Errorf("define machine %q: %w", name, err)
+	}
+	return nil
+}
+
+// PowerOn starts any machine, as a person would.
+func (h *Host) PowerOn(id fleet.InstanceID) error {
+	return h.act(id, (*object.VirtualMachine).PowerOn)
+}
+
+// PowerOff stops any machine, as a person would.
+func (h *Host) PowerOff(id fleet.InstanceID) error {
+	return h.act(id, (*object.VirtualMachine).PowerOff)
+}
+
+// Remove deletes any stopped machine, as a person would.
+func (h *Host) Remove(id fleet.InstanceID) error {
+	return h.act(id, (*object.VirtualMachine).Destroy)
+}
+
+// Configure sets one of a machine's extra options, as a person would; keys
+// that begin with "SET." change what the simulator says of the guest.
+func (h *Host) Configure(id fleet.InstanceID, key, value string) error {
+	return h.act(id, func(vm *object.VirtualMachine, ctx context.Context) (*object.Task, error) { //nolint:revive // the shape of a method expression.
+		return vm.Reconfigure(ctx, types.VirtualMachineConfigSpec{
+			ExtraConfig: []types.BaseOptionValue{&types.OptionValue{Key: key, Value: value}},
+		})
+	})
+}
+
+func (h *Host) act(id fleet.InstanceID, do func(*object.VirtualMachine, context.Context) (*object.Task, error)) error {
+	client, err := h.client()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := deadline()
+	defer cancel()
+	ref, err := object.NewSearchIndex(client.Client).FindByUuid(ctx, nil, id.String(), true, nil)
+	if err != nil {
+		return fmt.Errorf("find machine %s: %w", id, err)
+	}
+	if ref == nil {
+		return fmt.Errorf("find machine %s: no such machine", id)
+	}
+	task, err := do(object.NewVirtualMachine(client.Client, ref.Reference()), ctx)
+	if err != nil {
+		return fmt.Errorf("act on machine %s: %w", id, err)
+	}
+	if err := task.Wait(ctx); err != nil {
+		return fmt.Errorf("act on machine %s: %w", id, err)
+	}
+	return nil
+}
+
+// Files lists what a folder of the datastore holds, at any depth, sorted.
+func (h *Host) Files(folder string) ([]string, error) {
+	root := filepath.Join(h.datastore().Summary.Url, folder)
+	var names []string
+	err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return fs.SkipAll // not there, or just being removed
+		}
+		name, err := filepath.Rel(root, path)
+		if err == nil && name != "." {
+			names = append(names, name)
+		}
+		return err
+	})
+	slices.Sort(names)
+	return names, err
+}
