@@ -1,0 +1,55 @@
+package api
+
+import "slices"
+
+// The groups of roles that routes are open to.
+var (
+	anyone     = []PrincipalRole{Nobody, AsAgent, AsRegistry, AsOperator}
+	readers    = []PrincipalRole{AsAgent, AsRegistry, AsOperator}
+	mutators   = []PrincipalRole{AsRegistry, AsOperator}
+	nodes      = []PrincipalRole{AsAgent, AsRegistry}
+	registries = []PrincipalRole{AsRegistry}
+)
+
+// access says who may use which route; a route that is not here is not served.
+// Claims and keys are words between nodes: an operator creates instances, and
+// leaves it to a registry to find them a host.
+var access = map[string][]PrincipalRole{
+	"GET /healthz":      anyone,
+	"GET /readyz":       anyone,
+	"GET /version":      anyone,
+	"GET /openapi.json": anyone,
+	"GET /metrics":      readers,
+
+	"GET /v1/hosts":                readers,
+	"GET /v1/hosts/{id}":           readers,
+	"POST /v1/hosts/{id}/{action}": mutators,
+
+	"GET /v1/instances":                readers,
+	"POST /v1/instances":               mutators,
+	"GET /v1/instances/{id}":           readers,
+	"DELETE /v1/instances/{id}":        mutators,
+	"POST /v1/instances/{id}/{action}": mutators,
+	"GET /v1/instances/{id}/log":       readers,
+
+	"GET /v1/images":          readers,
+	"GET /v1/images/{id}":     readers,
+	"POST /v1/images":         mutators,
+	"GET /v1/flavors":         readers,
+	"GET /v1/operations/{id}": readers,
+	"POST /v1/placements":     readers,
+
+	"GET /v1/mesh/members": readers,
+	"GET /v1/mesh/links":   readers,
+	"GET /v1/mesh/digest":  readers,
+	"GET /v1/mesh/lag":     readers,
+
+	"GET /v1/keys/{id}":   nodes,
+	"PUT /v1/keys/{id}":   nodes,
+	"PUT /v1/claims/{id}": registries,
+}
+
+// admits reports whether the route is open to a role.
+func admits(route string, role PrincipalRole) bool {
+	return slices.Contains(access[route], role)
+}

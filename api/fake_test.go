@@ -1,0 +1,223 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"grapevine/fleet"
+)
+
+// fakeCore answers with what a test puts into it; a method without a function
+// fails, which shows as a 500.
+type fakeCore struct {
+	hosts     func() (fleet.List[fleet.Host], error)
+	host      func(fleet.HostID) (fleet.Host, error)
+	instances func(fleet.InstanceQuery) (fleet.List[fleet.Instance], error)
+	instance  func(fleet.InstanceID) (fleet.Instance, error)
+	image     func(string) (fleet.Image, error)
+	operation func(string) (fleet.Operation, error)
+	log       func(fleet.InstanceID, int64) (io.ReadCloser, error)
+	await     func(context.Context, fleet.InstanceID, fleet.Version) (*fleet.Instance, error)
+	explain   func(fleet.Create) (fleet.Explanation, error)
+	create    func(CreateInstance) (fleet.Accepted, error)
+	act       func(fleet.InstanceID, fleet.InstanceAction, ActOptions) (fleet.Accepted, error)
+	remove    func(fleet.InstanceID) (fleet.Accepted, error)
+	actHost   func(fleet.HostID, fleet.HostAction) (fleet.Host, error)
+	importing func(fleet.HostID, fleet.Image, io.Reader) (fleet.Image, error)
+	claim     func(fleet.Proposal) (fleet.Accepted, error)
+	key       func(fleet.InstanceID) (fleet.KeyRecord, error)
+	changeKey func(fleet.InstanceID, fleet.KeyChange) (fleet.KeyAnswer, error)
+}
+
+var (
+	_ Core = (*fakeCore)(nil)
+	_ Node = (*fakeCore)(nil)
+)
+
+func (f *fakeCore) Hosts(context.Context) (fleet.List[fleet.Host], error) { return f.hosts() }
+func (f *fakeCore) Host(_ context.Context, id fleet.HostID) (fleet.Host, error) {
+	return f.host(id)
+}
+func (f *fakeCore) Instances(_ context.Context, q fleet.InstanceQuery) (fleet.List[fleet.Instance], error) {
+	return f.instances(q)
+}
+func (f *fakeCore) Instance(_ context.Context, id fleet.InstanceID) (fleet.Instance, error) {
+	return f.instance(id)
+}
+func (f *fakeCore) Images(context.Context) (fleet.List[fleet.Image], error) {
+	return fleet.List[fleet.Image]{}, nil
+}
+func (f *fakeCore) Image(_ context.Context, id string) (fleet.Image, error) { return f.image(id) }
+func (f *fakeCore) Flavors(context.Context) (fleet.List[fleet.Flavor], error) {
+	return fleet.List[fleet.Flavor]{Items: fleet.BuiltinFlavors()}, nil
+}
+func (f *fakeCore) Operation(_ context.Context, id string) (fleet.Operation, error) {
+	return f.operation(id)
+}
+func (f *fakeCore) InstanceLog(_ context.Context, id fleet.InstanceID, offset int64) (io.ReadCloser, error) {
+	return f.log(id, offset)
+}
+func (f *fakeCore) Await(ctx context.Context, id fleet.InstanceID, at fleet.Version) (*fleet.Instance, error) {
+	return f.await(ctx, id, at)
+}
+func (f *fakeCore) Explain(_ context.Context, c fleet.Create) (fleet.Explanation, error) {
+	return f.explain(c)
+}
+func (f *fakeCore) CreateInstance(_ context.Context, c CreateInstance) (fleet.Accepted, error) {
+	return f.create(c)
+}
+func (f *fakeCore) ActInstance(_ context.Context, id fleet.InstanceID, a fleet.InstanceAction, o ActOptions) (fleet.Accepted, error) {
+	return f.act(id, a, o)
+}
+func (f *fakeCore) DeleteInstance(_ context.Context, id fleet.InstanceID) (fleet.Accepted, error) {
+	return f.remove(id)
+}
+func (f *fakeCore) ActHost(_ context.Context, id fleet.HostID, a fleet.HostAction) (fleet.Host, error) {
+	return f.actHost(id, a)
+}
+func (f *fakeCore) ImportImage(_ context.Context, h fleet.HostID, im fleet.Image, r io.Reader) (fleet.Image, error) {
+	return f.importing(h, im, r)
+}
+func (f *fakeCore) Members(context.Context) (fleet.List[fleet.Member], error) {
+	return fleet.List[fleet.Member]{}, nil
+}
+func (f *fakeCore) Links(context.Context) (fleet.List[fleet.Link], error) {
+	return fleet.List[fleet.Link]{}, nil
+}
+func (f *fakeCore) Digest(context.Context) (fleet.Digest, error) { return fleet.Digest{}, nil }
+func (f *fakeCore) Lag(context.Context) (fleet.List[fleet.LagRow], error) {
+	return fleet.List[fleet.LagRow]{}, nil
+}
+func (f *fakeCore) Claim(_ context.Context, p fleet.Proposal) (fleet.Accepted, error) {
+	return f.claim(p)
+}
+func (f *fakeCore) Key(_ context.Context, id fleet.InstanceID) (fleet.KeyRecord, error) {
+	return f.key(id)
+}
+func (f *fakeCore) ChangeKey(_ context.Context, id fleet.InstanceID, c fleet.KeyChange) (fleet.KeyAnswer, error) {
+	return f.changeKey(id, c)
+}
+
+// Ids that tests use.
+const (
+	hostText     = "6b1f0000-0000-4000-8000-000000000001"
+	instanceText = "6b1f0000-0000-4000-8000-000000000002"
+	hashText     = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+)
+
+var (
+	hostID, _     = fleet.ParseUUID(hostText)
+	instanceID, _ = fleet.ParseUUID(instanceText)
+	versionNow    = fleet.Version{Host: hostID, Epoch: 3, Seq: 7}
+	acceptedNow   = fleet.Accepted{
+		Instance:  fleet.Instance{ID: instanceID, Name: "one", Task: fleet.TaskBuilding, Version: versionNow},
+		Operation: fleet.OperationID(hostID, 4), Version: versionNow,
+	}
+)
+
+// full is a core that has one of everything.
+func full() *fakeCore {
+	accepted := func() (fleet.Accepted, error) { return acceptedNow, nil }
+	return &fakeCore{
+		hosts: func() (fleet.List[fleet.Host], error) {
+			return fleet.List[fleet.Host]{Items: []fleet.Host{{ID: hostID, Name: "alpha"}}, Coverage: fleet.Coverage{Heard: 1, Known: 2}}, nil
+		},
+		host: func(id fleet.HostID) (fleet.Host, error) { return fleet.Host{ID: id}, nil },
+		instances: func(fleet.InstanceQuery) (fleet.List[fleet.Instance], error) {
+			return fleet.List[fleet.Instance]{Items: []fleet.Instance{{ID: instanceID}}}, nil
+		},
+		instance:  func(id fleet.InstanceID) (fleet.Instance, error) { return fleet.Instance{ID: id}, nil },
+		image:     func(id string) (fleet.Image, error) { return fleet.Image{ID: id}, nil },
+		operation: func(id string) (fleet.Operation, error) { return fleet.Operation{ID: id, Host: hostID}, nil },
+		log: func(fleet.InstanceID, int64) (io.ReadCloser, error) {
+			return io.NopCloser(strings.NewReader("hello\n")), nil
+		},
+		await: func(context.Context, fleet.InstanceID, fleet.Version) (*fleet.Instance, error) {
+			row := acceptedNow.Instance
+			row.Task, row.Power, row.Version.Seq = fleet.TaskNone, fleet.PowerRunning, 9
+			return &row, nil
+		},
+		explain: func(fleet.Create) (fleet.Explanation, error) { return fleet.Explanation{}, nil },
+		create:  func(CreateInstance) (fleet.Accepted, error) { return accepted() },
+		act: func(fleet.InstanceID, fleet.InstanceAction, ActOptions) (fleet.Accepted, error) {
+			return accepted()
+		},
+		remove: func(fleet.InstanceID) (fleet.Accepted, error) { return accepted() },
+		actHost: func(id fleet.HostID, a fleet.HostAction) (fleet.Host, error) {
+			return fleet.Host{ID: id, State: fleet.HostCordoned, Version: versionNow}, nil
+		},
+		importing: func(_ fleet.HostID, im fleet.Image, r io.Reader) (fleet.Image, error) {
+			_, err := io.Copy(io.Discard, r)
+			return im, err
+		},
+		claim: func(fleet.Proposal) (fleet.Accepted, error) { return accepted() },
+		key: func(id fleet.InstanceID) (fleet.KeyRecord, error) {
+			return fleet.KeyRecord{Instance: id, RequestHash: hashText, Host: hostID, Attempt: 1}, nil
+		},
+		changeKey: func(_ fleet.InstanceID, c fleet.KeyChange) (fleet.KeyAnswer, error) {
+			return fleet.KeyAnswer{Record: c.Record, Stored: true}, nil
+		},
+	}
+}
+
+// roleHeader is how tests say who they are.
+const roleHeader = "Test-Role"
+
+func byHeader(r *http.Request) Principal {
+	return Principal{Role: PrincipalRole(r.Header.Get(roleHeader)), ID: hostID, Name: "tester"}
+}
+
+func testOptions(core *fakeCore) Options {
+	return Options{
+		Node: core, Principal: byHeader, Version: "1.2.3",
+		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "grapevine_up 1\n") }),
+	}
+}
+
+// request is one call of a test.
+type request struct {
+	method, target, body string
+	role                 PrincipalRole
+	header               map[string]string
+}
+
+func do(t *testing.T, core *fakeCore, r request) *httptest.ResponseRecorder {
+	t.Helper()
+	return doWith(t, NewHandler(core, testOptions(core)), r)
+}
+
+func doWith(t *testing.T, handler http.Handler, r request) *httptest.ResponseRecorder {
+	t.Helper()
+	req := httptest.NewRequestWithContext(t.Context(), r.method, r.target, strings.NewReader(r.body))
+	if r.role == Nobody {
+		r.role = AsOperator
+	}
+	req.Header.Set(roleHeader, string(r.role))
+	for key, value := range r.header {
+		req.Header.Set(key, value)
+	}
+	recorder := httptest.NewRecorder()
+	handler.ServeHTTP(recorder, req)
+	return recorder
+}
+
+// problemIn reads an answer that must be a problem document.
+func problemIn(t *testing.T, r *httptest.ResponseRecorder) problem {
+	t.Helper()
+	if got := r.Header().Get("Content-Type"); got != problemType {
+		t.Fatalf("content type %q of answer %d %s, want %s", got, r.Code, r.Body, problemType)
+	}
+	var p problem
+	if err := json.Unmarshal(r.Body.Bytes(), &p); err != nil {
+		t.Fatalf("problem %s: %v", r.Body, err)
+	}
+	if p.Status != r.Code || p.Type != "urn:grapevine:problem:"+string(p.Code) || p.Title == "" || p.Detail == "" {
+		t.Errorf("problem %+v of an answer %d", p, r.Code)
+	}
+	return p
+}

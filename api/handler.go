@@ -1,0 +1,84 @@
+package api
+
+import (
+	"log/slog"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humagin"
+	"github.com/gin-gonic/gin"
+)
+
+// Options is what a node serves beside its core; all fields may be zero.
+type Options struct {
+	// Node adds the node routes, claims and keys. Nil on a registry.
+	Node Node
+	// Principal says who sent a request, from its certificate, token or socket.
+	// Nil makes everybody nobody.
+	Principal func(*http.Request) Principal
+	// Ready returns why the node cannot answer for the fleet yet; its error is
+	// shown to anyone who asks /readyz. Nil is always ready.
+	Ready func() error
+	// Metrics is mounted at /metrics.
+	Metrics http.Handler
+	// Log gets one line for each request: mutations at info, reads at debug.
+	Log *slog.Logger
+	// Version is the node's release.
+	Version string
+}
+
+// server is one node's API.
+type server struct {
+	core   Core
+	opts   Options
+	log    *slog.Logger
+	engine *gin.Engine
+	api    huma.API
+	routes map[string]*served // by method and gin's path
+}
+
+// NewHandler returns the native API of a node. It starts nothing and holds no
+// state beside its arguments.
+func NewHandler(core Core, opts Options) http.Handler {
+	return newServer(core, opts).engine
+}
+
+func newServer(core Core, opts Options) *server {
+	gin.SetMode(gin.ReleaseMode)
+	s := &server{core: core, opts: opts, log: opts.Log, engine: gin.New(), routes: map[string]*served{}}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.engine.HandleMethodNotAllowed = true
+	s.engine.RedirectTrailingSlash = false
+	s.engine.Use(s.logged, s.authorised, s.queried, s.bodied)
+	s.engine.NoRoute(noRoute)
+	s.engine.NoMethod(noMethod)
+	s.api = humagin.New(s.engine, s.config())
+	s.addHealth()
+	s.addHosts()
+	s.addInstances()
+	s.addImages()
+	s.addPlacement()
+	s.addMesh()
+	s.addNode()
+	s.serveDocument()
+	return s
+}
+
+// config leaves out huma's own schema links, documentation pages and CBOR.
+func (s *server) config() huma.Config {
+	return huma.Config{
+		OpenAPI:      s.document(),
+		Formats:      map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
+		Transformers: []huma.Transformer{asProblem},
+	}
+}
+
+// asProblem turns the errors that huma itself makes into problem documents.
+func asProblem(_ huma.Context, _ string, v any) (any, error) {
+	if m, ok := v.(*huma.ErrorModel); ok {
+		return problemOfHuma(m), nil
+	}
+	return v, nil
+}

@@ -1,0 +1,64 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"grapevine/fleet"
+)
+
+type hostAction struct {
+	ID     string `path:"id" doc:"its id"`
+	Action string `path:"action" doc:"cordon: take no new instances; uncordon: take them again"`
+}
+
+// hostOut is a host's row with the version under which the change is visible.
+type hostOut struct {
+	Version string `header:"Grapevine-Version"`
+	Body    fleet.Host
+}
+
+func (s *server) addHosts() {
+	add(s, route{method: http.MethodGet, path: "/v1/hosts", id: "list-hosts", tag: "hosts", summary: "List the hosts of the fleet"}, s.listHosts)
+	add(s, route{method: http.MethodGet, path: "/v1/hosts/{id}", id: "get-host", tag: "hosts", summary: "Show one host"}, s.getHost)
+	add(s, route{
+		method: http.MethodPost, path: "/v1/hosts/{id}/{action}", id: "act-host", tag: "hosts", summary: "Cordon or uncordon a host",
+		description: "The host has done it durably when this answers.",
+	}, s.actHost)
+}
+
+func (s *server) listHosts(ctx context.Context, _ *nothing) (*out[fleet.List[fleet.Host]], error) {
+	hosts, err := s.core.Hosts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &out[fleet.List[fleet.Host]]{presentList(hosts, presentHost)}, nil
+}
+
+func (s *server) getHost(ctx context.Context, in *named) (*out[fleet.Host], error) {
+	id, err := parseID("host", in.ID)
+	if err != nil {
+		return nil, err
+	}
+	host, err := s.core.Host(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return &out[fleet.Host]{presentHost(host)}, nil
+}
+
+func (s *server) actHost(ctx context.Context, in *hostAction) (*hostOut, error) {
+	id, err := parseID("host", in.ID)
+	if err != nil {
+		return nil, err
+	}
+	action := fleet.HostAction(in.Action)
+	if action != fleet.Cordon && action != fleet.Uncordon {
+		return nil, invalid("host action %.40q is not one of cordon, uncordon", in.Action)
+	}
+	host, err := s.core.ActHost(ctx, id, action)
+	if err != nil {
+		return nil, err
+	}
+	return &hostOut{Version: host.Version.String(), Body: presentHost(host)}, nil
+}

@@ -1,0 +1,142 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humagin"
+
+	"grapevine/fleet"
+)
+
+type createIn struct {
+	Wait string `query:"wait" example:"30s" doc:"hold the reply until the instance has no task, at most so long: 200 says that it is done, 202 that it goes on"`
+	Key  string `header:"Idempotency-Key" doc:"the same key and body give the same instance, at any registry; another body is 422 idempotency_key_reused"`
+	Body fleet.Create
+
+	sent []byte // the body before it was read as JSON
+}
+
+// Resolve implements huma.Resolver.
+func (in *createIn) Resolve(ctx huma.Context) []error {
+	in.sent = bodyOf(humagin.Unwrap(ctx))
+	return nil
+}
+
+type deleteIn struct {
+	ID   string `path:"id" doc:"its id"`
+	Wait string `query:"wait" example:"30s" doc:"hold the reply until the instance has no task, at most so long: 200 says that it is done, 202 that it goes on"`
+}
+
+type actIn struct {
+	ID     string `path:"id" doc:"its id"`
+	Wait   string `query:"wait" example:"30s" doc:"hold the reply until the instance has no task, at most so long: 200 says that it is done, 202 that it goes on"`
+	Action string `path:"action" doc:"start, stop, reboot, pause, resume or adopt"`
+	Force  bool   `query:"force" doc:"do not leave it to the guest"`
+}
+
+// acceptedOut is the answer to a mutation of an instance.
+type acceptedOut struct {
+	Status  int
+	Version string `header:"Grapevine-Version" doc:"the host's version under which the change is visible"`
+	Body    fleet.Accepted
+}
+
+// about is what all mutations share, for the document.
+const about = "202 says that the owning host has promised it durably; it is done when the instance's row says so. " +
+	"With wait the reply is held: 200 says that it is done, the row then has no task, or gone is true; 202 that it goes on. " +
+	"A task that failed leaves its reason in the row's fault."
+
+func (s *server) addMutations() {
+	add(s, route{method: http.MethodPost, path: "/v1/instances", id: "create-instance", tag: "instances", status: http.StatusAccepted, summary: "Create an instance", description: about}, s.createInstance)
+	add(s, route{method: http.MethodDelete, path: "/v1/instances/{id}", id: "delete-instance", tag: "instances", status: http.StatusAccepted, summary: "Delete an instance", description: about}, s.deleteInstance)
+	add(s, route{method: http.MethodPost, path: "/v1/instances/{id}/{action}", id: "act-instance", tag: "instances", status: http.StatusAccepted, summary: "Do something to an instance", description: about}, s.actInstance)
+}
+
+func (s *server) createInstance(ctx context.Context, in *createIn) (*acceptedOut, error) {
+	wait, err := parseWait(in.Wait)
+	if err != nil {
+		return nil, err
+	}
+	if in.Key != "" {
+		if err := fleet.CheckName("Idempotency-Key", in.Key); err != nil {
+			return nil, err
+		}
+	}
+	if err := in.Body.Validate(); err != nil {
+		return nil, err
+	}
+	hash := sha256.Sum256(in.sent)
+	accepted, err := s.core.CreateInstance(ctx, CreateInstance{Create: in.Body, Key: in.Key, Hash: hex.EncodeToString(hash[:])})
+	if err != nil {
+		return nil, err
+	}
+	return s.reply(ctx, accepted, wait), nil
+}
+
+func (s *server) deleteInstance(ctx context.Context, in *deleteIn) (*acceptedOut, error) {
+	wait, err := parseWait(in.Wait)
+	if err != nil {
+		return nil, err
+	}
+	id, err := parseID("instance", in.ID)
+	if err != nil {
+		return nil, err
+	}
+	accepted, err := s.core.DeleteInstance(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return s.reply(ctx, accepted, wait), nil
+}
+
+func (s *server) actInstance(ctx context.Context, in *actIn) (*acceptedOut, error) {
+	wait, err := parseWait(in.Wait)
+	if err != nil {
+		return nil, err
+	}
+	id, err := parseID("instance", in.ID)
+	if err != nil {
+		return nil, err
+	}
+	action := fleet.InstanceAction(in.Action)
+	if !slices.Contains(fleet.InstanceActions(), action) {
+		return nil, invalid("instance action %.40q is not one of %v", in.Action, fleet.InstanceActions())
+	}
+	accepted, err := s.core.ActInstance(ctx, id, action, ActOptions{Force: in.Force})
+	if err != nil {
+		return nil, err
+	}
+	return s.reply(ctx, accepted, wait), nil
+}
+
+// reply answers a promised mutation, after holding the answer for at most wait.
+// Nothing that goes wrong while waiting takes the promise back.
+func (s *server) reply(ctx context.Context, accepted fleet.Accepted, wait time.Duration) *acceptedOut {
+	out := &acceptedOut{Status: http.StatusAccepted}
+	if wait > 0 {
+		waiting, cancel := context.WithTimeout(ctx, wait)
+		defer cancel()
+		row, err := s.core.Await(waiting, accepted.Instance.ID, accepted.Version)
+		switch {
+		case err != nil:
+			s.log.WarnContext(ctx, "wait failed", "instance", accepted.Instance.ID.String(), "error", err)
+		case waiting.Err() == nil && row == nil:
+			out.Status, accepted.Gone = http.StatusOK, true
+		case waiting.Err() == nil:
+			out.Status = http.StatusOK
+		}
+		// A row from before the promise would tell of the past.
+		if err == nil && row != nil && row.Version.AtLeast(accepted.Version) {
+			accepted.Instance, accepted.Version = *row, row.Version
+		}
+	}
+	accepted.Instance = presentInstance(accepted.Instance)
+	out.Version, out.Body = accepted.Version.String(), accepted
+	return out
+}

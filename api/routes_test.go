@@ -1,0 +1,235 @@
+package api
+
+import (
+	"encoding/json"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"grapevine/fleet"
+)
+
+const (
+	createBody   = `{"name":"one","flavor":"tiny","image":"tiny"}`
+	proposalBody = `{"id":"` + instanceText + `","name":"one","project":"default","flavor":"tiny","vcpus":1,"memory_mib":512,"disk_gib":0,` +
+		`"image":"` + hashText + `","request_hash":"` + hashText + `","attempt":1}`
+	keyBody = `{"record":{"instance":"` + instanceText + `","request_hash":"` + hashText + `","host":"` + hostText + `","attempt":1},"if_attempt":0}`
+)
+
+// good is a request that succeeds, for each route but the upload's.
+var good = map[string]struct {
+	request
+	status int
+	want   string // part of the answer
+}{
+	"GET /healthz":                     {request{method: "GET", target: "/healthz"}, 200, `"ok"`},
+	"GET /readyz":                      {request{method: "GET", target: "/readyz"}, 200, `"ok"`},
+	"GET /version":                     {request{method: "GET", target: "/version"}, 200, `{"version":"1.2.3"}`},
+	"GET /openapi.json":                {request{method: "GET", target: "/openapi.json"}, 200, `"openapi":"3.1`},
+	"GET /metrics":                     {request{method: "GET", target: "/metrics"}, 200, "grapevine_up 1"},
+	"GET /v1/hosts":                    {request{method: "GET", target: "/v1/hosts"}, 200, `"coverage":{"heard":1,"known":2}`},
+	"GET /v1/hosts/{id}":               {request{method: "GET", target: "/v1/hosts/" + hostText}, 200, `"traits":[],"images":[]`},
+	"POST /v1/hosts/{id}/{action}":     {request{method: "POST", target: "/v1/hosts/" + hostText + "/cordon"}, 200, `"state":"cordoned"`},
+	"GET /v1/instances":                {request{method: "GET", target: "/v1/instances"}, 200, `"labels":{}`},
+	"POST /v1/instances":               {request{method: "POST", target: "/v1/instances", body: createBody}, 202, `"operation":"` + hostText + `.4"`},
+	"GET /v1/instances/{id}":           {request{method: "GET", target: "/v1/instances/" + instanceText}, 200, `"addresses":[]`},
+	"DELETE /v1/instances/{id}":        {request{method: "DELETE", target: "/v1/instances/" + instanceText}, 202, `"version":"` + hostText + `:3:7"`},
+	"POST /v1/instances/{id}/{action}": {request{method: "POST", target: "/v1/instances/" + instanceText + "/stop?force=true"}, 202, `"task":"building"`},
+	"GET /v1/instances/{id}/log":       {request{method: "GET", target: "/v1/instances/" + instanceText + "/log?offset=3"}, 200, "hello\n"},
+	"GET /v1/images":                   {request{method: "GET", target: "/v1/images"}, 200, `"items":[]`},
+	"GET /v1/images/{id}":              {request{method: "GET", target: "/v1/images/" + hashText}, 200, `"files":[]`},
+	"GET /v1/flavors":                  {request{method: "GET", target: "/v1/flavors"}, 200, `"name":"nano","vcpus":1`},
+	"GET /v1/operations/{id}":          {request{method: "GET", target: "/v1/operations/" + hostText + ".4"}, 200, `"host":"` + hostText},
+	"POST /v1/placements":              {request{method: "POST", target: "/v1/placements", body: createBody}, 200, `"verdicts":[]`},
+	"GET /v1/mesh/members":             {request{method: "GET", target: "/v1/mesh/members"}, 200, `"items":[]`},
+	"GET /v1/mesh/links":               {request{method: "GET", target: "/v1/mesh/links"}, 200, `"items":[]`},
+	"GET /v1/mesh/digest":              {request{method: "GET", target: "/v1/mesh/digest"}, 200, `"items":[]`},
+	"GET /v1/mesh/lag":                 {request{method: "GET", target: "/v1/mesh/lag"}, 200, `"items":[]`},
+	"GET /v1/keys/{id}":                {request{method: "GET", target: "/v1/keys/" + instanceText, role: AsAgent}, 200, `"attempt":1`},
+	"PUT /v1/keys/{id}":                {request{method: "PUT", target: "/v1/keys/" + instanceText, role: AsAgent, body: keyBody}, 200, `"stored":true`},
+	"PUT /v1/claims/{id}":              {request{method: "PUT", target: "/v1/claims/" + instanceText, role: AsRegistry, body: proposalBody}, 202, `"operation"`},
+}
+
+func TestEveryRouteAnswers(t *testing.T) {
+	for route := range access {
+		if route == "POST /v1/images" {
+			continue // see TestUpload...
+		}
+		t.Run(route, func(t *testing.T) {
+			call, ok := good[route]
+			if !ok {
+				t.Fatal("no request for this route; add one to the table")
+			}
+			r := do(t, full(), call.request)
+			if r.Code != call.status || !strings.Contains(r.Body.String(), call.want) {
+				t.Errorf("got %d %s\nwant %d with %s", r.Code, r.Body, call.status, call.want)
+			}
+			if call.status == http.StatusAccepted && r.Header().Get("Grapevine-Version") != versionNow.String() {
+				t.Errorf("Grapevine-Version %q, want %s", r.Header().Get("Grapevine-Version"), versionNow)
+			}
+		})
+	}
+}
+
+func TestAccessTableIsKeptOnEveryRoute(t *testing.T) {
+	for route, roles := range access {
+		for _, role := range []PrincipalRole{Nobody, AsAgent, AsRegistry, AsOperator} {
+			method, path, _ := strings.Cut(route, " ")
+			target := strings.NewReplacer("{id}", instanceText, "{action}", "stop").Replace(path)
+			core := full()
+			options := testOptions(core)
+			options.Principal = func(*http.Request) Principal { return Principal{Role: role} }
+			r := doWith(t, NewHandler(core, options), request{method: method, target: target})
+			refused := r.Code == http.StatusUnauthorized || r.Code == http.StatusForbidden
+			if allowed := slices.Contains(roles, role); refused == allowed {
+				t.Errorf("%s as %q: status %d, allowed %v", route, role, r.Code, allowed)
+			}
+			if refused {
+				want := fleet.CodeForbidden
+				if role == Nobody {
+					want = fleet.CodeUnauthenticated
+				}
+				if p := problemIn(t, r); p.Code != want {
+					t.Errorf("%s as %q: code %s, want %s", route, role, p.Code, want)
+				}
+			}
+		}
+	}
+}
+
+func TestOnlyHealthAndDescriptionAreOpenToNobody(t *testing.T) {
+	var got []string
+	for route := range access {
+		if admits(route, Nobody) {
+			got = append(got, route)
+		}
+	}
+	slices.Sort(got)
+	want := []string{"GET /healthz", "GET /openapi.json", "GET /readyz", "GET /version"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestOnlyRegistriesAndOperatorsMutate(t *testing.T) {
+	for route := range access {
+		method, path, _ := strings.Cut(route, " ")
+		reads := method == http.MethodGet || path == "/v1/placements"
+		if !reads && !strings.HasPrefix(path, "/v1/keys") && admits(route, AsAgent) {
+			t.Errorf("%s is open to agents", route)
+		}
+	}
+}
+
+func TestServedRoutesAreThoseOfTheAccessTable(t *testing.T) {
+	var got []string
+	for _, route := range newServer(full(), testOptions(full())).engine.Routes() {
+		got = append(got, route.Method+" "+route.Path)
+	}
+	var want []string
+	for route := range access {
+		want = append(want, ginPath(route))
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestRegistryServesNoNodeRoutes(t *testing.T) {
+	core := full()
+	options := testOptions(core)
+	options.Node = nil
+	handler := NewHandler(core, options)
+	for _, route := range []string{"GET /v1/keys/{id}", "PUT /v1/claims/{id}"} {
+		if p := problemIn(t, doWith(t, handler, good[route].request)); p.Code != fleet.CodeNotFound {
+			t.Errorf("%s: %+v, want not_found", route, p)
+		}
+	}
+}
+
+// openAPI is the part of the document that tests look at.
+type openAPI struct {
+	Paths map[string]map[string]struct {
+		OperationID string         `json:"operationId"`
+		RequestBody map[string]any `json:"requestBody"`
+		Responses   map[string]struct {
+			Content map[string]struct {
+				Schema map[string]any `json:"schema"`
+			} `json:"content"`
+		} `json:"responses"`
+	} `json:"paths"`
+	Components struct {
+		Schemas map[string]struct {
+			Properties map[string]map[string]any `json:"properties"`
+			Required   []string                  `json:"required"`
+		} `json:"schemas"`
+	} `json:"components"`
+}
+
+func readOpenAPI(t *testing.T) openAPI {
+	t.Helper()
+	r := do(t, full(), good["GET /openapi.json"].request)
+	var doc openAPI
+	if err := json.Unmarshal(r.Body.Bytes(), &doc); err != nil {
+		t.Fatal(err)
+	}
+	return doc
+}
+
+func TestOpenAPIListsEveryRouteWithItsErrors(t *testing.T) {
+	doc := readOpenAPI(t)
+	var got []string
+	for path, operations := range doc.Paths {
+		for method, operation := range operations {
+			name := strings.ToUpper(method) + " " + path
+			got = append(got, name)
+			schema := operation.Responses["default"].Content[problemType].Schema
+			if schema["$ref"] != "#/components/schemas/Problem" {
+				t.Errorf("%s documents its errors as %v", name, schema)
+			}
+		}
+	}
+	want := slices.DeleteFunc(slices.Collect(maps.Keys(access)), func(s string) bool { return s == "GET /openapi.json" })
+	slices.Sort(got)
+	slices.Sort(want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if doc.Paths["/v1/images"]["post"].RequestBody == nil {
+		t.Error("the upload's body is not documented")
+	}
+}
+
+func TestOpenAPIWritesIdsAndVersionsAsStrings(t *testing.T) {
+	schemas := readOpenAPI(t).Components.Schemas
+	for _, tt := range []struct{ schema, property, key, want string }{
+		{"Instance", "id", "format", "uuid"},
+		{"Instance", "host", "type", "string"},
+		{"Instance", "version", "type", "string"},
+		{"Instance", "addresses", "type", "array"},
+		{"Instance", "created_at", "format", "date-time"},
+		{"Problem", "instance", "format", "uuid"},
+		{"Explanation", "chosen", "format", "uuid"},
+		{"ListInstance", "items", "type", "array"},
+		{"Proposal", "vcpus", "type", "integer"},
+	} {
+		if got := schemas[tt.schema].Properties[tt.property][tt.key]; got != tt.want {
+			t.Errorf("%s.%s: %s is %v, want %s", tt.schema, tt.property, tt.key, got, tt.want)
+		}
+	}
+	if diff := cmp.Diff([]string{"flavor", "image", "name"}, slices.Sorted(slices.Values(schemas["Create"].Required))); diff != "" {
+		t.Errorf("required of Create: %s", diff)
+	}
+	if slices.Contains(schemas["Proposal"].Required, "host") {
+		t.Error("a proposal for any host is required to name one")
+	}
+	if _, there := schemas["ErrorModel"]; there {
+		t.Error("an error shape that is never sent is documented")
+	}
+}
