@@ -26,7 +26,7 @@ var (
 // fakeMesh is a member of a mesh whose news the test brings: its replica is
 // real, and each host's blocks come from a real origin.
 type fakeMesh struct {
-	t       *testing.T
+	t       testing.TB
 	replica *replica.Replica
 	origins map[fleet.HostID]*replica.Origin
 	states  map[fleet.HostID]mesh.State
@@ -40,7 +40,7 @@ type fakeMesh struct {
 	wanted  map[fleet.HostID]fleet.Version
 }
 
-func newFakeMesh(t *testing.T) *fakeMesh {
+func newFakeMesh(t testing.TB) *fakeMesh {
 	t.Helper()
 	return &fakeMesh{
 		t: t, replica: replica.New(), changed: make(chan struct{}),

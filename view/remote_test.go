@@ -1,0 +1,146 @@
+package view
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"grapevine/api/client"
+	"grapevine/fleet"
+	"grapevine/mesh"
+)
+
+// remoteView returns a view whose host 1, with instance 9, answers with
+// handler over HTTPS.
+func remoteView(t *testing.T, handler http.HandlerFunc) (*fakeMesh, *View) {
+	t.Helper()
+	server := httptest.NewTLSServer(handler)
+	t.Cleanup(server.Close)
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	m := newFakeMesh(t)
+	h := host(1, "alpha")
+	h.API = strings.TrimPrefix(server.URL, "https://")
+	m.publish(mesh.State{Host: h, Instances: []fleet.Instance{instance(9, "vm")}})
+	peers := client.NewPeers(func(fleet.UUID) *tls.Config { return &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13} })
+	t.Cleanup(peers.Close)
+	return m, New(Config{Source: m, Peers: peers, Now: m.now})
+}
+
+func TestOperationAndLogAreAskedOfTheHostThatHasThem(t *testing.T) {
+	id := fleet.OperationID(uuid(1), 4)
+	_, v := remoteView(t, func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/v1/operations/" + id:
+			_, _ = io.WriteString(w, `{"id":"`+id+`","verb":"create","state":"running"}`)
+		case "/v1/instances/" + uuid(9).String() + "/log":
+			_, _ = io.WriteString(w, "from "+r.URL.Query().Get("offset"))
+		default:
+			http.NotFound(w, r)
+		}
+	})
+	op, err := v.Operation(t.Context(), id)
+	if err != nil || op.ID != id || op.State != fleet.OperationRunning {
+		t.Errorf("operation %+v, %v; want %s running", op, err, id)
+	}
+	log, err := v.InstanceLog(t.Context(), uuid(9), 12)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	if text, err := io.ReadAll(log); err != nil || string(text) != "from 12" {
+		t.Errorf("log %q, %v", text, err)
+	}
+}
+
+func TestUnheardHostIsNotAsked(t *testing.T) {
+	m, v := remoteView(t, func(http.ResponseWriter, *http.Request) { t.Error("the host was asked") })
+	m.member(uuid(1), fleet.MemberFailed)
+	_, err := v.InstanceLog(t.Context(), uuid(9), 0)
+	if e := wantCode(t, err, fleet.CodeHostUnreachable); !strings.Contains(e.Detail, "alpha is unreachable since") {
+		t.Errorf("detail %q; want the host and since when", e.Detail)
+	}
+	_, err = v.Operation(t.Context(), fleet.OperationID(uuid(1), 1))
+	wantCode(t, err, fleet.CodeHostUnreachable)
+}
+
+func TestHostThatDoesNotAnswerIsUnreachable(t *testing.T) {
+	_, v := remoteView(t, func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) })
+	_, err := v.Operation(t.Context(), fleet.OperationID(uuid(1), 1))
+	wantCode(t, err, fleet.CodeHostUnreachable)
+}
+
+func TestOperationOfNobodyIsNotFound(t *testing.T) {
+	_, v := remoteView(t, func(http.ResponseWriter, *http.Request) { t.Error("a host was asked") })
+	for _, id := range []string{"", "nonsense", fleet.OperationID(uuid(5), 1)} {
+		_, err := v.Operation(t.Context(), id)
+		wantCode(t, err, fleet.CodeNotFound)
+	}
+}
+
+// ownHost is what an agent keeps.
+type ownHost struct{}
+
+func (ownHost) Operation(_ context.Context, id string) (fleet.Operation, error) {
+	return fleet.Operation{ID: "own " + id}, nil
+}
+
+func (ownHost) InstanceLog(context.Context, fleet.InstanceID, int64) (io.ReadCloser, error) {
+	return io.NopCloser(strings.NewReader("own")), nil
+}
+
+func TestAgentAnswersForItselfWithoutTheNetwork(t *testing.T) {
+	m, _ := remoteView(t, func(http.ResponseWriter, *http.Request) { t.Error("asked over the network") })
+	v := New(Config{Source: m, Self: uuid(1), Local: ownHost{}, Now: m.now})
+	id := fleet.OperationID(uuid(1), 4)
+	if op, err := v.Operation(t.Context(), id); err != nil || op.ID != "own "+id {
+		t.Errorf("operation %+v, %v; want its own", op, err)
+	}
+	log, err := v.InstanceLog(t.Context(), uuid(9), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, _ := io.ReadAll(log); string(text) != "own" {
+		t.Errorf("log %q, want its own", text)
+	}
+}
+
+func TestGossipRowsCarryNames(t *testing.T) {
+	m := newFakeMesh(t)
+	m.publish(mesh.State{Host: host(2, "beta")})
+	m.publish(mesh.State{Host: host(1, "alpha")})
+	m.links = []fleet.Link{{Peer: uuid(2)}, {Peer: uuid(7)}}
+	m.wanted[uuid(1)] = fleet.Version{Host: uuid(1), Epoch: 1, Seq: 9}
+	m.member(uuid(2), fleet.MemberFailed)
+	v := m.view()
+	links, _ := v.Links(t.Context())
+	if links.Items[0].PeerName != "beta" || links.Items[1].PeerName != uuid(7).String() {
+		t.Errorf("links to %q and %q; want beta and an id", links.Items[0].PeerName, links.Items[1].PeerName)
+	}
+	lag, err := v.Lag(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []fleet.LagRow{
+		{Host: uuid(1), HostName: "alpha", AgeMS: 100, Reachability: fleet.ReachOK, Version: m.replica.Version(uuid(1)), Wanted: m.wanted[uuid(1)]},
+		{Host: uuid(2), HostName: "beta", AgeMS: 100, Reachability: fleet.ReachUnreachable, Version: m.replica.Version(uuid(2))},
+	}
+	if diff := cmp.Diff(want, lag.Items); diff != "" {
+		t.Errorf("lag (-want +got):\n%s", diff)
+	}
+	digest, err := v.Digest(t.Context())
+	if err != nil || len(digest.Rows) != 2 || digest.Rows[0].HostName != "alpha" || len(digest.Root) != 16 {
+		t.Errorf("digest %+v, %v", digest, err)
+	}
+	members, err := v.Members(t.Context())
+	if err != nil || len(members.Items) != 2 || members.Coverage != (fleet.Coverage{Heard: 1, Known: 2}) {
+		t.Errorf("members %+v, %v", members, err)
+	}
+}
