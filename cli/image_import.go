@@ -88,6 +88,7 @@ func (a *app) importImage(ctx context.Context, s *source) error {
 	if err != nil {
 		return err
 	}
+	imported := im
 	var failed error
 	for _, target := range targets {
 		stored, err := a.importTo(ctx, node, s, im, target)
@@ -102,13 +103,13 @@ func (a *app) importImage(ctx context.Context, s *source) error {
 			failed = errReported
 			continue
 		}
-		im.CreatedAt = stored.CreatedAt
-		im.Hosts = append(im.Hosts, stored.Hosts...)
+		imported.CreatedAt = stored.CreatedAt
+		imported.Hosts = append(imported.Hosts, stored.Hosts...)
 	}
 	if failed != nil {
 		return failed
 	}
-	return a.print(im, func() written { return line(fmt.Sprintf("imported %s (%s)", im.Name, im.ID)) })
+	return a.print(imported, func() written { return line(fmt.Sprintf("imported %s (%s)", im.Name, im.ID)) })
 }
 
 // targets are the hosts to upload to; the zero host lets the node choose.

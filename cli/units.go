@@ -83,12 +83,12 @@ func plural(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// moment writes a wall-clock time in the zone of the reader.
+// moment writes a wall-clock time, in one zone for all readers.
 func moment(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return t.Local().Format("2006-01-02 15:04:05 MST")
+	return t.UTC().Format("2006-01-02 15:04:05 MST")
 }
 
 // reach is how current a row is, with since when it is not.
