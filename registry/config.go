@@ -22,28 +22,31 @@ type Config struct {
 	Listen    string `toml:"listen" help:"address of the API, host:port; plain HTTP on loopback only, where everybody is an operator"`
 	ListenTLS bool   `toml:"listen_tls" help:"serve the API over TLS with this registry's certificate; clients need one of the fleet's"`
 
-	Bind      string   `toml:"bind" help:"address of the gossip, host:port, TCP and UDP"`
-	Advertise string   `toml:"advertise" help:"address of the gossip that others are told, host:port; bind when empty"`
-	Join      []string `toml:"join" help:"names, addresses or SRV names of members to join; tried for ever"`
+	GossipBind      string   `toml:"gossip_bind" help:"address that gossip listens on, TCP and UDP"`
+	GossipAdvertise string   `toml:"gossip_advertise" help:"address that others reach gossip at (default: the machine's first address)"`
+	Join            []string `toml:"join" help:"members to join through: names, addresses (port 7946 when none is given) or SRV names; tried for ever"`
 
-	CAFile        string `toml:"ca_file" help:"certificate of the fleet's CA, PEM"`
-	CertFile      string `toml:"cert_file" help:"this registry's certificate, PEM"`
-	KeyFile       string `toml:"key_file" help:"private key of the certificate, PEM"`
-	GossipKeyFile string `toml:"gossip_key_file" help:"file with the key that encrypts gossip, base64 of 32 bytes"`
+	TLSCA         string `toml:"tls_ca" help:"file with the fleet CA's certificate"`
+	TLSCert       string `toml:"tls_cert" help:"file with this registry's certificate; its id is in it"`
+	TLSKey        string `toml:"tls_key" help:"file with the certificate's key"`
+	GossipKeyFile string `toml:"gossip_key_file" help:"file with the key that gossip is encrypted with"`
 
-	Flavors []fleet.Flavor `toml:"flavor" help:"the sizes that instances may have, instead of the built-in ones"`
+	Flavors []fleet.Flavor `toml:"flavors" help:"named sizes, instead of the built-in ones"`
 
 	RequestTimeout time.Duration `toml:"request_timeout" help:"how long a host may take to answer a proposal or an action"`
 	ShutdownGrace  time.Duration `toml:"shutdown_grace" help:"how long requests under way may take to end at shutdown"`
 	LogLevel       string        `toml:"log_level" help:"debug, info, warn or error"`
 }
 
-// Default returns the configuration before anything is set. It lacks the
-// certificates and the gossip key, which have no safe default.
+// Default returns the configuration before anything is set.
 func Default() Config {
 	return Config{
 		Listen:         "127.0.0.1:7948",
-		Bind:           "0.0.0.0:7949",
+		GossipBind:     ":7949",
+		TLSCA:          "/etc/grapevine/tls/ca.pem",
+		TLSCert:        "/etc/grapevine/tls/registry.pem",
+		TLSKey:         "/etc/grapevine/tls/registry-key.pem",
+		GossipKeyFile:  "/etc/grapevine/tls/gossip.key",
 		Flavors:        fleet.BuiltinFlavors(),
 		RequestTimeout: 10 * time.Second,
 		ShutdownGrace:  10 * time.Second,
@@ -89,11 +92,11 @@ func (c *Config) checkListen() error {
 }
 
 func (c *Config) checkGossip() error {
-	if err := checkAddress("bind", c.Bind); err != nil {
+	if err := checkAddress("gossip_bind", c.GossipBind); err != nil {
 		return err
 	}
-	if c.Advertise != "" {
-		if err := checkAddress("advertise", c.Advertise); err != nil {
+	if c.GossipAdvertise != "" {
+		if err := checkAddress("gossip_advertise", c.GossipAdvertise); err != nil {
 			return err
 		}
 	}
@@ -107,7 +110,7 @@ func (c *Config) checkGossip() error {
 
 func (c *Config) checkFiles() error {
 	for _, file := range []struct{ key, path string }{
-		{"ca_file", c.CAFile}, {"cert_file", c.CertFile}, {"key_file", c.KeyFile}, {"gossip_key_file", c.GossipKeyFile},
+		{"tls_ca", c.TLSCA}, {"tls_cert", c.TLSCert}, {"tls_key", c.TLSKey}, {"gossip_key_file", c.GossipKeyFile},
 	} {
 		if file.path == "" {
 			return fmt.Errorf("%s is not set; make the fleet's certificates and gossip key with: grapevine tls", file.key)
@@ -118,7 +121,7 @@ func (c *Config) checkFiles() error {
 
 func (c *Config) checkFlavors() error {
 	if len(c.Flavors) == 0 {
-		return fmt.Errorf("flavor is an empty list; nothing could be created: name at least one, or leave the key out")
+		return fmt.Errorf("flavors is an empty list; nothing could be created: name at least one, or leave the key out")
 	}
 	seen := map[string]bool{}
 	for i := range c.Flavors {
@@ -155,15 +158,12 @@ func (c *Config) checkLog() error {
 }
 
 func checkAddress(key, address string) error {
-	host, port, err := net.SplitHostPort(address)
+	_, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return fmt.Errorf("%s is %q, which is not of the form host:port: %w", key, address, err)
 	}
 	if _, err := net.LookupPort("tcp", port); err != nil {
 		return fmt.Errorf("%s is %q, whose port is not a number from 0 to 65535", key, address)
-	}
-	if host == "" {
-		return fmt.Errorf("%s is %q, which names no address; write 0.0.0.0 or [::] for all of them", key, address)
 	}
 	return nil
 }
