@@ -40,9 +40,17 @@ func (a *app) hostList(cmd *cobra.Command, _ []string) error {
 
 func hostTable(hosts []fleet.Host, now time.Time) *table {
 	t := &table{columns: []column{
-		{title: "NAME"}, {title: "ID"}, {title: "ZONE", sparse: true}, {title: "HYPERVISOR"}, {title: "STATE"}, {title: "REACH"},
-		{title: "VCPUS FREE", right: true}, {title: "MEMORY FREE", right: true}, {title: "DISK FREE", right: true},
-		{title: "INSTANCES", right: true}, {title: "AGE", right: true},
+		{title: "NAME"},
+		{title: "ID"},
+		{title: "ZONE", sparse: true},
+		{title: "HYPERVISOR"},
+		{title: "STATE"},
+		{title: "REACH"},
+		{title: "VCPUS FREE", right: true},
+		{title: "MEMORY FREE", right: true},
+		{title: "DISK FREE", right: true},
+		{title: "INSTANCES", right: true},
+		{title: "AGE", right: true},
 	}}
 	ids := make([]string, len(hosts))
 	for i, h := range hosts {

@@ -217,23 +217,25 @@ func (s *source) describe(ctx context.Context, a *app, role fleet.ImageRole) (fl
 	bar := a.progress("digest of "+string(role), info.Size())
 	defer bar.end()
 	digest := sha256.New()
-	if _, err := io.Copy(digest, cancellable{ctx, bar.reader(file)}); err != nil {
+	if _, err := io.Copy(digest, until(ctx, bar.reader(file))); err != nil {
 		return fleet.ImageFile{}, err
 	}
 	f.SHA256 = hex.EncodeToString(digest.Sum(nil))
 	return f, nil
 }
 
-// cancellable ends a read when ctx ends.
-type cancellable struct {
-	ctx  context.Context //nolint:containedctx // io.Reader has no argument for it; it lives as long as one copy.
-	from io.Reader
-}
+// reading makes a reader of a function.
+type reading func(p []byte) (int, error)
 
 // Read implements io.Reader.
-func (c cancellable) Read(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return c.from.Read(p)
+func (r reading) Read(p []byte) (int, error) { return r(p) }
+
+// until reads from r until ctx ends.
+func until(ctx context.Context, r io.Reader) io.Reader {
+	return reading(func(p []byte) (int, error) {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		return r.Read(p)
+	})
 }

@@ -66,9 +66,22 @@ func (a *app) instanceList() *cobra.Command {
 
 func instanceTable(rows []fleet.Instance, now time.Time) *table {
 	t := &table{columns: []column{
-		{title: "NAME"}, {title: "ID"}, {title: "PROJECT"}, {title: "HOST"}, {title: "HYPERVISOR"}, {title: "POWER"}, {title: "TASK", sparse: true},
-		{title: "OWNER"}, {title: "FLAVOR", sparse: true}, {title: "VCPUS", right: true}, {title: "MEMORY", right: true}, {title: "DISK", right: true},
-		{title: "ADDRESSES", sparse: true}, {title: "AGE", right: true}, {title: "STALE", sparse: true}, {title: "FAULT", sparse: true},
+		{title: "NAME"},
+		{title: "ID"},
+		{title: "PROJECT"},
+		{title: "HOST"},
+		{title: "HYPERVISOR"},
+		{title: "POWER"},
+		{title: "TASK", sparse: true},
+		{title: "OWNER"},
+		{title: "FLAVOR", sparse: true},
+		{title: "VCPUS", right: true},
+		{title: "MEMORY", right: true},
+		{title: "DISK", right: true},
+		{title: "ADDRESSES", sparse: true},
+		{title: "AGE", right: true},
+		{title: "STALE", sparse: true},
+		{title: "FAULT", sparse: true},
 	}}
 	ids := make([]string, len(rows))
 	for i, row := range rows {

@@ -213,7 +213,7 @@ func TestBadWishesAreRefusedBeforeAnythingIsSent(t *testing.T) {
 		{"count", []string{"--name", "a", "--count", "0"}, 2, "--count is 0; it must be 1 to 1000"},
 		{"label", []string{"--name", "a", "--label", "x"}, 2, `--label "x" is not of the form key=value`},
 		{"wait", []string{"--name", "a", "--wait", "soon"}, 2, "invalid"},
-		{"unknown flag", []string{"--nmae", "a"}, 2, "unknown flag: --nmae"},
+		{"unknown flag", []string{"--nam", "a"}, 2, "unknown flag: --nam"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := run(t, n.URL, append(base, c.args...)...)

@@ -62,8 +62,16 @@ func memberStatus(s fleet.MemberStatus) cell {
 
 func linksTable(links fleet.List[fleet.Link]) written {
 	t := &table{columns: []column{
-		{title: "PEER"}, {title: "ID"}, {title: "DIRECTION"}, {title: "UP", right: true}, {title: "RTT", right: true}, {title: "SENT", right: true},
-		{title: "RECEIVED", right: true}, {title: "ANNOUNCED", right: true}, {title: "WANTED", right: true}, {title: "DIRTY", right: true},
+		{title: "PEER"},
+		{title: "ID"},
+		{title: "DIRECTION"},
+		{title: "UP", right: true},
+		{title: "RTT", right: true},
+		{title: "SENT", right: true},
+		{title: "RECEIVED", right: true},
+		{title: "ANNOUNCED", right: true},
+		{title: "WANTED", right: true},
+		{title: "DIRTY", right: true},
 	}}
 	for _, l := range links.Items {
 		direction := "in"
@@ -92,8 +100,14 @@ func (d digestView) write(w io.Writer, colour bool) error {
 
 func digestTable(d fleet.Digest) written {
 	t := &table{columns: []column{
-		{title: "HOST"}, {title: "ID"}, {title: "EPOCH", right: true}, {title: "SEQ", right: true}, {title: "ROWS", right: true},
-		{title: "SIZE", right: true}, {title: "HASH"}, {title: "INCARNATION"},
+		{title: "HOST"},
+		{title: "ID"},
+		{title: "EPOCH", right: true},
+		{title: "SEQ", right: true},
+		{title: "ROWS", right: true},
+		{title: "SIZE", right: true},
+		{title: "HASH"},
+		{title: "INCARNATION"},
 	}}
 	for _, r := range d.Rows {
 		t.add(text(r.HostName), cell{shorten(r.Host.String(), 8), faint}, text(fmt.Sprint(r.Version.Epoch)), text(fmt.Sprint(r.Version.Seq)),

@@ -1,0 +1,164 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"grapevine/api/client"
+	"grapevine/identity"
+)
+
+const (
+	// renewBefore is how long before its end a certificate is worth a warning.
+	renewBefore = 30 * 24 * time.Hour
+	// gossipPort is what a join without a port means.
+	gossipPort = "7946"
+	// probe is how long one look over the network may take.
+	probe = 2 * time.Second
+)
+
+func (a *app) checkCertificate(p *patient) finding {
+	id, err := identity.Load(p.files, a.now(), p.role)
+	if err != nil {
+		return finding{"certificate", levelError, sentence(err), fmt.Sprintf("issue one with: grapevine tls issue --role %s", p.role)}
+	}
+	subject := id.Subject()
+	left := id.NotAfter().Sub(a.now())
+	said := fmt.Sprintf("%s of fleet %s, id %s, valid for %s more", subject.Name, subject.Fleet, subject.ID, age(left))
+	switch {
+	case p.fleet != "" && p.fleet != subject.Fleet:
+		return finding{"certificate", levelError, fmt.Sprintf("it is of fleet %s, and the configuration says fleet %s", subject.Fleet, p.fleet), "correct the key fleet, or use this fleet's certificate"}
+	case left < renewBefore:
+		return finding{"certificate", levelWarning, said, fmt.Sprintf("issue the next one with: grapevine tls issue --role %s --id %s", p.role, subject.ID)}
+	default:
+		return fine("certificate", said)
+	}
+}
+
+func checkGossipKey(p *patient) finding {
+	if _, err := identity.LoadGossipKey(p.gossipKey); err != nil {
+		return finding{"gossip key", levelError, sentence(err), "copy the file gossip.key of another node of the fleet"}
+	}
+	return fine("gossip key", p.gossipKey+" holds a key of 256 bits")
+}
+
+// checkFolder tries whether a folder, or the one it will be made in, takes a
+// file from the user who asks.
+func checkFolder(dir string) finding {
+	existing := dir
+	for {
+		info, err := os.Stat(existing)
+		if err == nil && !info.IsDir() {
+			return finding{"data folder", levelError, existing + " is not a folder", "move it away, or set data_dir"}
+		}
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, os.ErrNotExist) || filepath.Dir(existing) == existing {
+			return finding{"data folder", levelError, sentence(err), "make the folder for the user grapevine, or set data_dir"}
+		}
+		existing = filepath.Dir(existing)
+	}
+	file, err := os.CreateTemp(existing, ".grapevine-doctor-")
+	if err != nil {
+		return finding{"data folder", levelError, sentence(err), "give the folder to the user that the agent runs as"}
+	}
+	if err := errors.Join(file.Close(), os.Remove(file.Name())); err != nil {
+		return finding{"data folder", levelWarning, sentence(err), "look at the folder"}
+	}
+	if existing != dir {
+		return fine("data folder", dir+" will be made in "+existing)
+	}
+	return fine("data folder", dir+" can be written to")
+}
+
+// agentRuns reports whether an agent answers on its socket.
+func agentRuns(ctx context.Context, socket string) bool {
+	if socket == "" {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, probe)
+	defer cancel()
+	node, err := client.New("unix://"+socket, client.Options{})
+	if err != nil {
+		return false
+	}
+	defer node.Close()
+	return node.Healthy(ctx) == nil
+}
+
+func checkSocket(socket string, running bool) finding {
+	if running {
+		return fine("socket", "an agent answers on "+socket)
+	}
+	_, err := os.Stat(filepath.Dir(socket))
+	if err != nil {
+		return finding{"socket", levelWarning, sentence(err), "systemd makes the folder when it starts the agent; by hand: install -d -o grapevine -g grapevine " + filepath.Dir(socket)}
+	}
+	return fine("socket", "no agent runs; it will listen on "+socket)
+}
+
+// checkPorts tries to listen where the daemon will.
+func checkPorts(ctx context.Context, p *patient, running bool) []finding {
+	var findings []finding
+	var listen net.ListenConfig
+	for _, at := range p.tcp {
+		l, err := listen.Listen(ctx, "tcp", at.address)
+		if err == nil {
+			err = l.Close()
+		}
+		findings = append(findings, portFinding("TCP", at, err, running))
+	}
+	for _, at := range p.udp {
+		l, err := listen.ListenPacket(ctx, "udp", at.address)
+		if err == nil {
+			err = l.Close()
+		}
+		findings = append(findings, portFinding("UDP", at, err, running))
+	}
+	return findings
+}
+
+func portFinding(network string, at port, err error, running bool) finding {
+	check := fmt.Sprintf("%s %s", network, at.address)
+	switch {
+	case err == nil:
+		return fine(check, "is free")
+	case errors.Is(err, syscall.EADDRINUSE) && running:
+		return fine(check, "is in use, by the agent that runs")
+	case errors.Is(err, syscall.EADDRINUSE):
+		return finding{check, levelError, "is in use by another program", fmt.Sprintf("see which with: ss -lnp, and stop it or set %s", at.key)}
+	default:
+		return finding{check, levelError, sentence(err), "set " + at.key + " to an address of this machine"}
+	}
+}
+
+// checkJoin tries the members to join through. One that is down is no fault of
+// this machine, so it is a warning.
+func checkJoin(ctx context.Context, members []string) []finding {
+	if len(members) == 0 {
+		return []finding{{"join", levelWarning, "nobody to join is named: this node starts a fleet of its own", "set join, unless it is the first of its fleet"}}
+	}
+	var findings []finding
+	for _, member := range members {
+		address := member
+		if _, _, err := net.SplitHostPort(member); err != nil {
+			address = net.JoinHostPort(member, gossipPort)
+		}
+		dialer := net.Dialer{Timeout: probe}
+		conn, err := dialer.DialContext(ctx, "tcp", address)
+		if err != nil {
+			findings = append(findings, finding{"join " + member, levelWarning, sentence(err), "start that node, or correct join, or open the port (TCP and UDP) in the firewall"})
+			continue
+		}
+		_ = conn.Close() // it was only a knock
+		findings = append(findings, fine("join "+member, "can be reached"))
+	}
+	return findings
+}

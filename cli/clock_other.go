@@ -1,0 +1,8 @@
+//go:build !linux
+
+package cli
+
+// clockFinding has nobody to ask on other systems, where no agent runs.
+func clockFinding() finding {
+	return finding{"clock", levelWarning, "whether the clock is kept in step can be asked on Linux only", ""}
+}

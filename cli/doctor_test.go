@@ -1,0 +1,148 @@
+package cli
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"grapevine/identity"
+)
+
+// healthy is a patient that lacks nothing, on ports that are free.
+func healthy(t *testing.T) *patient {
+	t.Helper()
+	dir := t.TempDir()
+	runNow(t, nil, "tls", "init", "--dir", dir+"/ca", "--fleet", "one").wants(t, 0, "", "")
+	runNow(t, nil, "tls", "issue", "--dir", dir+"/ca", "--role", "agent", "--name", "kvm-1", "--out", dir+"/tls").wants(t, 0, "", "")
+	member, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { member.Close() })
+	return &patient{
+		role: identity.Agent, fleet: "one", gossipKey: dir + "/tls/gossip.key", dataDir: dir + "/state/agent", socket: dir + "/agent.sock",
+		files: identity.Files{CA: dir + "/tls/ca.pem", Cert: dir + "/tls/agent.pem", Key: dir + "/tls/agent-key.pem"},
+		tcp:   []port{{"api_bind", "127.0.0.1:0"}}, udp: []port{{"gossip_bind", "127.0.0.1:0"}},
+		join:       []string{member.Addr().String()},
+		hypervisor: func(context.Context) []finding { return []finding{fine("hypervisor", "answers")} },
+	}
+}
+
+// examined returns the finding of one check.
+func examined(t *testing.T, p *patient, check string, now time.Time) finding {
+	t.Helper()
+	a := &app{now: func() time.Time { return now }}
+	for _, f := range a.examine(t.Context(), p) {
+		if strings.HasPrefix(f.Check, "agent: "+check) {
+			return f
+		}
+	}
+	t.Fatalf("no finding about %q", check)
+	return finding{}
+}
+
+func TestDoctorFindsNothingWrongWithAHealthyHost(t *testing.T) {
+	a := &app{now: time.Now}
+	p := healthy(t)
+	findings := a.examine(t.Context(), p)
+	if len(findings) != 8 {
+		t.Errorf("got %d findings, want 8: %v", len(findings), findings)
+	}
+	for _, f := range findings {
+		if f.Level != levelOK || f.Fix != "" {
+			t.Errorf("got %+v, want ok", f)
+		}
+	}
+	if _, err := os.Stat(filepath.Dir(p.dataDir)); err == nil {
+		t.Error("doctor made the data folder")
+	}
+}
+
+func TestDoctorSaysWhatIsWrongAndWhatToDo(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for _, c := range []struct {
+		name  string
+		ail   func(*patient)
+		now   time.Time
+		check string
+		level level
+		want  string
+	}{
+		{"no certificate", func(p *patient) { p.files.Cert = "/nowhere/agent.pem" }, time.Now(), "certificate", levelError, "does not exist"},
+		{"wrong role", func(p *patient) { p.role = identity.Registry }, time.Now(), "", levelError, "is for the role agent"},
+		{"wrong fleet", func(p *patient) { p.fleet = "two" }, time.Now(), "certificate", levelError, "it is of fleet one"},
+		{"certificate ends soon", func(*patient) {}, time.Now().Add(729 * 24 * time.Hour), "certificate", levelWarning, "valid for"},
+		{"certificate has ended", func(*patient) {}, time.Now().Add(731 * 24 * time.Hour), "certificate", levelError, "expired on"},
+		{"gossip key", func(p *patient) { p.gossipKey = p.files.CA }, time.Now(), "gossip key", levelError, ""},
+		{"data folder is a file", func(p *patient) { p.dataDir = p.files.CA }, time.Now(), "data folder", levelError, "is not a folder"},
+		{"port in use", func(p *patient) { p.tcp[0].address = taken.Addr().String() }, time.Now(), "TCP", levelError, "is in use by another program"},
+		{"address of another machine", func(p *patient) { p.udp[0].address = "192.0.2.1:7946" }, time.Now(), "UDP", levelError, ""},
+		{"socket folder", func(p *patient) { p.socket = "/nowhere/agent.sock" }, time.Now(), "socket", levelWarning, ""},
+		{"join nobody", func(p *patient) { p.join = nil }, time.Now(), "join", levelWarning, "starts a fleet of its own"},
+		{"join the dead", func(p *patient) { p.join = []string{"127.0.0.1:1"} }, time.Now(), "join 127.0.0.1:1", levelWarning, "refused"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := healthy(t)
+			c.ail(p)
+			if p.role == identity.Registry {
+				got := (&app{now: time.Now}).checkCertificate(p)
+				if got.Level != c.level || !strings.Contains(got.Detail, c.want) {
+					t.Errorf("got %+v, want %s and %q", got, c.level, c.want)
+				}
+				return
+			}
+			got := examined(t, p, c.check, c.now)
+			if got.Level != c.level || !strings.Contains(got.Detail, c.want) || got.Fix == "" {
+				t.Errorf("got %+v, want %s, %q and a fix", got, c.level, c.want)
+			}
+		})
+	}
+}
+
+func TestDoctorKnowsTheRunningAgentsPorts(t *testing.T) {
+	p := healthy(t)
+	p.socket = filepath.Join(t.TempDir(), "agent.sock")
+	listener, err := net.Listen("unix", p.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })}
+	done := make(chan struct{})
+	go func() { defer close(done); server.Serve(listener) }()
+	t.Cleanup(func() { server.Close(); <-done })
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	p.tcp[0].address = taken.Addr().String()
+	if got := examined(t, p, "socket", time.Now()); !strings.Contains(got.Detail, "an agent answers") {
+		t.Errorf("got %+v", got)
+	}
+	if got := examined(t, p, "TCP", time.Now()); got.Level != levelOK || !strings.Contains(got.Detail, "by the agent that runs") {
+		t.Errorf("got %+v, want ok", got)
+	}
+}
+
+func TestFindingsDecideTheExitCode(t *testing.T) {
+	for _, c := range []struct {
+		worst level
+		code  int
+	}{{levelOK, 0}, {levelWarning, 0}, {levelError, 1}} {
+		var out strings.Builder
+		a := &app{out: &out, errOut: &out, format: asTable}
+		code := a.report(a.reportFindings([]finding{fine("clock", "is kept in step"), {"socket", c.worst, "what", "do this"}}))
+		if code != c.code || !strings.Contains(out.String(), "-> do this") {
+			t.Errorf("%s: got %d, want %d\n%s", c.worst, code, c.code, out.String())
+		}
+	}
+}
