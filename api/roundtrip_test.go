@@ -1,0 +1,213 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"grapevine/api/client"
+	"grapevine/fleet"
+)
+
+// dial serves the core on a unix socket and returns a client of it.
+func dial(t *testing.T, core *fakeCore, role PrincipalRole) *client.Client {
+	t.Helper()
+	options := testOptions(core)
+	options.Principal = func(*http.Request) Principal { return Principal{Role: role} }
+	server := NewServer(NewHandler(core, options), newServer(core, options).log)
+	path := filepath.Join(t.TempDir(), "api.sock")
+	var lc net.ListenConfig
+	listener, err := lc.Listen(t.Context(), "unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(listener) }()
+	t.Cleanup(func() {
+		_ = server.Close()
+		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("server ended with %v", err)
+		}
+	})
+	c, err := client.New("unix://"+path, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+func TestClientHasAMethodForEveryRoute(t *testing.T) {
+	create := fleet.Create{Name: "one", Flavor: "tiny", Image: "tiny"}
+	image := kernelAndInitrd("the kernel", "the initrd")
+	proposal := fleet.Proposal{Attempt: 1, RequestHash: hashText, Request: fleet.Request{
+		ID: instanceID, Name: "one", Project: "p", Image: hashText, Resources: fleet.Resources{VCPUs: 1, MemoryMiB: 64},
+	}}
+	record := fleet.KeyRecord{Instance: instanceID, RequestHash: hashText, Host: hostID, Attempt: 1}
+	read := func(r io.ReadCloser, err error) (string, error) {
+		if err != nil {
+			return "", err
+		}
+		content, err := io.ReadAll(r)
+		return string(content), errors.Join(err, r.Close())
+	}
+	calls := map[string]func(context.Context, *client.Client) (any, error){
+		"GET /healthz":       func(ctx context.Context, c *client.Client) (any, error) { return nil, c.Healthy(ctx) },
+		"GET /readyz":        func(ctx context.Context, c *client.Client) (any, error) { return nil, c.Ready(ctx) },
+		"GET /version":       func(ctx context.Context, c *client.Client) (any, error) { return c.Version(ctx) },
+		"GET /metrics":       func(ctx context.Context, c *client.Client) (any, error) { return read(c.Metrics(ctx)) },
+		"GET /openapi.json":  func(ctx context.Context, c *client.Client) (any, error) { return read(c.OpenAPI(ctx)) },
+		"GET /v1/hosts":      func(ctx context.Context, c *client.Client) (any, error) { return c.Hosts(ctx) },
+		"GET /v1/hosts/{id}": func(ctx context.Context, c *client.Client) (any, error) { return c.Host(ctx, hostID) },
+		"POST /v1/hosts/{id}/{action}": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.ActHost(ctx, hostID, fleet.Cordon)
+		},
+		"GET /v1/instances": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.AllInstances(ctx, fleet.InstanceQuery{Host: "alpha", State: fleet.PowerRunning, Labels: map[string]string{"a": "b"}, Limit: 5})
+		},
+		"POST /v1/instances": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.CreateInstance(ctx, create, client.CreateOptions{Key: "k", Wait: time.Second})
+		},
+		"GET /v1/instances/{id}":    func(ctx context.Context, c *client.Client) (any, error) { return c.Instance(ctx, instanceID) },
+		"DELETE /v1/instances/{id}": func(ctx context.Context, c *client.Client) (any, error) { return c.DeleteInstance(ctx, instanceID, 0) },
+		"POST /v1/instances/{id}/{action}": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.ActInstance(ctx, instanceID, fleet.Stop, client.ActOptions{Force: true, Wait: time.Second})
+		},
+		"GET /v1/instances/{id}/log": func(ctx context.Context, c *client.Client) (any, error) {
+			return read(c.InstanceLog(ctx, instanceID, 3))
+		},
+		"GET /v1/images":      func(ctx context.Context, c *client.Client) (any, error) { return c.Images(ctx) },
+		"GET /v1/images/{id}": func(ctx context.Context, c *client.Client) (any, error) { return c.Image(ctx, hashText) },
+		"POST /v1/images": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.ImportContent(ctx, hostID, image, strings.NewReader("the kernelthe initrd"))
+		},
+		"GET /v1/flavors": func(ctx context.Context, c *client.Client) (any, error) { return c.Flavors(ctx) },
+		"GET /v1/operations/{id}": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.Operation(ctx, fleet.OperationID(hostID, 4))
+		},
+		"POST /v1/placements":  func(ctx context.Context, c *client.Client) (any, error) { return c.Explain(ctx, create) },
+		"GET /v1/mesh/members": func(ctx context.Context, c *client.Client) (any, error) { return c.Members(ctx) },
+		"GET /v1/mesh/links":   func(ctx context.Context, c *client.Client) (any, error) { return c.Links(ctx) },
+		"GET /v1/mesh/digest":  func(ctx context.Context, c *client.Client) (any, error) { return c.Digest(ctx) },
+		"GET /v1/mesh/lag":     func(ctx context.Context, c *client.Client) (any, error) { return c.Lag(ctx) },
+		"GET /v1/keys/{id}":    func(ctx context.Context, c *client.Client) (any, error) { return c.Key(ctx, instanceID) },
+		"PUT /v1/keys/{id}": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.ChangeKey(ctx, instanceID, fleet.KeyChange{Record: record})
+		},
+		"PUT /v1/claims/{id}": func(ctx context.Context, c *client.Client) (any, error) { return c.Claim(ctx, proposal) },
+	}
+	for name, roles := range access {
+		t.Run(name, func(t *testing.T) {
+			call, ok := calls[name]
+			if !ok {
+				t.Fatal("the client has no method for this route, or this table does not call it")
+			}
+			if got, err := call(t.Context(), dial(t, full(), roles[len(roles)-1])); err != nil {
+				t.Errorf("got %+v, %v", got, err)
+			}
+		})
+	}
+}
+
+func TestErrorsCrossTheWireWhole(t *testing.T) {
+	want := &fleet.Error{
+		Code: fleet.CodeRefused, Detail: "no host takes it",
+		Refusals: []fleet.Refusal{{Code: fleet.RefuseCapacity, Resource: "vcpus", Need: 4, Detail: "4 vCPUs asked, 0 free"}},
+		Host:     &fleet.Host{ID: hostID, Name: "alpha", Traits: []string{"pause"}, Images: []string{}, Version: versionNow},
+		Verdicts: []fleet.Verdict{{Host: hostID, HostName: "alpha", Refusals: []fleet.Refusal{{Code: fleet.RefuseZone, Detail: "no"}}}},
+		Instance: instanceID, Candidates: []string{"a", "b"},
+	}
+	core := full()
+	core.claim = func(fleet.Proposal) (fleet.Accepted, error) { return fleet.Accepted{}, want }
+	proposal := fleet.Proposal{Attempt: 1, RequestHash: hashText, Request: fleet.Request{
+		ID: instanceID, Name: "one", Project: "p", Image: hashText, Resources: fleet.Resources{VCPUs: 1, MemoryMiB: 64},
+	}}
+	_, err := dial(t, core, AsRegistry).Claim(t.Context(), proposal)
+	var got *fleet.Error
+	if !errors.As(err, &got) {
+		t.Fatalf("got %v", err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAcceptedCrossesTheWireWhole(t *testing.T) {
+	got, err := dial(t, full(), AsOperator).DeleteInstance(t.Context(), instanceID, 0)
+	want := acceptedNow
+	want.Instance.Addresses, want.Instance.Labels = []string{}, map[string]string{}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Error(err, diff)
+	}
+}
+
+func TestUploadThatIsRefusedEarlyStillTellsWhy(t *testing.T) {
+	const size = 64 << 20
+	im := fleet.Image{Name: "disk", Files: []fleet.ImageFile{{Role: fleet.RoleDisk, Format: "raw", SHA256: hashText, Bytes: size}}}
+	im.ID = fleet.ImageID(im.Files, "")
+	core := full()
+	core.importing = func(_ fleet.HostID, im fleet.Image, r io.Reader) (fleet.Image, error) {
+		_, _ = io.CopyN(io.Discard, r, 1<<20)
+		return im, &fleet.Error{Code: fleet.CodeOutOfSpace, Detail: "the pool is full"}
+	}
+	content := bytes.NewReader(make([]byte, size))
+	_, err := dial(t, core, AsOperator).ImportImage(t.Context(), fleet.HostID{}, im, content)
+	if fleet.CodeOf(err) != fleet.CodeOutOfSpace {
+		t.Errorf("got %v, want out_of_space", err)
+	}
+}
+
+func TestBodyThatIsTooLargeStillTellsWhy(t *testing.T) {
+	create := fleet.Create{Name: strings.Repeat("x", 10<<20), Flavor: "tiny", Image: "tiny"}
+	_, err := dial(t, full(), AsOperator).CreateInstance(t.Context(), create, client.CreateOptions{})
+	if fleet.CodeOf(err) != fleet.CodeTooLarge {
+		t.Errorf("got %v, want too_large", err)
+	}
+}
+
+func TestReplyMayBeHeldForLongerThanABodyMayTake(t *testing.T) {
+	// The deadline for the body must not reach into the wait: net/http would
+	// take it for a client that has gone and end the request's context.
+	core := full()
+	entered := make(chan struct{})
+	core.await = func(ctx context.Context, _ fleet.InstanceID, _ fleet.Version) (*fleet.Instance, error) {
+		close(entered)
+		<-ctx.Done()
+		return nil, nil
+	}
+	c := dial(t, core, AsOperator)
+	got, err := c.CreateInstance(t.Context(), fleet.Create{Name: "one", Flavor: "tiny", Image: "tiny"}, client.CreateOptions{Wait: 300 * time.Millisecond})
+	<-entered
+	if err != nil || got.Gone || got.Instance.Task != fleet.TaskBuilding {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
+func TestLogThatBreaksIsNotTakenForWhole(t *testing.T) {
+	core := full()
+	core.log = func(fleet.InstanceID, int64) (io.ReadCloser, error) {
+		return io.NopCloser(io.MultiReader(strings.NewReader("half"), brokenReader{})), nil
+	}
+	r, err := dial(t, core, AsOperator).InstanceLog(t.Context(), instanceID, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	content, err := io.ReadAll(r)
+	if string(content) != "half" || err == nil {
+		t.Errorf("read %q, %v; want an error after half", content, err)
+	}
+}
+
+type brokenReader struct{}
+
+func (brokenReader) Read([]byte) (int, error) { return 0, errors.New("the host went away") }
