@@ -2,6 +2,7 @@ package replica
 
 import (
 	"fmt"
+	"iter"
 
 	"grapevine/fleet"
 	"grapevine/mesh/wire"
@@ -43,4 +44,16 @@ func (r *Replica) Digest() fleet.Digest {
 		})
 	}
 	return d
+}
+
+// Covered yields the tag and block of every host whose bucket covers accepts,
+// in the order of host ids (writer).
+func (r *Replica) Covered(covers func(bucket int) bool) iter.Seq2[wire.Tag, *Block] {
+	return func(yield func(wire.Tag, *Block) bool) {
+		for _, e := range *r.hosts.Load() {
+			if covers(e.tag.Bucket()) && !yield(e.tag, e.block.Load()) {
+				return
+			}
+		}
+	}
 }

@@ -181,4 +181,6 @@ type Delta struct {
 	// Beat and AgeMS say how long ago the host was surely alive; see Announcement.
 	Beat  uint64
 	AgeMS uint64
+	// Ask is the number of the want that this answers.
+	Ask uint64
 }

@@ -895,6 +895,7 @@ type Delta struct {
 	Deletions     []*Deletion            `protobuf:"bytes,6,rep,name=deletions,proto3" json:"deletions,omitempty"`
 	Beat          uint64                 `protobuf:"varint,7,opt,name=beat,proto3" json:"beat,omitempty"`
 	AgeMs         uint64                 `protobuf:"varint,8,opt,name=age_ms,json=ageMs,proto3" json:"age_ms,omitempty"`
+	Ask           uint64                 `protobuf:"varint,9,opt,name=ask,proto3" json:"ask,omitempty"` // the number of the want that this answers
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -981,6 +982,13 @@ func (x *Delta) GetBeat() uint64 {
 func (x *Delta) GetAgeMs() uint64 {
 	if x != nil {
 		return x.AgeMs
+	}
+	return 0
+}
+
+func (x *Delta) GetAsk() uint64 {
+	if x != nil {
+		return x.Ask
 	}
 	return 0
 }
@@ -1520,6 +1528,7 @@ type WantItem struct {
 	Incarnation   uint64                 `protobuf:"fixed64,3,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
 	Seq           uint64                 `protobuf:"varint,4,opt,name=seq,proto3" json:"seq,omitempty"`
 	Hash          []byte                 `protobuf:"bytes,5,opt,name=hash,proto3" json:"hash,omitempty"` // of the rows held, where another epoch is expected
+	Ask           uint64                 `protobuf:"varint,6,opt,name=ask,proto3" json:"ask,omitempty"`  // numbers the wants of a link, from 1
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1587,6 +1596,13 @@ func (x *WantItem) GetHash() []byte {
 		return x.Hash
 	}
 	return nil
+}
+
+func (x *WantItem) GetAsk() uint64 {
+	if x != nil {
+		return x.Ask
+	}
+	return 0
 }
 
 type Answer struct {
@@ -1813,7 +1829,7 @@ const file_wire_proto_rawDesc = "" +
 	"\bDeletion\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\fR\x02id\x12\x10\n" +
-	"\x03seq\x18\x03 \x01(\x04R\x03seq\"\x9b\x02\n" +
+	"\x03seq\x18\x03 \x01(\x04R\x03seq\"\xad\x02\n" +
 	"\x05Delta\x12\x10\n" +
 	"\x03tag\x18\x01 \x01(\aR\x03tag\x12+\n" +
 	"\x04form\x18\x02 \x01(\x0e2\x17.grapevine.wire.v1.FormR\x04form\x12\x14\n" +
@@ -1822,7 +1838,8 @@ const file_wire_proto_rawDesc = "" +
 	"\x04rows\x18\x05 \x03(\v2\x16.grapevine.wire.v1.RowR\x04rows\x129\n" +
 	"\tdeletions\x18\x06 \x03(\v2\x1b.grapevine.wire.v1.DeletionR\tdeletions\x12\x12\n" +
 	"\x04beat\x18\a \x01(\x04R\x04beat\x12\x15\n" +
-	"\x06age_ms\x18\b \x01(\x04R\x05ageMs\"l\n" +
+	"\x06age_ms\x18\b \x01(\x04R\x05ageMs\x12\x10\n" +
+	"\x03ask\x18\t \x01(\x04R\x03ask\"l\n" +
 	"\x04Life\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\x06R\vincarnation\x12\x10\n" +
@@ -1861,13 +1878,14 @@ const file_wire_proto_rawDesc = "" +
 	"\x05beats\x18\x04 \x03(\x04R\x05beats\x12\x17\n" +
 	"\aages_ms\x18\x05 \x03(\x04R\x06agesMs\"9\n" +
 	"\x04Want\x121\n" +
-	"\x05items\x18\x01 \x03(\v2\x1b.grapevine.wire.v1.WantItemR\x05items\"z\n" +
+	"\x05items\x18\x01 \x03(\v2\x1b.grapevine.wire.v1.WantItemR\x05items\"\x8c\x01\n" +
 	"\bWantItem\x12\x10\n" +
 	"\x03tag\x18\x01 \x01(\aR\x03tag\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12 \n" +
 	"\vincarnation\x18\x03 \x01(\x06R\vincarnation\x12\x10\n" +
 	"\x03seq\x18\x04 \x01(\x04R\x03seq\x12\x12\n" +
-	"\x04hash\x18\x05 \x01(\fR\x04hash\":\n" +
+	"\x04hash\x18\x05 \x01(\fR\x04hash\x12\x10\n" +
+	"\x03ask\x18\x06 \x01(\x04R\x03ask\":\n" +
 	"\x06Answer\x120\n" +
 	"\x06deltas\x18\x01 \x03(\v2\x18.grapevine.wire.v1.DeltaR\x06deltas\"4\n" +
 	"\x04Ping\x12\x16\n" +

@@ -1,0 +1,164 @@
+package mesh_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"grapevine/fleet"
+	"grapevine/mesh"
+)
+
+// node is one member on loopback sockets, its links plain TCP.
+type node struct {
+	*mesh.Mesh
+	id     fleet.UUID
+	cancel context.CancelFunc
+	done   chan error
+}
+
+type memoryEpochs struct {
+	mu                 sync.Mutex
+	epoch, incarnation uint64
+}
+
+func (m *memoryEpochs) LoadEpoch() (uint64, uint64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.epoch, m.incarnation, nil
+}
+
+func (m *memoryEpochs) StoreEpoch(epoch, incarnation uint64) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.epoch, m.incarnation = epoch, incarnation
+	return nil
+}
+
+func nodeID(n int) fleet.UUID { return fleet.NewUUIDv5(fleet.UUID{1}, fmt.Sprint("node ", n)) }
+
+func startNode(t *testing.T, n int, role fleet.Role, join ...string) *node {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := mesh.Config{
+		ID: nodeID(n), Name: fmt.Sprintf("host-%d", n), Role: role, API: listener.Addr().String(),
+		GossipBind: "127.0.0.1:0", Key: make([]byte, 32), Join: join, Hardware: fmt.Sprint("machine ", n),
+		Dial: func(ctx context.Context, addr string, _ fleet.UUID) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+		},
+	}
+	if role == fleet.RoleAgent {
+		cfg.Epochs = &memoryEpochs{}
+	}
+	m, err := mesh.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background()) //nolint:usetesting // ends in the cleanup, with a good bye
+	x := &node{Mesh: m, id: cfg.ID, cancel: cancel, done: make(chan error, 1)}
+	go func() { x.done <- m.Run(ctx) }()
+	var accepts sync.WaitGroup
+	accepts.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			accepts.Go(func() { m.Accept(ctx, conn, fleet.UUID{}) })
+		}
+	})
+	t.Cleanup(func() {
+		cancel()
+		if err := <-x.done; err != nil && !errors.Is(err, mesh.ErrCloned) {
+			t.Errorf("node %d: %v", n, err)
+		}
+		_ = listener.Close()
+		accepts.Wait()
+	})
+	return x
+}
+
+func stateOf(n, instances int) mesh.State {
+	s := mesh.State{Host: fleet.Host{
+		ID: nodeID(n), Name: fmt.Sprintf("host-%d", n), Hypervisor: fleet.KVM, State: fleet.HostOK,
+		Instances: instances, Hardware: fmt.Sprint("machine ", n),
+	}}
+	for i := range instances {
+		s.Instances = append(s.Instances, fleet.Instance{
+			ID: fleet.NewUUIDv5(nodeID(n), fmt.Sprint(i)), Name: fmt.Sprintf("vm-%d-%d", n, i), Power: fleet.PowerRunning,
+		})
+	}
+	return s
+}
+
+// eventually waits for a condition, with a deadline that only a broken node
+// reaches.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("timed out waiting until %s", what)
+		}
+		time.Sleep(5 * time.Millisecond) //nolint:forbidigo // real sockets, real time
+	}
+}
+
+func TestFiveNodesOnLoopbackHoldOneFleet(t *testing.T) {
+	nodes := []*node{startNode(t, 0, fleet.RoleAgent)}
+	seed := nodes[0].GossipAddr()
+	for n := 1; n < 4; n++ {
+		nodes = append(nodes, startNode(t, n, fleet.RoleAgent, seed))
+	}
+	for n, x := range nodes {
+		x.Publish(stateOf(n, n))
+	}
+	registry := startNode(t, 9, fleet.RoleRegistry, seed)
+	all := append(nodes, registry)
+	eventually(t, "every node holds every host", func() bool {
+		for _, x := range all {
+			if x.Replica().Len() != 4 || x.Replica().Root() != registry.Replica().Root() {
+				return false
+			}
+		}
+		return true
+	})
+	eventually(t, "the registry is ready", func() bool { return registry.Ready() == nil })
+
+	at := nodes[1].Publish(stateOf(1, 7))
+	eventually(t, "a new version is seen at the registry", func() bool {
+		return registry.Replica().Version(nodes[1].id).AtLeast(at)
+	})
+	count := 0
+	for in := range registry.Replica().Block(nodes[1].id).Instances() {
+		if in.Power != fleet.PowerRunning {
+			t.Errorf("instance %s is %s", in.Name, in.Power)
+		}
+		count++
+	}
+	if count != 7 {
+		t.Errorf("the registry sees %d instances, want 7", count)
+	}
+	if got := len(registry.Members()); got != 5 {
+		t.Errorf("the registry knows %d members, want 5", got)
+	}
+}
+
+func TestPortInUseSaysWhatToDo(t *testing.T) {
+	first := startNode(t, 0, fleet.RoleAgent)
+	_, err := mesh.New(mesh.Config{
+		ID: nodeID(1), Role: fleet.RoleAgent, GossipBind: first.GossipAddr(), Epochs: &memoryEpochs{},
+		Dial: func(context.Context, string, fleet.UUID) (net.Conn, error) { return nil, net.ErrClosed },
+	})
+	if err == nil {
+		t.Fatal("a port in use was bound twice")
+	}
+	t.Log(err)
+}

@@ -1,0 +1,79 @@
+package mesh
+
+import (
+	"context"
+	"log/slog"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+)
+
+// repeatAfter is how often the same complaint is logged at most.
+const repeatAfter = time.Minute
+
+// serfLog takes the lines that Serf and memberlist log. They are written for
+// those libraries' authors, so they go to debug, but for those that a person
+// has to act on: these come out as one sentence, now and then.
+type serfLog struct {
+	log *slog.Logger
+
+	mu   sync.Mutex
+	last map[string]time.Time
+}
+
+func newSerfLog(log *slog.Logger) *serfLog {
+	return &serfLog{log: log, last: map[string]time.Time{}}
+}
+
+// complaints are what a person has to act on, by a part of the line.
+var complaints = []struct{ part, sentence string }{
+	{"Decrypt packet failed", wrongKey},
+	{"No installed keys could decrypt", wrongKey},
+	{"failed to decrypt", wrongKey},
+	{"Encrypted packet is too small", wrongKey},
+	{"Remote state is encrypted and encryption is not configured", wrongKey},
+	{"Encryption is configured but remote state is not encrypted", wrongKey},
+	{"unacceptable label", wrongLabel},
+	{"label header", wrongLabel},
+	{"Refuting a suspect message", ""}, // known to be harmless
+}
+
+const (
+	wrongKey   = "gossip that cannot be decrypted: the sender's gossip key is another; set the same key on every member"
+	wrongLabel = "gossip of another fleet: the sender's label is another; check the fleet's label and the join addresses"
+)
+
+var fromAddress = regexp.MustCompile(`from=(\S+)`)
+
+// Write implements io.Writer for log.Logger, which calls it once a line.
+func (s *serfLog) Write(line []byte) (int, error) {
+	text := strings.TrimSpace(string(line))
+	for _, c := range complaints {
+		if c.sentence != "" && strings.Contains(text, c.part) {
+			from := ""
+			if match := fromAddress.FindStringSubmatch(text); match != nil {
+				from = match[1]
+			}
+			s.limited(c.sentence, "from", from)
+			return len(line), nil
+		}
+	}
+	s.log.Log(context.Background(), slog.LevelDebug, "gossip", "line", text)
+	return len(line), nil
+}
+
+// limited logs a warning, each sentence once a minute at most.
+func (s *serfLog) limited(sentence string, args ...any) {
+	s.mu.Lock()
+	now := time.Now()
+	last, said := s.last[sentence]
+	quiet := said && now.Sub(last) < repeatAfter
+	if !quiet {
+		s.last[sentence] = now
+	}
+	s.mu.Unlock()
+	if !quiet {
+		s.log.Warn(sentence, args...) //nolint:sloglint // constants above
+	}
+}
