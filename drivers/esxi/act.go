@@ -1,0 +1,116 @@
+package esxi
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/vmware/govmomi/object"
+	"github.com/vmware/govmomi/property"
+	"github.com/vmware/govmomi/vim25/types"
+
+	"grapevine/drivers"
+	"grapevine/fleet"
+)
+
+// Act implements drivers.Driver. A guest that runs VMware Tools is asked to
+// stop or reboot by itself when opts has a grace; without them there is no way
+// to ask, and the host does it at once.
+func (d *Driver) Act(ctx context.Context, id fleet.InstanceID, action fleet.InstanceAction, opts drivers.ActOptions) error {
+	return d.do(ctx, fmt.Sprintf("%s machine %s", action, id), func(ctx context.Context, s *session) error {
+		m, err := d.managed(ctx, s, id)
+		if err != nil {
+			return err
+		}
+		vm := object.NewVirtualMachine(s.client, m.ref)
+		switch action {
+		case fleet.Start:
+			task, err := vm.PowerOn(ctx)
+			return d.settle(ctx, s, id, fleet.PowerRunning, wait(ctx, task, err))
+		case fleet.Stop:
+			return d.stop(ctx, s, m, vm, opts.Grace)
+		case fleet.Reboot:
+			return reboot(ctx, m, vm, opts.Grace)
+		default:
+			return drivers.ErrUnsupported
+		}
+	})
+}
+
+// settle forgives an action that came too late: its effect is there already.
+func (d *Driver) settle(ctx context.Context, s *session, id fleet.InstanceID, want fleet.Power, err error) error {
+	if !isPowerState(err) {
+		return err
+	}
+	if m, readErr := d.find(ctx, s, id); readErr == nil && m.Power == want {
+		return nil
+	}
+	return err
+}
+
+// stop lets the guest stop by itself for the time of the grace, and then
+// powers it off.
+func (d *Driver) stop(ctx context.Context, s *session, m found, vm *object.VirtualMachine, grace time.Duration) error {
+	if m.Power == fleet.PowerStopped {
+		return nil
+	}
+	if grace > 0 && m.tools && m.Power == fleet.PowerRunning {
+		if err := vm.ShutdownGuest(ctx); err == nil && s.isOffWithin(ctx, vm, grace) {
+			return nil
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	task, err := vm.PowerOff(ctx)
+	return d.settle(ctx, s, m.ID, fleet.PowerStopped, wait(ctx, task, err))
+}
+
+// isOffWithin waits until the host says that the machine is off.
+func (s *session) isOffWithin(ctx context.Context, vm *object.VirtualMachine, grace time.Duration) bool {
+	// Cancelled and not timed out, because govmomi ends its wait at the host
+	// only then.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	timer := time.AfterFunc(grace, cancel)
+	defer timer.Stop()
+	off := false
+	_ = property.Wait(ctx, s.properties(), vm.Reference(), []string{pathPower}, func(changes []types.PropertyChange) bool {
+		for _, c := range changes {
+			off = off || c.Val == types.VirtualMachinePowerStatePoweredOff
+		}
+		return off
+	})
+	return off
+}
+
+// reboot asks the guest where it can be asked, and else resets the machine. A
+// guest that was asked reboots in its own time: the host does not tell when.
+func reboot(ctx context.Context, m found, vm *object.VirtualMachine, grace time.Duration) error {
+	if grace > 0 && m.tools && m.Power == fleet.PowerRunning {
+		if err := vm.RebootGuest(ctx); err == nil || ctx.Err() != nil {
+			return err
+		}
+	}
+	task, err := vm.Reset(ctx)
+	return wait(ctx, task, err)
+}
+
+// Adopt implements drivers.Driver.
+func (d *Driver) Adopt(ctx context.Context, id fleet.InstanceID, mark drivers.Mark) error {
+	return d.do(ctx, fmt.Sprintf("adopt machine %s", id), func(ctx context.Context, s *session) error {
+		if mark.ID != id {
+			return fmt.Errorf("the mark is that of machine %s", mark.ID)
+		}
+		m, err := d.find(ctx, s, id)
+		if err != nil {
+			return err
+		}
+		options, err := markOptions(mark)
+		if err != nil {
+			return err
+		}
+		task, err := object.NewVirtualMachine(s.client, m.ref).Reconfigure(ctx, types.VirtualMachineConfigSpec{ExtraConfig: options})
+		return wait(ctx, task, err)
+	})
+}

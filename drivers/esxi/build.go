@@ -1,0 +1,208 @@
+package esxi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/vmware/govmomi/object"
+	"github.com/vmware/govmomi/vim25/types"
+
+	"grapevine/drivers"
+	"grapevine/fleet"
+)
+
+// Build implements drivers.Driver. The host makes a machine in one task, with
+// disk, devices and Mark; the disk is copied before. So a machine that is there
+// is whole, and a folder without a machine is what a build cut short has left:
+// it is removed first.
+func (d *Driver) Build(ctx context.Context, spec drivers.Spec) error {
+	id := spec.Mark.ID
+	return d.do(ctx, fmt.Sprintf("build machine %s", id), func(ctx context.Context, s *session) error {
+		unlock, err := d.builds.lock(ctx, id)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+		switch m, err := d.find(ctx, s, id); {
+		case err == nil && m.Mark == nil:
+			return drivers.ErrForeign
+		case !errors.Is(err, drivers.ErrNotFound):
+			return err // it is there, or the host did not say
+		}
+		if err := s.buildable(ctx, spec); err != nil {
+			return err
+		}
+		if err := s.build(ctx, spec); err != nil {
+			undoing, cancel := steady(ctx)
+			defer cancel()
+			return errors.Join(err, d.discard(undoing, s, id))
+		}
+		return nil
+	})
+}
+
+// buildable says why the machine cannot be built.
+func (s *session) buildable(ctx context.Context, spec drivers.Spec) error {
+	if err := drivers.Bootable(spec.Image, features); err != nil {
+		return err
+	}
+	_, held, err := s.manifest(ctx, spec.Image.ID)
+	if err == nil && !held {
+		return fmt.Errorf("image %.12s: %w", spec.Image.ID, drivers.ErrNotFound)
+	}
+	return err
+}
+
+// build copies the image's disk, makes it as large as asked, and makes the
+// machine around it.
+func (s *session) build(ctx context.Context, spec drivers.Spec) error {
+	folder := machineFolder(spec.Mark.ID)
+	if err := s.removeFolder(ctx, folder); err != nil {
+		return fmt.Errorf("remove leftovers: %w", err)
+	}
+	if err := s.makeFolder(ctx, folder); err != nil {
+		return err
+	}
+	if err := s.copyDisk(ctx, imageFolder(spec.Image.ID)+"/"+diskFile, folder+"/"+diskFile); err != nil {
+		return fmt.Errorf("copy disk: %w", err)
+	}
+	size := diskBytes(spec)
+	if image, _ := spec.Image.File(fleet.RoleDisk); size > image.VirtualBytes {
+		if err := s.extendDisk(ctx, folder+"/"+diskFile, size); err != nil {
+			return fmt.Errorf("extend disk: %w", err)
+		}
+	}
+	config, err := s.machineConfig(ctx, spec, folder, size)
+	if err != nil {
+		return err
+	}
+	err = s.step(ctx, func(ctx context.Context) (*object.Task, error) {
+		return s.folder.CreateVM(ctx, config, s.pool, s.host)
+	})
+	if err != nil {
+		return fmt.Errorf("create machine: %w", err)
+	}
+	return nil
+}
+
+// diskBytes is the size of the machine's disk: the image's own where no more
+// was asked for.
+func diskBytes(spec drivers.Spec) int64 {
+	image, _ := spec.Image.File(fleet.RoleDisk)
+	return max(image.VirtualBytes, spec.Resources.DiskGiB<<30)
+}
+
+// machineConfig is the machine as the host is asked to make it.
+func (s *session) machineConfig(ctx context.Context, spec drivers.Spec, folder string, size int64) (types.VirtualMachineConfigSpec, error) {
+	devices, err := s.devices(ctx, folder, size)
+	if err != nil {
+		return types.VirtualMachineConfigSpec{}, err
+	}
+	options, err := markOptions(spec.Mark)
+	if err != nil {
+		return types.VirtualMachineConfigSpec{}, err
+	}
+	// Without this the host asks, at the second power on, what to do with the
+	// console's file, and waits for an answer.
+	options = append(options, &types.OptionValue{Key: "answer.msg.serial.file.open", Value: "Append"})
+	id := spec.Mark.ID.String()
+	return types.VirtualMachineConfigSpec{
+		Name:         displayName(spec.Mark),
+		Uuid:         id,
+		InstanceUuid: id,
+		GuestId:      string(types.VirtualMachineGuestOsIdentifierOtherLinux64Guest),
+		NumCPUs:      int32(spec.Resources.VCPUs),
+		MemoryMB:     spec.Resources.MemoryMiB,
+		Files:        &types.VirtualMachineFileInfo{VmPathName: s.datastore.Path(folder + "/" + id + ".vmx")},
+		DeviceChange: devices,
+		ExtraConfig:  options,
+	}, nil
+}
+
+// serialController is the key of the controller that every machine has for
+// serial ports.
+const serialController = 400
+
+// devices are the machine's disk, network card and serial console.
+func (s *session) devices(ctx context.Context, folder string, size int64) ([]types.BaseVirtualDeviceConfigSpec, error) {
+	var list object.VirtualDeviceList
+	scsi, err := list.CreateSCSIController("pvscsi")
+	if err != nil {
+		return nil, fmt.Errorf("make controller: %w", err)
+	}
+	disk := list.CreateDisk(scsi.(types.BaseVirtualController), s.datastore.Reference(), s.datastore.Path(folder+"/"+diskFile))
+	disk.CapacityInKB = size >> 10
+	backing, err := s.network.EthernetCardBackingInfo(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read network: %w", err)
+	}
+	nic, err := list.CreateEthernetCard("vmxnet3", backing)
+	if err != nil {
+		return nil, fmt.Errorf("make network card: %w", err)
+	}
+	console := &types.VirtualSerialPort{VirtualDevice: types.VirtualDevice{
+		Key:           -100,
+		ControllerKey: serialController,
+		UnitNumber:    types.NewInt32(0),
+		Backing: &types.VirtualSerialPortFileBackingInfo{VirtualDeviceFileBackingInfo: types.VirtualDeviceFileBackingInfo{
+			FileName: s.datastore.Path(folder + "/console.log"),
+		}},
+		Connectable: &types.VirtualDeviceConnectInfo{StartConnected: true, AllowGuestControl: true},
+	}, YieldOnPoll: true}
+	var changes []types.BaseVirtualDeviceConfigSpec
+	for _, device := range []types.BaseVirtualDevice{scsi, disk, nic, console} {
+		// No file operation: the disk is there already.
+		changes = append(changes, &types.VirtualDeviceConfigSpec{Operation: types.VirtualDeviceConfigSpecOperationAdd, Device: device})
+	}
+	return changes, nil
+}
+
+// Delete implements drivers.Driver. A machine that Build did not make, but
+// that was adopted, is taken off the host's inventory; its files stay.
+func (d *Driver) Delete(ctx context.Context, id fleet.InstanceID) error {
+	return d.do(ctx, fmt.Sprintf("delete machine %s", id), func(ctx context.Context, s *session) error {
+		unlock, err := d.builds.lock(ctx, id)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+		return d.discard(ctx, s, id)
+	})
+}
+
+// discard removes a managed machine, and the folder that Build made for it
+// also where there is no machine any more.
+func (d *Driver) discard(ctx context.Context, s *session, id fleet.InstanceID) error {
+	m, err := d.managed(ctx, s, id)
+	switch {
+	case errors.Is(err, drivers.ErrNotFound):
+		return s.removeFolder(ctx, machineFolder(id))
+	case err != nil:
+		return err
+	}
+	vm := object.NewVirtualMachine(s.client, m.ref)
+	if m.Power != fleet.PowerStopped {
+		task, err := vm.PowerOff(ctx)
+		if err := d.settle(ctx, s, id, fleet.PowerStopped, wait(ctx, task, err)); err != nil {
+			return fmt.Errorf("power off: %w", err)
+		}
+	}
+	if !strings.HasPrefix(m.vmx, s.datastore.Path(machineFolder(id)+"/")) {
+		return gone(vm.Unregister(ctx))
+	}
+	task, err := vm.Destroy(ctx)
+	if err := gone(wait(ctx, task, err)); err != nil {
+		return fmt.Errorf("destroy: %w", err)
+	}
+	return s.removeFolder(ctx, machineFolder(id))
+}
+
+// gone forgives the removal of a machine that somebody else has removed.
+func gone(err error) error {
+	if errors.Is(classify(err), drivers.ErrNotFound) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,67 @@
+package esxi_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"grapevine/drivers"
+	"grapevine/drivers/drivertest"
+	"grapevine/drivers/esxi"
+	"grapevine/drivers/esxi/vcsim"
+	"grapevine/fleet"
+)
+
+func TestConformance(t *testing.T) { drivertest.Run(t, newHarness(t)) }
+func BenchmarkDriver(b *testing.B) { drivertest.RunBenchmarks(b, newHarness(b)) }
+
+type harness struct{ host *vcsim.Host }
+
+func newHarness(tb testing.TB) harness {
+	tb.Helper()
+	host, err := vcsim.Start(vcsim.Config{Foreign: 2})
+	check(tb, err)
+	tb.Cleanup(host.Close)
+	return harness{host}
+}
+
+func check(tb testing.TB, err error) {
+	tb.Helper()
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func (h harness) config() esxi.Config {
+	return esxi.Config{URL: h.host.URL(), User: h.host.User(), Password: h.host.Password(), Thumbprint: h.host.Thumbprint()}
+}
+
+func (h harness) Open(tb testing.TB) drivers.Driver {
+	d, err := esxi.New(h.config())
+	check(tb, err)
+	return d
+}
+
+func (h harness) Facts() drivertest.Facts {
+	return drivertest.Facts{Many: 100, ListWithin: 2 * time.Second, Patience: 20 * time.Second}
+}
+
+func (h harness) Image() (fleet.Image, []byte) { return vcsim.TinyImage() }
+
+func (h harness) Define(tb testing.TB, name string) fleet.InstanceID {
+	id, err := h.host.Define(name)
+	check(tb, err)
+	return id
+}
+func (h harness) PowerOn(tb testing.TB, id fleet.InstanceID)  { check(tb, h.host.PowerOn(id)) }
+func (h harness) PowerOff(tb testing.TB, id fleet.InstanceID) { check(tb, h.host.PowerOff(id)) }
+func (h harness) Remove(tb testing.TB, id fleet.InstanceID)   { check(tb, h.host.Remove(id)) }
+func (h harness) Cut(testing.TB)                              { h.host.Cut() }
+func (h harness) Restore(testing.TB)                          { h.host.Restore() }
+
+func (h harness) Storage(tb testing.TB) []string {
+	names, err := h.host.Files("grapevine")
+	check(tb, err)
+	// The two folders that hold the others stay once they are made.
+	return slices.DeleteFunc(names, func(n string) bool { return n == "images" || n == "machines" })
+}

@@ -1,0 +1,66 @@
+package esxi
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/vmware/govmomi/vim25/mo"
+
+	"grapevine/drivers"
+	"grapevine/fleet"
+)
+
+// Describe implements drivers.Driver.
+func (d *Driver) Describe(ctx context.Context) (drivers.Description, error) {
+	var desc drivers.Description
+	err := d.do(ctx, "describe host", func(ctx context.Context, s *session) (err error) {
+		desc, err = s.describe(ctx)
+		return err
+	})
+	return desc, err
+}
+
+func (s *session) describe(ctx context.Context) (drivers.Description, error) {
+	var host mo.HostSystem
+	if err := s.properties().RetrieveOne(ctx, s.host.Reference(), []string{"summary.hardware"}, &host); err != nil {
+		return drivers.Description{}, fmt.Errorf("read hardware: %w", err)
+	}
+	var store mo.Datastore
+	if err := s.properties().RetrieveOne(ctx, s.datastore.Reference(), []string{"summary"}, &store); err != nil {
+		return drivers.Description{}, fmt.Errorf("read datastore: %w", err)
+	}
+	hw := host.Summary.Hardware
+	if hw == nil {
+		return drivers.Description{}, fmt.Errorf("%w: the host does not say what hardware it has", drivers.ErrUnavailable)
+	}
+	return drivers.Description{
+		Hypervisor: fleet.ESXi,
+		Version:    s.client.ServiceContent.About.FullName,
+		Total: fleet.Resources{
+			VCPUs:     int64(hw.NumCpuThreads),
+			MemoryMiB: hw.MemorySize >> 20,
+			DiskGiB:   store.Summary.Capacity >> 30,
+		},
+		Hardware: hw.Uuid,
+		HostID:   hostID(hw.Uuid),
+		Features: features,
+	}, nil
+}
+
+// features: ESXi has no pause; suspend, which it has, writes the memory to
+// disk. It boots disks only. Console logs are left out until they have been
+// seen on a real host.
+var features = []drivers.Feature{drivers.FeatureBootDisk}
+
+// hardwareSpace is the name space for hardware whose own UUID is none.
+var hardwareSpace = fleet.UUID{0x1d, 0x0b, 0x5a, 0x62, 0x94, 0x3c, 0x4f, 0x88, 0xb1, 0x0e, 0x65, 0x73, 0x78, 0x69, 0x68, 0x77}
+
+// hostID is the hardware's UUID where it is one, and else derived from
+// whatever the firmware says in its place.
+func hostID(uuid string) fleet.HostID {
+	id, err := fleet.ParseUUID(uuid)
+	if err != nil || id.IsZero() {
+		return fleet.NewUUIDv5(hardwareSpace, uuid)
+	}
+	return id
+}
