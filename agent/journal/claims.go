@@ -139,55 +139,69 @@ func (j *Journal) Operation(n uint64) (Operation, bool, error) {
 	return op, found, err
 }
 
-// Prune drops ended operations, refusals and deletions from before then, and
-// returns how many entries it dropped.
-func (j *Journal) Prune(before time.Time) (int, error) {
-	var dropped int
-	err := j.db.Update(func(tx *bbolt.Tx) error {
-		for bucket, old := range map[string]func([]byte) bool{
-			string(operationsBucket): func(data []byte) bool {
-				var op Operation
-				return json.Unmarshal(data, &op) == nil && op.EndedAt != nil && op.EndedAt.Before(before)
-			},
-			string(refusalsBucket): func(data []byte) bool {
-				var r Refusal
-				return json.Unmarshal(data, &r) == nil && r.At.Before(before)
-			},
-			string(deletionsBucket): func(data []byte) bool {
-				var d Deletion
-				return json.Unmarshal(data, &d) == nil && d.At.Before(before)
-			},
-		} {
-			n, err := deleteWhere(tx.Bucket([]byte(bucket)), old)
-			if err != nil {
-				return err
-			}
-			dropped += n
-		}
-		return nil
-	})
-	if err != nil {
-		return 0, fmt.Errorf("prune journal: %w", err)
-	}
-	return dropped, nil
+// Pruned says which ids are remembered no more.
+type Pruned struct {
+	Operations int
+	Refusals   []fleet.InstanceID
+	Deletions  []fleet.InstanceID
 }
 
-func deleteWhere(b *bbolt.Bucket, match func(data []byte) bool) (int, error) {
+// Prune drops ended operations, refusals and deletions from before then.
+func (j *Journal) Prune(before time.Time) (Pruned, error) {
+	var out Pruned
+	err := j.db.Update(func(tx *bbolt.Tx) error {
+		out = Pruned{}
+		if err := deleteWhere(tx.Bucket(operationsBucket), func(op Operation) bool {
+			old := op.EndedAt != nil && op.EndedAt.Before(before)
+			if old {
+				out.Operations++
+			}
+			return old
+		}); err != nil {
+			return err
+		}
+		if err := deleteWhere(tx.Bucket(refusalsBucket), func(r Refusal) bool {
+			old := r.At.Before(before)
+			if old {
+				out.Refusals = append(out.Refusals, r.Instance)
+			}
+			return old
+		}); err != nil {
+			return err
+		}
+		return deleteWhere(tx.Bucket(deletionsBucket), func(d Deletion) bool {
+			old := d.At.Before(before)
+			if old {
+				out.Deletions = append(out.Deletions, d.Instance)
+			}
+			return old
+		})
+	})
+	if err != nil {
+		return Pruned{}, fmt.Errorf("prune journal: %w", err)
+	}
+	return out, nil
+}
+
+// deleteWhere deletes the entries that match. One that cannot be read stays:
+// it is not known to be old.
+func deleteWhere[T any](b *bbolt.Bucket, match func(T) bool) error {
 	var keys [][]byte
 	if err := b.ForEach(func(key, data []byte) error {
-		if match(data) {
+		var v T
+		if json.Unmarshal(data, &v) == nil && match(v) {
 			keys = append(keys, append([]byte(nil), key...))
 		}
 		return nil
 	}); err != nil {
-		return 0, err
+		return err
 	}
 	for _, key := range keys {
 		if err := b.Delete(key); err != nil {
-			return 0, err
+			return err
 		}
 	}
-	return len(keys), nil
+	return nil
 }
 
 func putOperation(tx *bbolt.Tx, op Operation) error {

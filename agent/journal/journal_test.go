@@ -152,8 +152,8 @@ func TestOperationNumbersAreNotReusedAfterPruning(t *testing.T) {
 	if err := j.Begin(op, nil); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := j.Prune(at.Add(time.Hour)); n != 1 || err != nil {
-		t.Fatalf("pruned %d, %v; want the one operation", n, err)
+	if got, err := j.Prune(at.Add(time.Hour)); got.Operations != 1 || err != nil {
+		t.Fatalf("pruned %+v, %v; want the one operation", got, err)
 	}
 	j = reopen(t, j, path)
 	if n, _ := j.LastOperation(); n != 12 {

@@ -70,6 +70,15 @@ func (o *Observer) Picture() Picture {
 	return o.canvas.copied()
 }
 
+// Recall gives the observer what was seen before a restart, to be shown as last
+// seen while the hypervisor does not answer. Call it before Run.
+func (o *Observer) Recall(p Picture) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	p.Complete = false
+	o.canvas.Picture = p
+}
+
 // Run observes until ctx ends.
 func (o *Observer) Run(ctx context.Context) error {
 	var wg sync.WaitGroup

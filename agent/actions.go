@@ -1,0 +1,117 @@
+package agent
+
+import (
+	"context"
+
+	"grapevine/api"
+	"grapevine/drivers"
+	"grapevine/fleet"
+)
+
+// ActInstance implements api.Writer for the machines of this host.
+func (a *Agent) ActInstance(_ context.Context, id fleet.InstanceID, action fleet.InstanceAction, opts api.ActOptions) (fleet.Accepted, error) {
+	if action.Task() == fleet.TaskNone {
+		return fleet.Accepted{}, errorf(fleet.CodeInvalid, "instance action %.40q is not known", string(action))
+	}
+	row, err := a.writable(id)
+	if err != nil {
+		return fleet.Accepted{}, err
+	}
+	picture := a.observer.Picture()
+	_, built := picture.Machines[id]
+	switch {
+	case action == fleet.Adopt && row.Ownership == fleet.Managed:
+		return fleet.Accepted{}, errorf(fleet.CodeConflict, "instance %s is managed already", id)
+	case action != fleet.Adopt && row.Ownership == fleet.Foreign:
+		return fleet.Accepted{}, notManaged(&row)
+	case !built && row.Task == fleet.TaskNone:
+		return fleet.Accepted{}, errorf(fleet.CodeConflict, "instance %s was never built (%s); delete it", id, row.Fault)
+	case (action == fleet.Pause || action == fleet.Resume) && !supports(&picture.Description, drivers.FeaturePause):
+		return fleet.Accepted{}, errorf(fleet.CodeUnsupported, "%s on host %s cannot pause and resume", row.Hypervisor, a.name())
+	}
+	return a.begin(id, string(action), opts.Force)
+}
+
+// DeleteInstance implements api.Writer for the machines of this host.
+func (a *Agent) DeleteInstance(_ context.Context, id fleet.InstanceID) (fleet.Accepted, error) {
+	row, err := a.writable(id)
+	if err != nil {
+		return fleet.Accepted{}, err
+	}
+	if row.Ownership == fleet.Foreign {
+		return fleet.Accepted{}, notManaged(&row)
+	}
+	return a.begin(id, verbDelete, false)
+}
+
+func notManaged(row *fleet.Instance) error {
+	return errorf(fleet.CodeNotManaged, "instance %s (%s) is foreign: Grapevine did not make it; adopt it first with: grapevine instance adopt %s",
+		row.ID, row.Name, row.ID)
+}
+
+func supports(d *drivers.Description, want drivers.Feature) bool {
+	for _, f := range d.Features {
+		if f == want {
+			return true
+		}
+	}
+	return false
+}
+
+// writable returns the row of an instance of this host that may be written to
+// now, as far as the host is concerned.
+func (a *Agent) writable(id fleet.InstanceID) (fleet.Instance, error) {
+	if err := a.settled(); err != nil {
+		return fleet.Instance{}, err
+	}
+	rows := a.rows()
+	if rows.Host.HypervisorFault != "" {
+		return fleet.Instance{}, errorf(fleet.CodeHypervisorUnreachable,
+			"the hypervisor of host %s does not answer (%s); nothing can be done to its instances until it does", a.name(), rows.Host.HypervisorFault)
+	}
+	for i := range rows.Instances {
+		if rows.Instances[i].ID == id {
+			return rows.Instances[i], nil
+		}
+	}
+	if other := a.elsewhere(id); other != "" {
+		return fleet.Instance{}, errorf(fleet.CodeMisdirected,
+			"instance %s is on host %s, and host %s writes only to its own; ask a registry, or that host's agent", id, other, a.name())
+	}
+	return fleet.Instance{}, errorf(fleet.CodeNotFound, "instance %s is not known here; list them with: grapevine instance list", id)
+}
+
+// ActHost implements api.Writer for this host.
+func (a *Agent) ActHost(_ context.Context, id fleet.HostID, action fleet.HostAction) (fleet.Host, error) {
+	if id != a.hostID {
+		return fleet.Host{}, errorf(fleet.CodeMisdirected, "this is the agent of host %s (%s); ask a registry, or the agent of host %s", a.name(), a.hostID, id)
+	}
+	state := fleet.HostOK
+	switch action {
+	case fleet.Uncordon:
+	case fleet.Cordon:
+		state = fleet.HostCordoned
+	default:
+		return fleet.Host{}, errorf(fleet.CodeInvalid, "host action %.40q is not one of cordon, uncordon", string(action))
+	}
+	unlock := a.keys.lock(id)
+	defer unlock()
+	if err := a.journal.SetHostState(state); err != nil {
+		return fleet.Host{}, errorf(fleet.CodeInternal, "%v", err)
+	}
+	a.state.mu.Lock()
+	a.state.base.State = state
+	a.state.mu.Unlock()
+	version, rows := a.publish()
+	rows.Host.Version = version
+	rows.Host.Reachability = fleet.ReachOK
+	return rows.Host, nil
+}
+
+// settled says whether promises of this host can be published yet.
+func (a *Agent) settled() error {
+	if err := a.mesh.Ready(); err != nil {
+		return errorf(fleet.CodeNotReady, "host %s has just started: %v; try again in a moment", a.name(), err)
+	}
+	return nil
+}

@@ -1,0 +1,218 @@
+package agent
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"grapevine/agent/journal"
+	"grapevine/agent/ledger"
+	"grapevine/agent/observer"
+	"grapevine/api"
+	"grapevine/api/client"
+	"grapevine/drivers"
+	"grapevine/fleet"
+	"grapevine/identity"
+	"grapevine/internal/buildinfo"
+	"grapevine/internal/rungroup"
+	"grapevine/mesh"
+	"grapevine/view"
+)
+
+// Deps are what an agent is given beside its configuration. Driver is needed;
+// the rest may be left out.
+type Deps struct {
+	// Driver drives the host's hypervisor; the agent closes it.
+	Driver drivers.Driver
+	// Identity is the host's certificate, whose id is the host's id, and
+	// GossipKey encrypts gossip. Without them the configured files are read.
+	Identity  *identity.Identity
+	GossipKey []byte
+	// Log is where the agent logs; nil discards.
+	Log *slog.Logger
+	// Ready is called once, when the agent serves and others can see its host.
+	Ready func()
+}
+
+// Agent is one host's daemon. New makes it and binds its sockets, Run lives it.
+type Agent struct {
+	// View answers the reads.
+	*view.View
+
+	cfg      Config
+	driver   drivers.Driver
+	identity *identity.Identity
+	hostID   fleet.HostID
+	log      *slog.Logger
+	ready    func()
+
+	journal  *journal.Journal
+	observer *observer.Observer
+	mesh     *mesh.Mesh
+	peers    *client.Peers
+	state    *state
+	keys     keyed
+	metrics  *metrics
+
+	listener net.Listener  // HTTPS and links
+	socket   net.Listener  // nil for none
+	stale    chan struct{} // what was published may be out of date
+	// publishing keeps accounts in the order in which they were drawn up.
+	publishing sync.Mutex
+
+	// running is the context of operations; operations are those under way.
+	running    context.Context //nolint:containedctx // operations outlive the requests that begin them.
+	halt       context.CancelFunc
+	operations sync.WaitGroup
+}
+
+var (
+	_ api.Core = (*Agent)(nil)
+	_ api.Node = (*Agent)(nil)
+)
+
+// describeWait is how long New waits for the hypervisor to say what the host
+// is; one that does not answer is looked for again later.
+const describeWait = 5 * time.Second
+
+// New opens the journal and binds the agent's sockets. Every error is one
+// sentence for the operator.
+func New(ctx context.Context, cfg Config, deps Deps) (*Agent, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	deps, err := load(&cfg, deps)
+	if err != nil {
+		return nil, err
+	}
+	a := &Agent{
+		cfg: cfg, driver: deps.Driver, identity: deps.Identity, hostID: deps.Identity.Subject().ID,
+		log: deps.Log.With("host", cfg.Name), ready: deps.Ready,
+		metrics: newMetrics(), stale: make(chan struct{}, 1),
+	}
+	a.running, a.halt = context.WithCancel(context.WithoutCancel(ctx))
+	if err := a.open(ctx, deps); err != nil {
+		return nil, errors.Join(err, a.release())
+	}
+	return a, nil
+}
+
+func (a *Agent) open(ctx context.Context, deps Deps) error {
+	var err error
+	if a.journal, err = journal.Open(filepath.Join(a.cfg.DataDir, "journal.db")); err != nil {
+		return err
+	}
+	hardware, err := a.bind(ctx)
+	if err != nil {
+		return err
+	}
+	if err := a.listen(); err != nil {
+		return err
+	}
+	api := advertised(a.listener.Addr(), a.cfg.ListenAdvertise)
+	if a.mesh, err = mesh.New(mesh.Config{
+		ID: a.hostID, Name: a.cfg.Name, Role: fleet.RoleAgent, Label: a.cfg.Fleet, API: api,
+		GossipBind: a.cfg.GossipBind, GossipAdvertise: a.cfg.GossipAdvertise, Key: deps.GossipKey, Join: a.cfg.Join,
+		Epochs: a.journal, Hardware: hardware, Dial: a.dial, Log: a.log, Metrics: a.metrics.registry,
+	}); err != nil {
+		return err
+	}
+	a.state, err = restore(a.journal, fleet.Host{
+		ID: a.hostID, Name: a.cfg.Name, Zone: a.cfg.Zone, API: api, AgentVersion: buildinfo.Version(),
+	}, a.cfg.terms())
+	if err != nil {
+		return err
+	}
+	a.observer = observer.New(observer.Config{
+		Driver: a.driver, Every: a.cfg.ListEvery, Changed: a.outdate, Log: a.log,
+	})
+	if err := a.recall(); err != nil {
+		return err
+	}
+	a.peers = client.NewPeers(func(peer fleet.UUID) *tls.Config { return a.identity.ClientTLS(peer, "http/1.1") })
+	a.View = view.New(view.Config{
+		Source: a.mesh, Flavors: a.cfg.Flavors, Peers: a.peers, Self: a.hostID, Local: (*local)(a),
+	})
+	return nil
+}
+
+// terms are the conditions under which the host gives out what it has.
+func (c *Config) terms() ledger.Terms {
+	return ledger.Terms{
+		VCPURatio: c.OvercommitVCPUs, MemoryRatio: c.OvercommitMemory, DiskRatio: c.OvercommitDisk,
+		Reserve: fleet.Resources{VCPUs: c.ReserveVCPUs, MemoryMiB: c.ReserveMemoryMiB, DiskGiB: c.ReserveDiskGiB},
+	}
+}
+
+// Run lives the agent until ctx ends or a part of it fails, and releases all
+// that New took. Operations under way are taken up by the next start.
+func (a *Agent) Run(ctx context.Context) error {
+	var group rungroup.Group
+	group.Defer("release", func(context.Context) error { return a.release() })
+	group.Add("mesh", a.mesh.Run)
+	group.Add("view", a.View.Run)
+	group.Add("observer", a.observer.Run)
+	group.Add("publisher", a.keepPublished)
+	group.Add("janitor", a.keepTidy)
+	a.serve(&group)
+	if err := a.resume(); err != nil {
+		return errors.Join(err, a.release())
+	}
+	return group.Run(ctx, shutdownGrace)
+}
+
+// shutdownGrace bounds the end: systemd's default is 90 s, and the mesh wants
+// a few to say good bye.
+const shutdownGrace = 15 * time.Second
+
+// release gives back all that New took, in reverse.
+func (a *Agent) release() error {
+	a.halt()
+	a.operations.Wait()
+	var errs []error
+	if a.peers != nil {
+		a.peers.Close()
+	}
+	if a.mesh != nil {
+		errs = append(errs, a.mesh.Close())
+	}
+	for _, l := range []net.Listener{a.listener, a.socket} {
+		if l != nil {
+			if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+				errs = append(errs, err)
+			}
+		}
+	}
+	errs = append(errs, a.driver.Close())
+	if a.journal != nil {
+		errs = append(errs, a.journal.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Addr returns the address that the HTTPS API listens on.
+func (a *Agent) Addr() string { return a.listener.Addr().String() }
+
+// GossipAddr returns the address that gossip listens on.
+func (a *Agent) GossipAddr() string { return a.mesh.GossipAddr() }
+
+// HostID returns the id of the host that this agent speaks for.
+func (a *Agent) HostID() fleet.HostID { return a.hostID }
+
+func (a *Agent) name() string { return a.cfg.Name }
+
+// dial opens a link to a peer.
+func (a *Agent) dial(ctx context.Context, addr string, peer fleet.UUID) (net.Conn, error) {
+	dialer := tls.Dialer{Config: a.identity.ClientTLS(peer, mesh.ALPN)}
+	conn, err := dialer.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, identity.Explain(addr, fmt.Errorf("dial link: %w", err))
+	}
+	return conn, nil
+}

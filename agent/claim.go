@@ -1,0 +1,167 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"grapevine/agent/journal"
+	"grapevine/agent/ledger"
+	"grapevine/fleet"
+)
+
+// Claim implements api.Node: it judges a proposal against the host as it is
+// now, and answers once the promise, or the refusal, is durable.
+func (a *Agent) Claim(_ context.Context, p fleet.Proposal) (fleet.Accepted, error) {
+	if err := p.Validate(); err != nil {
+		return fleet.Accepted{}, err
+	}
+	if err := a.settled(); err != nil {
+		return fleet.Accepted{}, err
+	}
+	unlock := a.keys.lock(p.ID)
+	defer unlock()
+
+	if accepted, known, err := a.answered(p); known {
+		return accepted, err
+	}
+	op, claim, refused := a.admit(p)
+	if refused != nil {
+		if err := a.journal.Refuse(journal.Refusal{Instance: p.ID, Attempt: p.Attempt, At: time.Now()}); err != nil {
+			return fleet.Accepted{}, errorf(fleet.CodeInternal, "%v", err)
+		}
+		a.metrics.refusals.Inc()
+		return fleet.Accepted{}, refused
+	}
+	if err := a.journal.Begin(*op, claim); err != nil {
+		a.withdraw(p.ID)
+		return fleet.Accepted{}, errorf(fleet.CodeInternal, "%v", err)
+	}
+	a.metrics.claims.Inc()
+	return a.launch(op), nil
+}
+
+// answered returns the answer to a proposal for an instance that the host
+// already has: the same request gets the same answer, another is refused.
+func (a *Agent) answered(p fleet.Proposal) (fleet.Accepted, bool, error) {
+	picture := a.observer.Picture()
+	a.state.mu.Lock()
+	claim := a.state.ledger.Claim(p.ID)
+	deletion, deleted := a.state.deleted[p.ID]
+	busy := a.state.busy[p.ID]
+	a.state.mu.Unlock()
+
+	var hash, operation string
+	sighting, seen := picture.Machines[p.ID]
+	switch {
+	case claim != nil:
+		hash, operation = claim.Proposal.RequestHash, claim.Operation
+	case seen && sighting.Mark == nil:
+		return fleet.Accepted{}, true, a.refused([]fleet.Refusal{{
+			Code: fleet.RefuseDuplicate, Detail: "it has a foreign machine with this id",
+		}})
+	case seen:
+		hash = sighting.Mark.RequestHash
+		if busy != nil {
+			operation = busy.ID
+		}
+	case deleted && deletion.RequestHash == p.RequestHash:
+		return fleet.Accepted{}, true, errorf(fleet.CodeGone,
+			"instance %s was created by this request before and has been deleted; use another idempotency key for a new one", p.ID)
+	case deleted:
+		hash = deletion.RequestHash
+	default:
+		return fleet.Accepted{}, false, nil
+	}
+	if hash != p.RequestHash {
+		return fleet.Accepted{}, true, a.refused([]fleet.Refusal{{
+			Code: fleet.RefuseDuplicate, Detail: "it has this id for another request",
+		}})
+	}
+	return a.accepted(p.ID, operation), true, nil
+}
+
+// admit books the proposal, or says why not, as the host is at this moment.
+func (a *Agent) admit(p fleet.Proposal) (*journal.Operation, *ledger.Claim, error) {
+	picture := a.observer.Picture()
+	elsewhere := a.elsewhere(p.ID)
+	a.state.mu.Lock()
+	host := a.state.settle(&picture)
+	op := a.state.newOperation(host.ID, p.ID, verbCreate)
+	var refusals []fleet.Refusal
+	var claim *ledger.Claim
+	switch {
+	case elsewhere != "":
+		refusals = []fleet.Refusal{{
+			Code: fleet.RefuseDuplicate, Detail: fmt.Sprintf("host %s shows an instance with this id", elsewhere),
+		}}
+	case !picture.Complete:
+		refusals = []fleet.Refusal{{
+			Code: fleet.RefuseHypervisorUnreachable, Detail: "it has not seen its hypervisor's machines yet",
+		}}
+	default:
+		claim, refusals = a.state.ledger.Admit(&host, p, op.ID)
+	}
+	if claim != nil {
+		a.state.busy[p.ID] = op
+	}
+	a.state.mu.Unlock()
+	if len(refusals) > 0 {
+		return nil, nil, a.refused(refusals)
+	}
+	return op, claim, nil
+}
+
+// elsewhere returns the name of another host that shows the instance, empty
+// for none.
+func (a *Agent) elsewhere(id fleet.InstanceID) string {
+	for _, block := range a.mesh.Replica().Instance(id) {
+		if block.HostID() != a.hostID {
+			return a.View.HostName(block.HostID())
+		}
+	}
+	return ""
+}
+
+// withdraw takes back a booking that could not be made durable.
+func (a *Agent) withdraw(id fleet.InstanceID) {
+	a.state.mu.Lock()
+	defer a.state.mu.Unlock()
+	a.state.ledger.Release(id)
+	delete(a.state.busy, id)
+}
+
+// refused is the error of a refusal, with the host's fresh row.
+func (a *Agent) refused(refusals []fleet.Refusal) error {
+	host := a.hostRow()
+	verdict := fleet.Verdict{Host: host.ID, HostName: host.Name, Refusals: refusals}
+	return &fleet.Error{
+		Code:     fleet.CodeRefused,
+		Detail:   "host " + verdict.String(),
+		Refusals: refusals,
+		Host:     &host,
+		Verdicts: []fleet.Verdict{verdict},
+	}
+}
+
+// accepted is the answer for an instance that the host has, as it is now.
+func (a *Agent) accepted(id fleet.InstanceID, operation string) fleet.Accepted {
+	version, rows := a.publish()
+	out := fleet.Accepted{Operation: operation, Version: version}
+	for i := range rows.Instances {
+		if rows.Instances[i].ID == id {
+			out.Instance = rows.Instances[i]
+			out.Instance.HostName = rows.Host.Name
+			out.Instance.Version = version
+			out.Instance.Reachability = fleet.ReachOK
+		}
+	}
+	return out
+}
+
+// hostRow returns the host's row as it is now.
+func (a *Agent) hostRow() fleet.Host {
+	host := a.rows().Host
+	host.Reachability = fleet.ReachOK
+	return host
+}

@@ -1,0 +1,144 @@
+package agent
+
+import (
+	"fmt"
+	"time"
+
+	"grapevine/fleet"
+)
+
+// Config is what an operator sets of an agent: the keys of agent.toml.
+type Config struct {
+	Name     string   `toml:"name" help:"short name of the host, a label; the machine's host name when empty"`
+	Zone     string   `toml:"zone" help:"zone that the host is in"`
+	Fleet    string   `toml:"fleet" help:"name of the fleet, checked against the certificate; the certificate's when empty"`
+	DataDir  string   `toml:"data_dir" help:"folder of the journal"`
+	Join     []string `toml:"join" help:"members to join through: names, addresses (port 7946 when none is given) or SRV names"`
+	LogLevel string   `toml:"log_level" help:"debug, info, warn or error"`
+
+	Listen          string `toml:"listen" help:"address of the HTTPS API and of links, host:port"`
+	ListenAdvertise string `toml:"listen_advertise" help:"address at which others reach them, host:port; the host's first address when empty"`
+	GossipBind      string `toml:"gossip_bind" help:"address of the gossip, host:port, TCP and UDP"`
+	GossipAdvertise string `toml:"gossip_advertise" help:"address of the gossip that others are told, host:port; the host's first address when empty"`
+	Socket          string `toml:"socket" help:"unix socket for root and the group grapevine; empty for none"`
+	SocketGroup     string `toml:"socket_group" help:"group that may use the socket"`
+
+	TLSCA         string `toml:"tls_ca" help:"certificate of the fleet's CA, PEM"`
+	TLSCert       string `toml:"tls_cert" help:"this host's certificate, PEM; the host id is in it"`
+	TLSKey        string `toml:"tls_key" help:"private key of the certificate, PEM"`
+	GossipKeyFile string `toml:"gossip_key_file" help:"file with the key that encrypts gossip, base64 of 32 bytes"`
+
+	ListEvery    time.Duration `toml:"list_every" help:"time between full listings of the hypervisor"`
+	StopGrace    time.Duration `toml:"stop_grace" help:"how long a guest may take to shut down by itself"`
+	BuildTimeout time.Duration `toml:"build_timeout" help:"how long a claim is held for an instance that is being built"`
+
+	OvercommitVCPUs  float64 `toml:"overcommit_vcpus" help:"vCPUs given out for each physical one"`
+	OvercommitMemory float64 `toml:"overcommit_memory" help:"memory given out for each physical MiB"`
+	OvercommitDisk   float64 `toml:"overcommit_disk" help:"disk given out for each physical GiB"`
+	ReserveVCPUs     int64   `toml:"reserve_vcpus" help:"vCPUs kept for the host itself"`
+	ReserveMemoryMiB int64   `toml:"reserve_memory_mib" help:"MiB of memory kept for the host itself"`
+	ReserveDiskGiB   int64   `toml:"reserve_disk_gib" help:"GiB of disk kept for the host itself"`
+
+	Flavors []fleet.Flavor `toml:"flavors" help:"named sizes, instead of the built-in ones"`
+}
+
+// Default returns the configuration of a host about which nothing is said.
+func Default() Config {
+	return Config{
+		DataDir:          "/var/lib/grapevine/agent",
+		LogLevel:         "info",
+		Listen:           ":7947",
+		GossipBind:       ":7946",
+		Socket:           "/run/grapevine/agent.sock",
+		SocketGroup:      "grapevine",
+		TLSCA:            "/etc/grapevine/tls/ca.pem",
+		TLSCert:          "/etc/grapevine/tls/agent.pem",
+		TLSKey:           "/etc/grapevine/tls/agent-key.pem",
+		GossipKeyFile:    "/etc/grapevine/tls/gossip.key",
+		ListEvery:        5 * time.Second,
+		StopGrace:        30 * time.Second,
+		BuildTimeout:     15 * time.Minute,
+		OvercommitVCPUs:  4,
+		OvercommitMemory: 1,
+		OvercommitDisk:   1,
+		ReserveMemoryMiB: 512,
+		Flavors:          fleet.BuiltinFlavors(),
+	}
+}
+
+// Validate judges the configuration and names the key at fault.
+func (c *Config) Validate() error {
+	if c.Name != "" {
+		if err := fleet.CheckName("name", c.Name); err != nil {
+			return err
+		}
+	}
+	if c.Zone != "" {
+		if err := fleet.CheckName("zone", c.Zone); err != nil {
+			return err
+		}
+	}
+	for _, key := range []struct{ name, value string }{
+		{"data_dir", c.DataDir},
+		{"listen", c.Listen},
+		{"gossip_bind", c.GossipBind},
+	} {
+		if key.value == "" {
+			return fmt.Errorf("%s is empty; it must be set", key.name)
+		}
+	}
+	for _, key := range []struct {
+		name       string
+		value, low time.Duration
+	}{
+		{"list_every", c.ListEvery, 100 * time.Millisecond},
+		{"stop_grace", c.StopGrace, 0},
+		{"build_timeout", c.BuildTimeout, time.Second},
+	} {
+		if key.value < key.low {
+			return fmt.Errorf("%s is %s; it must be at least %s", key.name, key.value, key.low)
+		}
+	}
+	for _, key := range []struct {
+		name  string
+		value float64
+	}{
+		{"overcommit_vcpus", c.OvercommitVCPUs},
+		{"overcommit_memory", c.OvercommitMemory},
+		{"overcommit_disk", c.OvercommitDisk},
+	} {
+		if key.value <= 0 || key.value > 100 {
+			return fmt.Errorf("%s is %g; it must be more than 0 and at most 100", key.name, key.value)
+		}
+	}
+	for _, key := range []struct {
+		name  string
+		value int64
+	}{
+		{"reserve_vcpus", c.ReserveVCPUs},
+		{"reserve_memory_mib", c.ReserveMemoryMiB},
+		{"reserve_disk_gib", c.ReserveDiskGiB},
+	} {
+		if key.value < 0 {
+			return fmt.Errorf("%s is %d; it must not be negative", key.name, key.value)
+		}
+	}
+	return c.validateFlavors()
+}
+
+func (c *Config) validateFlavors() error {
+	seen := map[string]bool{}
+	for _, f := range c.Flavors {
+		if err := fleet.CheckName("flavor name", f.Name); err != nil {
+			return err
+		}
+		if seen[f.Name] {
+			return fmt.Errorf("flavors: %q is there twice; keep one", f.Name)
+		}
+		seen[f.Name] = true
+		if err := f.Resources.Validate(); err != nil {
+			return fmt.Errorf("flavor %q: %w", f.Name, err)
+		}
+	}
+	return nil
+}

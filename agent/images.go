@@ -1,0 +1,48 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"grapevine/drivers"
+	"grapevine/fleet"
+)
+
+// ImportImage implements api.Writer: the host stores the image and then says
+// that it holds it.
+func (a *Agent) ImportImage(ctx context.Context, host fleet.HostID, im fleet.Image, content io.Reader) (fleet.Image, error) {
+	if !host.IsZero() && host != a.hostID {
+		return fleet.Image{}, errorf(fleet.CodeMisdirected, "this is the agent of host %s (%s), and it stores images only there; ask a registry, or the agent of host %s", a.name(), a.hostID, host)
+	}
+	if err := im.Validate(); err != nil {
+		return fleet.Image{}, err
+	}
+	store, ok := a.driver.(drivers.ImageStore)
+	if !ok {
+		return fleet.Image{}, errorf(fleet.CodeUnsupported, "host %s stores no images", a.name())
+	}
+	if err := store.ImportImage(ctx, im, content); err != nil {
+		return fleet.Image{}, driverError(fmt.Sprintf("import image %q at host %s", im.Name, a.name()), err)
+	}
+	if err := a.observer.LookImages(ctx); err != nil {
+		return fleet.Image{}, driverError("list images", err)
+	}
+	a.publish()
+	held, err := a.image(im.ID)
+	if err != nil {
+		return fleet.Image{}, errorf(fleet.CodeInternal, "%v", err)
+	}
+	held.Hosts = []fleet.HostID{a.hostID}
+	return held, nil
+}
+
+// image returns an image that the host holds.
+func (a *Agent) image(id string) (fleet.Image, error) {
+	for _, im := range a.observer.Picture().Images {
+		if im.ID == id {
+			return im, nil
+		}
+	}
+	return fleet.Image{}, fmt.Errorf("image %.12s is not at this host any more", id)
+}

@@ -1,0 +1,104 @@
+package agent
+
+import (
+	"context"
+	"time"
+
+	"grapevine/agent/homes"
+	"grapevine/fleet"
+)
+
+// Key implements api.Node.
+func (a *Agent) Key(_ context.Context, id fleet.InstanceID) (fleet.KeyRecord, error) {
+	a.state.mu.Lock()
+	defer a.state.mu.Unlock()
+	record, ok := a.state.homes.Get(id)
+	if !ok {
+		return fleet.KeyRecord{}, errorf(fleet.CodeNotFound, "host %s holds no key for instance %s", a.name(), id)
+	}
+	return record, nil
+}
+
+// ChangeKey implements api.Node: the first record for a key wins, and is in
+// the journal before it is told to anyone.
+func (a *Agent) ChangeKey(_ context.Context, id fleet.InstanceID, change fleet.KeyChange) (fleet.KeyAnswer, error) {
+	if id != change.Record.Instance || id.IsZero() || change.Record.Host.IsZero() {
+		return fleet.KeyAnswer{}, errorf(fleet.CodeInvalid, "the record must name the instance of the path, %s, and a host", id)
+	}
+	if change.Record.Attempt != change.IfAttempt+1 {
+		return fleet.KeyAnswer{}, errorf(fleet.CodeInvalid, "attempt %d does not follow attempt %d", change.Record.Attempt, change.IfAttempt)
+	}
+	unlock := a.keys.lock(id)
+	defer unlock()
+	a.state.mu.Lock()
+	entry, store := a.state.homes.Judge(change, time.Now())
+	a.state.mu.Unlock()
+	if !store {
+		if entry.Record.Instance.IsZero() {
+			return fleet.KeyAnswer{}, errorf(fleet.CodeNotFound, "host %s holds no key for instance %s", a.name(), id)
+		}
+		return fleet.KeyAnswer{Record: entry.Record}, nil
+	}
+	if err := a.journal.PutKeys(entry); err != nil {
+		return fleet.KeyAnswer{}, errorf(fleet.CodeInternal, "%v", err)
+	}
+	a.state.mu.Lock()
+	a.state.homes.Commit(entry)
+	a.state.mu.Unlock()
+	return fleet.KeyAnswer{Record: entry.Record, Stored: true}, nil
+}
+
+// sweepKeys drops the keys whose instances have been gone for long enough.
+func (a *Agent) sweepKeys(now time.Time) error {
+	a.state.mu.Lock()
+	changed, expired := a.state.homes.Sweep(now, a.shown)
+	a.state.mu.Unlock()
+	for _, e := range changed {
+		if err := a.noteKey(e); err != nil {
+			return err
+		}
+	}
+	if len(expired) == 0 {
+		return nil
+	}
+	if err := a.journal.DropKeys(expired...); err != nil {
+		return err
+	}
+	a.state.mu.Lock()
+	defer a.state.mu.Unlock()
+	for _, id := range expired {
+		a.state.homes.Drop(id)
+	}
+	return nil
+}
+
+// noteKey writes what was seen of a key's instance, unless the record was
+// swapped meanwhile.
+func (a *Agent) noteKey(e homes.Entry) error {
+	unlock := a.keys.lock(e.Record.Instance)
+	defer unlock()
+	a.state.mu.Lock()
+	held, ok := a.state.homes.Get(e.Record.Instance)
+	a.state.mu.Unlock()
+	if !ok || held != e.Record {
+		return nil
+	}
+	if err := a.journal.PutKeys(e); err != nil {
+		return err
+	}
+	a.state.mu.Lock()
+	defer a.state.mu.Unlock()
+	a.state.homes.Commit(e)
+	return nil
+}
+
+// shown tells whether the host that a key was given to shows the instance, as
+// far as this node has heard from that host.
+func (a *Agent) shown(record fleet.KeyRecord) (there, heard bool) {
+	block := a.mesh.Replica().Block(record.Host)
+	if block == nil {
+		return false, false
+	}
+	_, there = block.Instance(record.Instance)
+	return there, true
+}

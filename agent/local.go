@@ -1,0 +1,49 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"grapevine/drivers"
+	"grapevine/fleet"
+	"grapevine/view"
+)
+
+// local is the agent as its own view sees it: what it keeps of its host beside
+// the rows.
+type local Agent
+
+var _ view.Local = (*local)(nil)
+
+// Operation returns an operation of this host.
+func (l *local) Operation(_ context.Context, id string) (fleet.Operation, error) {
+	_, n, err := fleet.ParseOperationID(id)
+	if err != nil {
+		return fleet.Operation{}, errorf(fleet.CodeInvalid, "%v", err)
+	}
+	op, ok, err := l.journal.Operation(n)
+	switch {
+	case err != nil:
+		return fleet.Operation{}, errorf(fleet.CodeInternal, "read operation %s: %v", id, err)
+	case !ok:
+		return fleet.Operation{}, errorf(fleet.CodeNotFound, "host %s has no operation %s; ended ones are kept for a day", l.cfg.Name, id)
+	}
+	return op.Operation, nil
+}
+
+// InstanceLog returns what a machine of this host printed.
+func (l *local) InstanceLog(ctx context.Context, id fleet.InstanceID, offset int64) (io.ReadCloser, error) {
+	console, ok := l.driver.(drivers.ConsoleLogger)
+	if !ok {
+		return nil, errorf(fleet.CodeUnsupported, "host %s records no console", l.cfg.Name)
+	}
+	content, err := console.ConsoleLog(ctx, id, offset)
+	if errors.Is(err, drivers.ErrNotFound) {
+		return nil, errorf(fleet.CodeNotFound, "host %s has no console log of instance %s", l.cfg.Name, id)
+	}
+	if err != nil {
+		return nil, driverError("read console log", err)
+	}
+	return content, nil
+}

@@ -1,0 +1,309 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"grapevine/agent/journal"
+	"grapevine/drivers"
+	"grapevine/fleet"
+)
+
+// newOperation numbers an operation. The caller holds the lock.
+func (s *state) newOperation(host fleet.HostID, id fleet.InstanceID, verb string) *journal.Operation {
+	s.lastOperation++
+	return &journal.Operation{Operation: fleet.Operation{
+		ID:        fleet.OperationID(host, s.lastOperation),
+		Host:      host,
+		Instance:  id,
+		Verb:      verb,
+		State:     fleet.OperationRunning,
+		StartedAt: time.Now(),
+	}}
+}
+
+// begin starts an operation on a machine that the hypervisor shows. It answers
+// once the operation is durable; one runs at a time on each instance.
+func (a *Agent) begin(id fleet.InstanceID, verb string, force bool) (fleet.Accepted, error) {
+	unlock := a.keys.lock(id)
+	defer unlock()
+
+	a.state.mu.Lock()
+	if op := a.state.busy[id]; op != nil {
+		a.state.mu.Unlock()
+		return fleet.Accepted{}, errorf(fleet.CodeBusy, "instance %s is %s (operation %s); wait for it to end", id, taskOf(op), op.ID)
+	}
+	op := a.state.newOperation(a.hostID, id, verb)
+	op.Force = force
+	a.state.busy[id] = op
+	delete(a.state.faults, id)
+	a.state.mu.Unlock()
+
+	if err := a.journal.Begin(*op, nil); err != nil {
+		a.state.mu.Lock()
+		delete(a.state.busy, id)
+		a.state.mu.Unlock()
+		return fleet.Accepted{}, errorf(fleet.CodeInternal, "%v", err)
+	}
+	return a.launch(op), nil
+}
+
+// launch publishes that the operation is under way, lets it run, and returns
+// the answer to whoever asked for it.
+func (a *Agent) launch(op *journal.Operation) fleet.Accepted {
+	accepted := a.accepted(op.Instance, op.ID)
+	a.spawn(op)
+	return accepted
+}
+
+// spawn runs the operation until it ends or the agent stops; in the latter
+// case the next start takes it up again.
+func (a *Agent) spawn(op *journal.Operation) {
+	a.operations.Go(func() { a.execute(a.running, op) })
+}
+
+// resume takes up the operations that the journal says were under way.
+func (a *Agent) resume() error {
+	kept, err := a.journal.Operations()
+	if err != nil {
+		return err
+	}
+	for _, op := range kept {
+		if op.State != fleet.OperationRunning {
+			continue
+		}
+		a.log.Info("operation resumed", "operation", op.ID, "verb", op.Verb, "instance", op.Instance, "step", op.Step)
+		a.state.mu.Lock()
+		a.state.busy[op.Instance] = &op
+		a.state.mu.Unlock()
+		a.spawn(&op)
+	}
+	return nil
+}
+
+// execute does the operation, looks at what became of the machine, and writes
+// the end. The row loses its task only with a fresh look behind it.
+func (a *Agent) execute(ctx context.Context, op *journal.Operation) {
+	begun := time.Now()
+	outcome, err := a.perform(ctx, op)
+	if ctx.Err() != nil {
+		return
+	}
+	if looked := a.observer.Look(ctx, op.Instance); looked != nil && ctx.Err() == nil {
+		a.log.Warn("look after operation failed", "operation", op.ID, "instance", op.Instance, "error", looked)
+	}
+	ended := time.Now()
+	final := *op
+	final.State, final.EndedAt = fleet.OperationSucceeded, &ended
+	if err != nil {
+		final.State, final.Fault = fleet.OperationFailed, err.Error()
+	}
+	if err := a.journal.End(final, outcome); err != nil {
+		// The machine is as the hypervisor shows it; only the record of the
+		// end is missing, and the next start will do the operation once more.
+		a.log.Error("end of operation not written", "operation", op.ID, "error", err)
+	}
+	a.conclude(&final, outcome)
+	a.publish()
+	a.metrics.operation(&final, ended.Sub(begun))
+	if err != nil {
+		a.log.Warn("operation failed", "operation", op.ID, "verb", op.Verb, "instance", op.Instance, "error", err)
+		return
+	}
+	a.log.Info("operation done", "operation", op.ID, "verb", op.Verb, "instance", op.Instance, "took", ended.Sub(begun))
+}
+
+// conclude brings the state in step with the end of an operation.
+func (a *Agent) conclude(op *journal.Operation, out journal.Outcome) {
+	a.state.mu.Lock()
+	defer a.state.mu.Unlock()
+	delete(a.state.busy, op.Instance)
+	delete(a.state.faults, op.Instance)
+	if op.Fault != "" {
+		a.state.faults[op.Instance] = op.Fault
+	}
+	if out.Fault != "" {
+		a.state.ledger.Fail(op.Instance, out.Fault)
+	}
+	if out.Release {
+		a.state.ledger.Release(op.Instance)
+	}
+	if out.Deleted != nil {
+		delete(a.state.faults, op.Instance)
+		a.state.deleted[op.Instance] = *out.Deleted
+	}
+}
+
+// perform does the operation and says what becomes of its claim.
+func (a *Agent) perform(ctx context.Context, op *journal.Operation) (journal.Outcome, error) {
+	switch op.Verb {
+	case verbCreate:
+		return a.build(ctx, op)
+	case verbDelete:
+		return a.remove(ctx, op)
+	case string(fleet.Adopt):
+		return journal.Outcome{}, a.adopt(ctx, op)
+	default:
+		return journal.Outcome{}, a.act(ctx, op)
+	}
+}
+
+// step journals how far the operation has come, before it goes on.
+func (a *Agent) step(op *journal.Operation, name string) error {
+	a.state.mu.Lock()
+	op.Step = name
+	snapshot := *op
+	a.state.mu.Unlock()
+	return a.journal.Step(snapshot)
+}
+
+// The steps of a create. Each can be done again: after a crash the operation
+// begins anew and finds done what was done.
+const (
+	stepBuild = "build"
+	stepStart = "start"
+)
+
+// build makes the claimed machine and starts it. Where the build fails nothing
+// is left of it but the claim, which then shows why and holds no capacity.
+func (a *Agent) build(ctx context.Context, op *journal.Operation) (journal.Outcome, error) {
+	a.state.mu.Lock()
+	claim := a.state.ledger.Claim(op.Instance)
+	a.state.mu.Unlock()
+	if claim == nil {
+		return journal.Outcome{}, fmt.Errorf("claim of instance %s is not in the journal", op.Instance)
+	}
+	// A resumed build has the whole time again: the host may have been down
+	// for longer than that.
+	within, cancel := context.WithTimeoutCause(ctx, a.cfg.BuildTimeout,
+		fmt.Errorf("not built within build_timeout, %s", a.cfg.BuildTimeout))
+	defer cancel()
+
+	p := &claim.Proposal
+	image, err := a.image(p.Image)
+	if err == nil {
+		err = a.step(op, stepBuild)
+	}
+	if err == nil {
+		spec := drivers.Spec{Mark: a.mark(op, p), Resources: p.Resources, Image: image}
+		err = a.persist(within, func() error { return a.driver.Build(within, spec) })
+	}
+	if err != nil {
+		err = fmt.Errorf("build: %w", because(within, err))
+		return journal.Outcome{Fault: err.Error()}, err
+	}
+	// From here on the machine stands for itself: the hypervisor has its mark.
+	if err := a.step(op, stepStart); err != nil {
+		return journal.Outcome{Release: true}, err
+	}
+	err = a.persist(within, func() error {
+		return a.driver.Act(within, p.ID, fleet.Start, drivers.ActOptions{})
+	})
+	if err != nil {
+		err = fmt.Errorf("built, but not started: %w", because(within, err))
+	}
+	return journal.Outcome{Release: true}, err
+}
+
+// because prefers the reason why a context ended to the fact that it did.
+func because(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil && errors.Is(err, ctx.Err()) {
+		return cause
+	}
+	return err
+}
+
+func (a *Agent) mark(op *journal.Operation, p *fleet.Proposal) drivers.Mark {
+	return drivers.Mark{
+		ID: p.ID, Name: p.Name, Project: p.Project, Flavor: p.Flavor, Image: p.Image, DiskGiB: p.DiskGiB,
+		CreatedAt: op.StartedAt, Labels: p.Labels, Generation: 1, RequestHash: p.RequestHash,
+	}
+}
+
+// remove deletes the machine, and remembers for a while that it did.
+func (a *Agent) remove(ctx context.Context, op *journal.Operation) (journal.Outcome, error) {
+	hash := a.requestHash(op.Instance)
+	if err := a.driver.Delete(ctx, op.Instance); err != nil {
+		return journal.Outcome{}, fmt.Errorf("delete: %w", err)
+	}
+	return journal.Outcome{
+		Release: true,
+		Deleted: &journal.Deletion{Instance: op.Instance, RequestHash: hash, At: time.Now()},
+	}, nil
+}
+
+// requestHash returns the hash of the create that an instance came from.
+func (a *Agent) requestHash(id fleet.InstanceID) string {
+	if s, ok := a.observer.Picture().Machines[id]; ok && s.Mark != nil {
+		return s.Mark.RequestHash
+	}
+	a.state.mu.Lock()
+	defer a.state.mu.Unlock()
+	if c := a.state.ledger.Claim(id); c != nil {
+		return c.Proposal.RequestHash
+	}
+	return ""
+}
+
+// adopt marks a foreign machine as managed; it goes on as it was.
+func (a *Agent) adopt(ctx context.Context, op *journal.Operation) error {
+	m, err := a.driver.Inspect(ctx, op.Instance)
+	if err != nil {
+		return fmt.Errorf("adopt: %w", err)
+	}
+	if m.Mark != nil {
+		return nil
+	}
+	name := m.Name
+	if fleet.CheckName("name", name) != nil {
+		name = m.ID.String()
+	}
+	err = a.driver.Adopt(ctx, op.Instance, drivers.Mark{
+		ID: m.ID, Name: name, Project: fleet.DefaultProject, DiskGiB: m.Resources.DiskGiB,
+		CreatedAt: op.StartedAt, Generation: 1,
+	})
+	if err != nil {
+		return fmt.Errorf("adopt: %w", err)
+	}
+	return nil
+}
+
+// act does an instance action. A reboot that was under way when the agent
+// died is not done again: it would be a second one.
+func (a *Agent) act(ctx context.Context, op *journal.Operation) error {
+	if op.Verb == string(fleet.Reboot) && op.Step != "" {
+		return errors.New("reboot: the agent was restarted while it was under way; whether the guest rebooted is not known")
+	}
+	if err := a.step(op, op.Verb); err != nil {
+		return err
+	}
+	opts := drivers.ActOptions{Grace: a.cfg.StopGrace}
+	if op.Force {
+		opts.Grace = 0
+	}
+	if err := a.driver.Act(ctx, op.Instance, fleet.InstanceAction(op.Verb), opts); err != nil {
+		return fmt.Errorf("%s: %w", op.Verb, err)
+	}
+	return nil
+}
+
+// persist tries again, with back-off, for as long as the hypervisor does not
+// answer and ctx allows.
+func (a *Agent) persist(ctx context.Context, try func() error) error {
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		err := try()
+		if err == nil || !errors.Is(err, drivers.ErrUnavailable) {
+			return err
+		}
+		timer := time.NewTimer(wait/2 + rand.N(wait/2))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return errors.Join(err, ctx.Err())
+		case <-timer.C:
+		}
+	}
+}

@@ -1,0 +1,160 @@
+package agent
+
+import (
+	"context"
+	"time"
+
+	"grapevine/agent/journal"
+	"grapevine/agent/observer"
+	"grapevine/fleet"
+	"grapevine/mesh"
+)
+
+// outdate says that what was published may be out of date.
+func (a *Agent) outdate() {
+	select {
+	case a.stale <- struct{}{}:
+	default:
+	}
+}
+
+// rows returns the host's account of itself as it is now.
+func (a *Agent) rows() mesh.State {
+	picture := a.observer.Picture()
+	a.state.mu.Lock()
+	defer a.state.mu.Unlock()
+	return a.state.rows(&picture, time.Now())
+}
+
+// publish states the host's account and returns it with its version. Before
+// the hypervisor has been listed once there is nothing to say, unless it is
+// known not to answer: then the machines are as last seen before the restart.
+func (a *Agent) publish() (fleet.Version, mesh.State) {
+	a.publishing.Lock()
+	defer a.publishing.Unlock()
+	picture := a.observer.Picture()
+	a.state.mu.Lock()
+	rows := a.state.rows(&picture, time.Now())
+	a.state.mu.Unlock()
+	if !picture.Complete && picture.Fault == "" {
+		return fleet.Version{}, rows
+	}
+	return a.mesh.Publish(rows), rows
+}
+
+// saveEvery bounds how old the journal's copy of the picture is.
+const saveEvery = time.Second
+
+// keepPublished publishes whenever something changed, checks that the host is
+// still the one the journal is bound to, and keeps a copy of the picture for a
+// restart without a hypervisor.
+func (a *Agent) keepPublished(ctx context.Context) error {
+	save := time.NewTicker(saveEvery)
+	defer save.Stop()
+	unsaved := false
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-a.stale:
+			if d := a.observer.Picture().Description; d.Hypervisor != "" {
+				if err := a.attach(d); err != nil {
+					return err
+				}
+			}
+			a.publish()
+			a.tellReady()
+			unsaved = true
+		case <-save.C:
+			a.tellReady()
+			if unsaved {
+				unsaved = a.save() != nil
+			}
+		}
+	}
+}
+
+// save keeps a copy of the picture, once there is one.
+func (a *Agent) save() error {
+	p := a.observer.Picture()
+	if !p.Complete || p.Fault != "" {
+		return nil
+	}
+	seen := journal.Seen{Description: p.Description, Images: p.Images}
+	for _, m := range p.Machines {
+		seen.Machines = append(seen.Machines, journal.SeenMachine{Machine: m.Machine, At: m.At})
+	}
+	if err := a.journal.SaveSeen(seen); err != nil {
+		a.log.Error("copy of what was seen not written", "error", err)
+		return err
+	}
+	return nil
+}
+
+// recall hands the observer what was seen before the restart.
+func (a *Agent) recall() error {
+	seen, ok, err := a.journal.Seen()
+	if err != nil || !ok {
+		return err
+	}
+	p := observer.Picture{
+		Description: seen.Description, Images: seen.Images,
+		Machines: make(map[fleet.InstanceID]observer.Sighting, len(seen.Machines)),
+	}
+	for _, m := range seen.Machines {
+		p.Machines[m.ID] = observer.Sighting{Machine: m.Machine, At: m.At}
+	}
+	a.observer.Recall(p)
+	return nil
+}
+
+// tellReady calls Ready once, when others can see the host.
+func (a *Agent) tellReady() {
+	if a.ready == nil || a.mesh.Ready() != nil || a.mesh.Replica().Block(a.hostID) == nil {
+		return
+	}
+	a.ready()
+	a.ready = nil
+}
+
+// janitorEvery is how often old entries of the journal are looked for, and
+// keepEntries how long they are kept: as long as a home keeps its keys.
+const (
+	janitorEvery = time.Minute
+	keepEntries  = 24 * time.Hour
+)
+
+// keepTidy drops from the journal what has become too old to matter.
+func (a *Agent) keepTidy(ctx context.Context) error {
+	tick := time.NewTicker(janitorEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-tick.C:
+			if err := a.tidy(now); err != nil {
+				a.log.Error("journal not tidied", "error", err)
+			}
+		}
+	}
+}
+
+func (a *Agent) tidy(now time.Time) error {
+	if err := a.sweepKeys(now); err != nil {
+		return err
+	}
+	pruned, err := a.journal.Prune(now.Add(-keepEntries))
+	if err != nil {
+		return err
+	}
+	a.state.mu.Lock()
+	defer a.state.mu.Unlock()
+	for _, id := range pruned.Refusals {
+		a.state.ledger.Forget(id)
+	}
+	for _, id := range pruned.Deletions {
+		delete(a.state.deleted, id)
+	}
+	return nil
+}

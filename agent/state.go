@@ -1,0 +1,149 @@
+package agent
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"grapevine/agent/homes"
+	"grapevine/agent/journal"
+	"grapevine/agent/ledger"
+	"grapevine/agent/observer"
+	"grapevine/fleet"
+	"grapevine/mesh"
+)
+
+// state is what the agent knows and has promised, behind one lock. What
+// becomes durable goes to the journal outside of it, under the keyed lock of
+// the one id concerned.
+type state struct {
+	mu sync.Mutex
+	// base is the host's row without what the hypervisor says.
+	base   fleet.Host
+	ledger *ledger.Ledger
+	homes  *homes.Homes
+	// busy has the operation that each instance is under.
+	busy map[fleet.InstanceID]*journal.Operation
+	// faults has why an instance's last operation failed.
+	faults  map[fleet.InstanceID]string
+	deleted map[fleet.InstanceID]journal.Deletion
+	// lastOperation numbers operations; the journal has the highest one.
+	lastOperation uint64
+	// last is the host's row as last published: its ObservedAt stands while
+	// nothing else in it changes.
+	last fleet.Host
+	// since is when a claim was first shown, for rows; never compared.
+	since map[fleet.InstanceID]time.Time
+}
+
+// restore fills the state from the journal.
+func restore(j *journal.Journal, base fleet.Host, terms ledger.Terms) (*state, error) {
+	host, err := j.Host()
+	if err != nil {
+		return nil, err
+	}
+	claims, err := j.Claims()
+	if err != nil {
+		return nil, err
+	}
+	refusals, err := j.Refusals()
+	if err != nil {
+		return nil, err
+	}
+	deletions, err := j.Deletions()
+	if err != nil {
+		return nil, err
+	}
+	keys, err := j.Keys()
+	if err != nil {
+		return nil, err
+	}
+	last, err := j.LastOperation()
+	if err != nil {
+		return nil, err
+	}
+	s := &state{
+		base:          base,
+		ledger:        ledger.New(terms),
+		homes:         homes.New(keys),
+		busy:          map[fleet.InstanceID]*journal.Operation{},
+		faults:        map[fleet.InstanceID]string{},
+		deleted:       map[fleet.InstanceID]journal.Deletion{},
+		lastOperation: last,
+		since:         map[fleet.InstanceID]time.Time{},
+	}
+	s.base.State = host.State
+	refused := map[fleet.InstanceID]uint32{}
+	for _, r := range refusals {
+		refused[r.Instance] = r.Attempt
+	}
+	s.ledger.Restore(claims, refused)
+	for _, d := range deletions {
+		s.deleted[d.Instance] = d
+	}
+	return s, nil
+}
+
+// settle brings the ledger in step with the picture and returns the host's
+// row. The caller holds the lock.
+func (s *state) settle(p *observer.Picture) fleet.Host {
+	machines := make(map[fleet.InstanceID]fleet.Resources, len(p.Machines))
+	for id, m := range p.Machines {
+		machines[id] = m.Resources
+	}
+	s.ledger.SetMachines(machines)
+	s.ledger.SetPhysical(p.Description.Total)
+	host := s.base
+	describeHost(&host, p)
+	host.Capacity = s.ledger.Capacity()
+	return host
+}
+
+// rows returns the host's whole account of itself, as it is published. The
+// caller holds the lock.
+func (s *state) rows(p *observer.Picture, now time.Time) mesh.State {
+	host := s.settle(p)
+	out := mesh.State{Images: p.Images}
+	for id, m := range p.Machines {
+		out.Instances = append(out.Instances, machineRow(&host, m, s.busy[id], s.faults[id]))
+	}
+	for _, c := range s.ledger.Claims() {
+		id := c.ID()
+		if _, built := p.Machines[id]; !built {
+			out.Instances = append(out.Instances, claimRow(&host, c, s.busy[id], s.shownSince(id, now)))
+		}
+	}
+	maps.DeleteFunc(s.since, func(id fleet.InstanceID, _ time.Time) bool { return s.ledger.Claim(id) == nil })
+	slices.SortFunc(out.Instances, func(a, b fleet.Instance) int { return a.ID.Compare(b.ID) })
+	host.Instances = len(out.Instances)
+	out.Host = s.dated(host, now)
+	return out
+}
+
+func (s *state) shownSince(id fleet.InstanceID, now time.Time) time.Time {
+	if s.since[id].IsZero() {
+		s.since[id] = now
+	}
+	return s.since[id]
+}
+
+// dated keeps the row's date while nothing else in it changes, so that looking
+// again publishes nothing.
+func (s *state) dated(host fleet.Host, now time.Time) fleet.Host {
+	host.ObservedAt = s.last.ObservedAt
+	if !sameHost(&host, &s.last) {
+		host.ObservedAt = now
+	}
+	s.last = host
+	return host
+}
+
+func sameHost(a, b *fleet.Host) bool {
+	return cmp.Compare(a.Instances, b.Instances) == 0 &&
+		a.Name == b.Name && a.Zone == b.Zone && a.Hypervisor == b.Hypervisor &&
+		a.HypervisorVersion == b.HypervisorVersion && a.State == b.State && a.Capacity == b.Capacity &&
+		slices.Equal(a.Traits, b.Traits) && slices.Equal(a.Images, b.Images) && a.API == b.API &&
+		a.AgentVersion == b.AgentVersion && a.Hardware == b.Hardware && a.HypervisorFault == b.HypervisorFault
+}
