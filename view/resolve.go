@@ -150,12 +150,18 @@ func (v *View) Verdicts(req *fleet.Request, refused map[fleet.HostID]fleet.Verdi
 
 // Merge gives placement the fresh row that came with a host's refusal, so that
 // the next pick, of whoever, does not rest on what was just refused. Readers
-// see it when the mesh brings it.
+// see it when the mesh brings it. The row may leave out the images, which are
+// rows of their own; those that the mesh told of then stay.
 func (v *View) Merge(host fleet.Host) {
+	b := v.cfg.Source.Replica().Block(host.ID)
+	if b == nil {
+		return
+	}
+	v.refresh()
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if _, known := v.standings[host.ID]; !known {
-		return
+	if held, ok := b.Host(); ok && len(host.Images) == 0 {
+		host.Images = held.Images
 	}
 	v.overlay(&host, v.cfg.Now())
 	v.index.Update(host)

@@ -166,9 +166,10 @@ func TestExplainFollowsTheReplica(t *testing.T) {
 
 func TestMergeTellsPlacementAndNotReaders(t *testing.T) {
 	m := newFakeMesh(t)
-	m.publish(mesh.State{Host: host(1, "alpha")})
+	im := diskImage(1, "debian", 0)
+	m.publish(mesh.State{Host: host(1, "alpha"), Images: []fleet.Image{im}})
 	v := m.view()
-	req := &fleet.Request{Resources: fleet.Resources{VCPUs: 1, MemoryMiB: 1}}
+	req := &fleet.Request{Image: im.ID, Resources: fleet.Resources{VCPUs: 1, MemoryMiB: 1}}
 	if _, ok := v.Pick(req, nil); !ok {
 		t.Fatal("nothing picked on an empty host")
 	}
@@ -181,6 +182,12 @@ func TestMergeTellsPlacementAndNotReaders(t *testing.T) {
 	}
 	if got, _ := v.Host(t.Context(), uuid(1)); got.Capacity.VCPUs.Free != 8 {
 		t.Errorf("readers see %d vCPUs free, want the replica's 8", got.Capacity.VCPUs.Free)
+	}
+	full.Images, full.Version.Seq = nil, full.Version.Seq+1 // as agents send it
+	full.Capacity = fleet.NewCapacity(fleet.Resources{VCPUs: 8, MemoryMiB: 8}, fleet.Resources{}, fleet.Resources{})
+	v.Merge(full)
+	if _, ok := v.Pick(req, nil); !ok {
+		t.Error("nothing picked, though the host has room again and still holds the image")
 	}
 	v.Merge(fleet.Host{ID: uuid(99)}) // of a host that was never heard: no place for it
 	if v.index.Len() != 1 {

@@ -1,0 +1,127 @@
+package registry
+
+import (
+	"context"
+	"crypto/rand"
+	"io"
+	"log/slog"
+	"time"
+
+	"grapevine/api"
+	"grapevine/api/client"
+	"grapevine/fleet"
+	"grapevine/placement"
+	"grapevine/view"
+)
+
+// core is the API of the whole fleet: reads from the view, writes by asking
+// the agents that own what is written. It keeps nothing between two requests.
+type core struct {
+	*view.View
+	// timeout bounds each call to an agent but uploads.
+	timeout time.Duration
+	log     *slog.Logger
+	metrics *metrics
+}
+
+var _ api.Core = (*core)(nil)
+
+// ActInstance implements api.Core: the instance's host does it.
+func (c *core) ActInstance(ctx context.Context, id fleet.InstanceID, action fleet.InstanceAction, opts api.ActOptions) (fleet.Accepted, error) {
+	return c.atOwner(ctx, id, func(ctx context.Context, peer *client.Client) (fleet.Accepted, error) {
+		return peer.ActInstance(ctx, id, action, client.ActOptions{Force: opts.Force})
+	})
+}
+
+// DeleteInstance implements api.Core: the instance's host does it.
+func (c *core) DeleteInstance(ctx context.Context, id fleet.InstanceID) (fleet.Accepted, error) {
+	return c.atOwner(ctx, id, func(ctx context.Context, peer *client.Client) (fleet.Accepted, error) {
+		return peer.DeleteInstance(ctx, id, 0)
+	})
+}
+
+// atOwner calls the agent of the host that owns the instance. A host that
+// cannot be heard is an error at once: nothing is queued for later.
+func (c *core) atOwner(ctx context.Context, id fleet.InstanceID, call func(context.Context, *client.Client) (fleet.Accepted, error)) (fleet.Accepted, error) {
+	row, err := c.Instance(ctx, id)
+	if err != nil {
+		return fleet.Accepted{}, err
+	}
+	peer, err := c.Peer(row.Host)
+	if err != nil {
+		return fleet.Accepted{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	accepted, err := call(ctx, peer)
+	if err != nil {
+		return fleet.Accepted{}, mutationError(row.HostName, id, err)
+	}
+	return accepted, nil
+}
+
+// ActHost implements api.Core: the host's own agent does it.
+func (c *core) ActHost(ctx context.Context, id fleet.HostID, action fleet.HostAction) (fleet.Host, error) {
+	peer, err := c.Peer(id)
+	if err != nil {
+		return fleet.Host{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	host, err := peer.ActHost(ctx, id, action)
+	if err != nil {
+		return fleet.Host{}, mutationError(c.HostName(id), fleet.InstanceID{}, err)
+	}
+	return host, nil
+}
+
+// ImportImage implements api.Core: it passes the content through to the host,
+// or, with the zero id, to the host with most free disk among those that can
+// boot the image. It takes as long as the upload.
+func (c *core) ImportImage(ctx context.Context, host fleet.HostID, im fleet.Image, content io.Reader) (fleet.Image, error) {
+	if err := im.Validate(); err != nil {
+		return fleet.Image{}, err
+	}
+	if host.IsZero() {
+		var err error
+		if host, err = c.roomiest(ctx, &im); err != nil {
+			return fleet.Image{}, err
+		}
+	}
+	peer, err := c.Peer(host)
+	if err != nil {
+		return fleet.Image{}, err
+	}
+	stored, err := peer.ImportContent(ctx, host, im, content)
+	if err != nil {
+		return fleet.Image{}, mutationError(c.HostName(host), fleet.InstanceID{}, err)
+	}
+	return stored, nil
+}
+
+// roomiest returns the host to store an image at.
+func (c *core) roomiest(ctx context.Context, im *fleet.Image) (fleet.HostID, error) {
+	hosts, err := c.Hosts(ctx)
+	if err != nil {
+		return fleet.HostID{}, err
+	}
+	boots := &fleet.Request{Traits: []string{view.BootTrait(im)}}
+	var best *fleet.Host
+	for i := range hosts.Items {
+		host := &hosts.Items[i]
+		if len(placement.Judge(host, boots)) == 0 && (best == nil || host.Capacity.DiskGiB.Free > best.Capacity.DiskGiB.Free) {
+			best = host
+		}
+	}
+	if best == nil {
+		return fleet.HostID{}, refusal("no host can take image "+im.Name, placement.Explain(hosts.Items, boots))
+	}
+	return best.ID, nil
+}
+
+// newInstanceID draws the id of an instance that no key asks for.
+func newInstanceID() fleet.InstanceID {
+	var random [16]byte
+	_, _ = rand.Read(random[:]) // crypto/rand never fails: it ends the program instead
+	return fleet.NewUUIDv4(random)
+}

@@ -1,0 +1,147 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"grapevine/api"
+	"grapevine/api/client"
+	"grapevine/fleet"
+)
+
+// maxAttempts bounds how many hosts one create is proposed to. With a view that
+// is a second old nearly every first proposal is taken; sixteen refusals in a
+// row mean that the view is worth nothing.
+const maxAttempts = 16
+
+// CreateInstance implements api.Core. Without a key it proposes the instance to
+// one host after the other until one promises; with a key, the key's home says
+// which host may be asked, see keyed.go.
+func (c *core) CreateInstance(ctx context.Context, in api.CreateInstance) (fleet.Accepted, error) {
+	req, err := c.Resolve(ctx, in.Create)
+	if err != nil {
+		return fleet.Accepted{}, err
+	}
+	p := &placing{core: c, req: &req, hash: in.Hash, refused: map[fleet.HostID]fleet.Verdict{}, passed: map[fleet.HostID]bool{}}
+	var accepted fleet.Accepted
+	if in.Key == "" {
+		req.ID = newInstanceID()
+		accepted, err = p.unkeyed(ctx)
+	} else {
+		req.ID = fleet.KeyedInstanceID(req.Project, in.Key)
+		accepted, err = p.keyed(ctx)
+	}
+	c.metrics.created(err)
+	if err != nil {
+		return fleet.Accepted{}, err
+	}
+	if accepted.Instance.HostName == "" {
+		accepted.Instance.HostName = c.HostName(accepted.Instance.Host)
+	}
+	return accepted, nil
+}
+
+// placing is one create on its way to a host. It lives as long as the request.
+type placing struct {
+	core *core
+	req  *fleet.Request
+	hash string
+	// refused are the hosts that were asked in vain, with what they said;
+	// passed are the same hosts, as placement wants them.
+	refused map[fleet.HostID]fleet.Verdict
+	passed  map[fleet.HostID]bool
+}
+
+// unkeyed places an instance whose id only this request knows. So a proposal
+// that was surely not sent may be made elsewhere at once; one that may have
+// arrived may not.
+func (p *placing) unkeyed(ctx context.Context) (fleet.Accepted, error) {
+	for attempt := uint32(1); attempt <= maxAttempts; attempt++ {
+		host, ok := p.next()
+		if !ok {
+			break
+		}
+		accepted, err := p.propose(ctx, host, attempt)
+		if err == nil {
+			return accepted, nil
+		}
+		if !isRefused(err) && !isNotSent(err) {
+			return fleet.Accepted{}, err
+		}
+		p.pass(host, err)
+	}
+	return fleet.Accepted{}, p.nothingFits()
+}
+
+// next returns the host to ask, of those not asked yet.
+func (p *placing) next() (fleet.HostID, bool) { return p.core.Pick(p.req, p.passed) }
+
+// notSentError is a proposal that the host has surely not judged: it could not
+// be reached, or said that it is not ready to judge.
+type notSentError struct{ err error }
+
+// Error implements error.
+func (e *notSentError) Error() string { return e.err.Error() }
+
+// Unwrap returns the cause.
+func (e *notSentError) Unwrap() error { return e.err }
+
+func isNotSent(err error) bool {
+	var e *notSentError
+	return errors.As(err, &e)
+}
+
+func isRefused(err error) bool { return fleet.CodeOf(err) == fleet.CodeRefused }
+
+// propose asks one host. Its error is a refusal (isRefused), a proposal that
+// was not judged (isNotSent), an unknown outcome, or one to give to the client
+// as it is.
+func (p *placing) propose(ctx context.Context, host fleet.HostID, attempt uint32) (fleet.Accepted, error) {
+	peer, err := p.core.Peer(host)
+	if err != nil {
+		return fleet.Accepted{}, &notSentError{err}
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.core.timeout)
+	defer cancel()
+	accepted, err := peer.Claim(ctx, fleet.Proposal{Request: *p.req, RequestHash: p.hash, Attempt: attempt})
+	p.core.metrics.proposed(err)
+	switch {
+	case err == nil:
+		return accepted, nil
+	case errors.Is(err, client.ErrUnreachable), fleet.CodeOf(err) == fleet.CodeNotReady:
+		return fleet.Accepted{}, &notSentError{err}
+	case errors.Is(err, client.ErrOutcomeUnknown):
+		return fleet.Accepted{}, outcomeUnknown(p.core.HostName(host), p.req.ID, err)
+	default:
+		return fleet.Accepted{}, err
+	}
+}
+
+// pass notes why a host was asked in vain. A refusal brings the host's fresh
+// row, on which the next picks rest.
+func (p *placing) pass(host fleet.HostID, err error) {
+	p.passed[host] = true
+	verdict := fleet.Verdict{Host: host, HostName: p.core.HostName(host)}
+	var e *fleet.Error
+	if errors.As(err, &e) && e.Code == fleet.CodeRefused {
+		verdict.Refusals = e.Refusals
+		if e.Host != nil {
+			p.core.Merge(*e.Host)
+		}
+	} else {
+		verdict.Refusals = []fleet.Refusal{{Code: fleet.RefuseUnreachable, Detail: fmt.Sprintf("it could not be asked: %v", err)}}
+	}
+	p.refused[host] = verdict
+	p.core.log.Info("proposal was not taken", "instance", p.req.ID.String(), "host", verdict.HostName, "reason", verdict.String())
+}
+
+// nothingFits is the error when there is no host left to ask: it names every
+// host with what it lacked.
+func (p *placing) nothingFits() error {
+	what := fmt.Sprintf("no host takes instance %q (%d vCPUs, %d MiB of memory, %d GiB of disk)", p.req.Name, p.req.VCPUs, p.req.MemoryMiB, p.req.DiskGiB)
+	if len(p.refused) >= maxAttempts {
+		what = fmt.Sprintf("%d hosts in a row refused instance %q, and no more were asked; try again", len(p.refused), p.req.Name)
+	}
+	return refusal(what, p.core.Verdicts(p.req, p.refused))
+}

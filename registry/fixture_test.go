@@ -1,0 +1,372 @@
+package registry
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"grapevine/api"
+	"grapevine/api/client"
+	"grapevine/fleet"
+	"grapevine/identity"
+	"grapevine/mesh/replica"
+	"grapevine/mesh/wire"
+	"grapevine/view"
+)
+
+// world is a fleet whose agents are fakes behind real HTTPS, and whose
+// certificates are real.
+type world struct {
+	t      *testing.T
+	ca     *identity.CA
+	image  fleet.Image
+	agents []*fakeAgent
+}
+
+func newWorld(t *testing.T, hosts int) *world {
+	t.Helper()
+	ca, err := identity.NewCA("test", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := []fleet.ImageFile{{Role: fleet.RoleKernel, SHA256: strings.Repeat("a", 64), Bytes: 4}}
+	w := &world{t: t, ca: ca, image: fleet.Image{ID: fleet.ImageID(files, ""), Name: "tiny", Files: files, Bytes: 4}}
+	for n := range hosts {
+		w.agents = append(w.agents, w.newAgent(byte(n+1)))
+	}
+	return w
+}
+
+func (w *world) identity(role identity.Role, id fleet.UUID) *identity.Identity {
+	w.t.Helper()
+	pair, err := w.ca.Issue(identity.Subject{Role: role, ID: id, Name: string(role)}, time.Hour, time.Now())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	self, err := identity.New(w.ca.CertPEM(), pair, time.Now(), role)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return self
+}
+
+// fakeAgent does what the registry relies on and keeps the rules of a real one:
+// a claim is idempotent by id and hash, a refusal covers every earlier attempt,
+// and a key's first record wins.
+type fakeAgent struct {
+	api.Core // what is not overridden is not called
+	row      fleet.Host
+	server   *http.Server
+
+	mu      sync.Mutex
+	slots   int // instances that it still takes
+	claims  map[fleet.InstanceID]string
+	refused map[fleet.InstanceID]uint32
+	keys    map[fleet.InstanceID]fleet.KeyRecord
+	asked   int // proposals that arrived
+	// beforeClaim and afterClaim, if set, run outside the lock around a claim.
+	beforeClaim, afterClaim func(context.Context, fleet.Proposal)
+	// afterKey, if set, runs outside the lock after a change of a key.
+	afterKey func(fleet.KeyAnswer)
+	stored   []byte
+	acted    []fleet.InstanceAction
+}
+
+func (w *world) newAgent(n byte) *fakeAgent {
+	w.t.Helper()
+	a := &fakeAgent{
+		slots: 1000, claims: map[fleet.InstanceID]string{}, refused: map[fleet.InstanceID]uint32{}, keys: map[fleet.InstanceID]fleet.KeyRecord{},
+		row: fleet.Host{
+			ID: fleet.UUID{n, 15: 1}, Name: "host" + string('a'+rune(n-1)), Hypervisor: fleet.KVM, State: fleet.HostOK, Traits: []string{"boot-kernel"},
+			Capacity: fleet.NewCapacity(fleet.Resources{VCPUs: 100, MemoryMiB: 1 << 20, DiskGiB: 100}, fleet.Resources{}, fleet.Resources{}),
+		},
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	a.row.API = listener.Addr().String()
+	who := func(r *http.Request) api.Principal {
+		subject, err := identity.PeerOf(*r.TLS)
+		if err != nil || subject.Role != identity.Registry {
+			return api.Principal{}
+		}
+		return api.Principal{Role: api.AsRegistry, ID: subject.ID}
+	}
+	handler := api.NewHandler(a, api.Options{Node: a, Principal: who})
+	a.server = api.NewServer(handler, slog.New(slog.DiscardHandler))
+	secure := tls.NewListener(listener, w.identity(identity.Agent, a.row.ID).ServerTLS("http/1.1"))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = a.server.Serve(secure)
+	}()
+	w.t.Cleanup(func() {
+		_ = a.server.Close()
+		<-done
+	})
+	return a
+}
+
+// Claim implements api.Node.
+func (a *fakeAgent) Claim(ctx context.Context, p fleet.Proposal) (fleet.Accepted, error) {
+	if before := a.hook(&a.beforeClaim); before != nil {
+		before(ctx, p)
+	}
+	accepted, err := a.judge(p)
+	if after := a.hook(&a.afterClaim); after != nil {
+		after(ctx, p)
+	}
+	return accepted, err
+}
+
+func (a *fakeAgent) hook(f *func(context.Context, fleet.Proposal)) func(context.Context, fleet.Proposal) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return *f
+}
+
+func (a *fakeAgent) judge(p fleet.Proposal) (fleet.Accepted, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.asked++
+	hash, claimed := a.claims[p.ID]
+	switch {
+	case claimed && hash == p.RequestHash:
+	case claimed:
+		return fleet.Accepted{}, a.refusal(fleet.Refusal{Code: fleet.RefuseDuplicate, Detail: "it has this id for another request"})
+	case p.Attempt <= a.refused[p.ID]:
+		return fleet.Accepted{}, a.refusal(fleet.Refusal{Code: fleet.RefuseDuplicate, Detail: "it refused this attempt before"})
+	case a.slots == 0:
+		a.refused[p.ID] = p.Attempt
+		return fleet.Accepted{}, a.refusal(fleet.Refusal{Code: fleet.RefuseCapacity, Resource: "memory_mib", Need: p.MemoryMiB, Detail: "it is full"})
+	default:
+		a.slots--
+		a.claims[p.ID] = p.RequestHash
+	}
+	return fleet.Accepted{
+		Instance:  fleet.Instance{ID: p.ID, Host: a.row.ID, Name: p.Name, Task: fleet.TaskBuilding},
+		Operation: fleet.OperationID(a.row.ID, 1), Version: fleet.Version{Host: a.row.ID, Epoch: 1, Seq: 2},
+	}, nil
+}
+
+// refusal comes with the fresh row, on which there is nothing left.
+func (a *fakeAgent) refusal(r fleet.Refusal) error {
+	row := a.row
+	row.Capacity = fleet.NewCapacity(fleet.Resources{VCPUs: 100, MemoryMiB: 1 << 20}, fleet.Resources{}, fleet.Resources{VCPUs: 100, MemoryMiB: 1 << 20})
+	row.Version = fleet.Version{Host: row.ID, Epoch: 1, Seq: 50}
+	return &fleet.Error{Code: fleet.CodeRefused, Detail: "host " + row.Name + " refuses", Refusals: []fleet.Refusal{r}, Host: &row}
+}
+
+// Key implements api.Node.
+func (a *fakeAgent) Key(_ context.Context, id fleet.InstanceID) (fleet.KeyRecord, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	record, ok := a.keys[id]
+	if !ok {
+		return fleet.KeyRecord{}, &fleet.Error{Code: fleet.CodeNotFound, Detail: "no such key"}
+	}
+	return record, nil
+}
+
+// ChangeKey implements api.Node.
+func (a *fakeAgent) ChangeKey(_ context.Context, id fleet.InstanceID, change fleet.KeyChange) (fleet.KeyAnswer, error) {
+	a.mu.Lock()
+	held := a.keys[id]
+	store := held.Attempt == change.IfAttempt && change.Record.Attempt == change.IfAttempt+1 && (held.Attempt == 0 || held.RequestHash == change.Record.RequestHash)
+	if store {
+		a.keys[id], held = change.Record, change.Record
+	}
+	after := a.afterKey
+	a.mu.Unlock()
+	answer := fleet.KeyAnswer{Record: held, Stored: store}
+	if after != nil {
+		after(answer)
+	}
+	return answer, nil
+}
+
+// ActInstance implements api.Core.
+func (a *fakeAgent) ActInstance(_ context.Context, id fleet.InstanceID, action fleet.InstanceAction, _ api.ActOptions) (fleet.Accepted, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.acted = append(a.acted, action)
+	return fleet.Accepted{Instance: fleet.Instance{ID: id, Host: a.row.ID, Task: action.Task()}}, nil
+}
+
+// DeleteInstance implements api.Core.
+func (a *fakeAgent) DeleteInstance(context.Context, fleet.InstanceID) (fleet.Accepted, error) {
+	panic(http.ErrAbortHandler) // takes the request and never answers
+}
+
+// ActHost implements api.Core.
+func (a *fakeAgent) ActHost(_ context.Context, _ fleet.HostID, action fleet.HostAction) (fleet.Host, error) {
+	row := a.row
+	if action == fleet.Cordon {
+		row.State = fleet.HostCordoned
+	}
+	return row, nil
+}
+
+// Hosts implements api.Core, for handlers that look a host up.
+func (a *fakeAgent) Hosts(context.Context) (fleet.List[fleet.Host], error) {
+	return fleet.List[fleet.Host]{Items: []fleet.Host{a.row}}, nil
+}
+
+// Host implements api.Core.
+func (a *fakeAgent) Host(context.Context, fleet.HostID) (fleet.Host, error) { return a.row, nil }
+
+// ImportImage implements api.Core.
+func (a *fakeAgent) ImportImage(_ context.Context, _ fleet.HostID, im fleet.Image, content io.Reader) (fleet.Image, error) {
+	body, err := io.ReadAll(content)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.stored = body
+	return im, err
+}
+
+// count returns how many claims the agent holds and was asked for.
+func (a *fakeAgent) count() (claims, asked int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.claims), a.asked
+}
+
+// set changes the agent under its lock.
+func (a *fakeAgent) set(f func(*fakeAgent)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	f(a)
+}
+
+// machines returns the hosts that hold a claim for the instance.
+func (w *world) machines(id fleet.InstanceID) []string {
+	var on []string
+	for _, a := range w.agents {
+		a.mu.Lock()
+		if _, ok := a.claims[id]; ok {
+			on = append(on, a.row.Name)
+		}
+		a.mu.Unlock()
+	}
+	return on
+}
+
+// news is what one registry has heard: its own replica and members.
+type news struct {
+	w       *world
+	replica *replica.Replica
+	origins map[fleet.HostID]*replica.Origin
+	members []fleet.Member
+	changed chan struct{}
+}
+
+// Replica implements view.Source.
+func (n *news) Replica() *replica.Replica { return n.replica }
+
+// Members implements view.Source.
+func (n *news) Members() []fleet.Member { return n.members }
+
+// MembersChanged implements view.Source.
+func (n *news) MembersChanged() <-chan struct{} { return n.changed }
+
+// LinkList implements view.Source.
+func (n *news) LinkList() []fleet.Link { return nil }
+
+// Wanted implements view.Source.
+func (n *news) Wanted(fleet.HostID) fleet.Version { return fleet.Version{} }
+
+// publish makes this registry hear a host's row and instances.
+func (n *news) publish(row fleet.Host, instances ...fleet.Instance) {
+	n.w.t.Helper()
+	if n.origins[row.ID] == nil {
+		n.origins[row.ID] = replica.NewOrigin(row.ID)
+		n.origins[row.ID].Begin(1, 1)
+		n.status(row.ID, fleet.MemberAlive)
+	}
+	image, _ := wire.ImageKey(n.w.image.ID)
+	rows := []replica.OwnRow{{Key: wire.HostKey(row.ID), Body: wire.EncodeHost(row)}, {Key: image, Body: wire.EncodeImage(n.w.image)}}
+	for _, in := range instances {
+		rows = append(rows, replica.OwnRow{Key: wire.InstanceKey(in.ID), Body: wire.EncodeInstance(in)})
+	}
+	b, _, err := n.origins[row.ID].Next(rows)
+	if err != nil {
+		n.w.t.Fatal(err)
+	}
+	n.replica.Install(b)
+}
+
+// status sets what this registry's failure detector says. It is not called
+// while requests run.
+func (n *news) status(id fleet.HostID, status fleet.MemberStatus) {
+	members := []fleet.Member{{ID: id, Role: fleet.RoleAgent, Status: status}}
+	for _, m := range n.members {
+		if m.ID != id {
+			members = append(members, m)
+		}
+	}
+	n.members = members
+	close(n.changed)
+	n.changed = make(chan struct{})
+}
+
+// registry returns a core that has heard of all agents.
+func (w *world) registry() (*core, *news) {
+	w.t.Helper()
+	n := &news{w: w, replica: replica.New(), origins: map[fleet.HostID]*replica.Origin{}, changed: make(chan struct{})}
+	for _, a := range w.agents {
+		n.publish(a.row)
+	}
+	self := w.identity(identity.Registry, newInstanceID())
+	peers := client.NewPeers(func(peer fleet.UUID) *tls.Config { return self.ClientTLS(peer, "http/1.1") })
+	w.t.Cleanup(peers.Close)
+	return &core{
+		View:    view.New(view.Config{Source: n, Flavors: fleet.BuiltinFlavors(), Peers: peers}),
+		timeout: 10 * time.Second, log: slog.New(slog.DiscardHandler), metrics: newMetrics(),
+	}, n
+}
+
+// create is a request as the API hands it on.
+func create(name, key string) api.CreateInstance {
+	hash := strings.Repeat("0", 63) + "1"
+	if strings.HasPrefix(name, "other") {
+		hash = strings.Repeat("0", 63) + "2"
+	}
+	return api.CreateInstance{Create: fleet.Create{Name: name, Flavor: "nano", Image: "tiny"}, Key: key, Hash: hash}
+}
+
+// wantCode fails unless err is a *fleet.Error with this code, and returns it.
+func wantCode(t *testing.T, err error, code fleet.Code) *fleet.Error {
+	t.Helper()
+	var e *fleet.Error
+	if !errors.As(err, &e) || e.Code != code {
+		t.Fatalf("error = %v (code %q); want code %q", err, fleet.CodeOf(err), code)
+	}
+	return e
+}
+
+// keyAt returns a key whose home is this agent.
+func (w *world) keyAt(agent int) string {
+	w.t.Helper()
+	var hosts []fleet.HostID
+	for _, a := range w.agents {
+		hosts = append(hosts, a.row.ID)
+	}
+	for n := range 10000 {
+		key := fmt.Sprintf("key-%d", n)
+		if home, _ := fleet.HomeOf(fleet.KeyedInstanceID(fleet.DefaultProject, key), hosts); home == hosts[agent] {
+			return key
+		}
+	}
+	w.t.Fatal("no key found")
+	return ""
+}

@@ -1,0 +1,205 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"grapevine/api/client"
+	"grapevine/fleet"
+)
+
+// A keyed create makes at most one machine, however often and at however many
+// registries it is sent, and whichever of them die on the way. The rules:
+//
+//  1. The key's home keeps one record: the host that may have the instance, and
+//     an attempt that rises with every change, by compare-and-set.
+//  2. Each attempt has one driver: the request that stored it. Only it proposes
+//     under that attempt. A request that finds a record of somebody else's
+//     first takes it over, by storing the same host under the next attempt.
+//  3. The driver moves the record to another host only when the first host can
+//     have no claim and will get none: it has durably refused (it then refuses
+//     every earlier attempt too, should one still be under way); or the driver
+//     itself gave the record to that host and its proposal was surely not sent
+//     (nobody else proposed: they would have had to take the record over, and
+//     the compare-and-set would fail).
+//  4. In every other case the record stays, and a later request with the same
+//     key goes on from it.
+
+// keyed places an instance whose id belongs to an Idempotency-Key.
+func (p *placing) keyed(ctx context.Context) (fleet.Accepted, error) {
+	id, ok := fleet.HomeOf(p.req.ID, p.core.HostIDs())
+	if !ok {
+		return fleet.Accepted{}, p.nothingFits()
+	}
+	home := &keyHome{placing: p, id: id}
+	if err := home.open(ctx); err != nil {
+		return fleet.Accepted{}, err
+	}
+	for range maxAttempts {
+		if err := home.drive(ctx); err != nil {
+			return fleet.Accepted{}, err
+		}
+		accepted, err := p.propose(ctx, home.record.Host, home.record.Attempt)
+		switch {
+		case err == nil:
+			return accepted, nil
+		case isRefused(err), isNotSent(err) && home.fresh:
+			if err := home.move(ctx, err); err != nil {
+				return fleet.Accepted{}, err
+			}
+		case isNotSent(err):
+			return fleet.Accepted{}, p.heldByUnreachable(home.record.Host, err)
+		default:
+			return fleet.Accepted{}, err
+		}
+	}
+	return fleet.Accepted{}, p.nothingFits()
+}
+
+// keyHome is the home of the request's key, as this request knows it.
+type keyHome struct {
+	*placing
+	id     fleet.HostID
+	record fleet.KeyRecord // what the home holds
+	// drives is whether this request stored the record, fresh whether it then
+	// gave the instance to a host that had not had it before.
+	drives, fresh bool
+}
+
+// open stores the first record, or finds the one that is there. When no host
+// fits, an earlier record is still the answer to the key.
+func (h *keyHome) open(ctx context.Context) error {
+	host, ok := h.next()
+	if !ok {
+		return h.find(ctx)
+	}
+	err := h.store(ctx, host)
+	h.fresh = h.drives
+	return err
+}
+
+// drive returns when this request is the driver of the record, taking it over
+// if it is somebody else's. Requests that take one record over from each other
+// all lose, so who has lost once leaves the others some time.
+func (h *keyHome) drive(ctx context.Context) error {
+	for lost := 0; ; lost++ {
+		if h.record.RequestHash != h.hash {
+			return h.keyReused()
+		}
+		if h.drives {
+			return nil
+		}
+		if lost > 0 {
+			if err := h.yield(ctx, lost); err != nil {
+				return err
+			}
+		}
+		if err := h.store(ctx, h.record.Host); err != nil {
+			return err
+		}
+		h.fresh = false
+	}
+}
+
+// The pauses of those who lose a record: at random up to 20 ms, and twice as
+// long each time, so that the last of eight is up to 2.5 s.
+const (
+	firstPause = 20 * time.Millisecond
+	maxLost    = 8
+)
+
+// yield pauses, and looks again at what the home holds.
+func (h *keyHome) yield(ctx context.Context, lost int) error {
+	if lost > maxLost {
+		return &fleet.Error{
+			Code: fleet.CodeBusy, Instance: h.req.ID,
+			Detail: "other requests with this Idempotency-Key are under way; wait for one of them, or send it again",
+		}
+	}
+	pause := time.NewTimer(rand.N(firstPause << (lost - 1)))
+	defer pause.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-pause.C:
+	}
+	return h.find(ctx)
+}
+
+// find reads the record; without one, nothing fits.
+func (h *keyHome) find(ctx context.Context) error {
+	return h.ask(ctx, func(ctx context.Context, peer *client.Client) error {
+		record, err := peer.Key(ctx, h.req.ID)
+		if fleet.CodeOf(err) == fleet.CodeNotFound {
+			return h.nothingFits()
+		}
+		h.record = record
+		return err
+	})
+}
+
+// store gives the instance to host under the next attempt, if the record is
+// still as this request knows it, and takes over what the home then holds.
+func (h *keyHome) store(ctx context.Context, host fleet.HostID) error {
+	return h.ask(ctx, func(ctx context.Context, peer *client.Client) error {
+		answer, err := peer.ChangeKey(ctx, h.req.ID, fleet.KeyChange{
+			Record:    fleet.KeyRecord{Instance: h.req.ID, RequestHash: h.hash, Host: host, Attempt: h.record.Attempt + 1},
+			IfAttempt: h.record.Attempt,
+		})
+		if fleet.CodeOf(err) == fleet.CodeNotFound {
+			return &fleet.Error{Code: fleet.CodeConflict, Instance: h.req.ID, Detail: "the record of this Idempotency-Key expired just now; send the request again"}
+		}
+		h.record, h.drives = answer.Record, answer.Stored
+		return err
+	})
+}
+
+// move passes over the record's host and gives the instance to the next one
+// that fits.
+func (h *keyHome) move(ctx context.Context, why error) error {
+	h.pass(h.record.Host, why)
+	next, ok := h.next()
+	if !ok {
+		return h.nothingFits()
+	}
+	err := h.store(ctx, next)
+	h.fresh = h.drives
+	return err
+}
+
+// ask calls the home. That it does not answer, whatever became of the
+// question, is key_home_unreachable: this request proposes nothing under a
+// record that it does not know to be stored.
+func (h *keyHome) ask(ctx context.Context, call func(context.Context, *client.Client) error) error {
+	peer, err := h.core.Peer(h.id)
+	if err != nil {
+		return keyHomeUnreachable(h.core.HostName(h.id), h.req.ID, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, h.core.timeout)
+	defer cancel()
+	err = call(ctx, peer)
+	if errors.Is(err, client.ErrUnreachable) || errors.Is(err, client.ErrOutcomeUnknown) || fleet.CodeOf(err) == fleet.CodeNotReady {
+		return keyHomeUnreachable(h.core.HostName(h.id), h.req.ID, err)
+	}
+	return err
+}
+
+// keyReused is the error of a key that was used with another body.
+func (p *placing) keyReused() error {
+	return &fleet.Error{
+		Code: fleet.CodeKeyReused, Instance: p.req.ID,
+		Detail: fmt.Sprintf("this Idempotency-Key was used with another body, for instance %s; use another key for another request", p.req.ID),
+	}
+}
+
+// heldByUnreachable is the error of a key whose instance was given to a host
+// that cannot be asked now and may have promised it before.
+func (p *placing) heldByUnreachable(host fleet.HostID, err error) error {
+	return &fleet.Error{
+		Code: fleet.CodeHostUnreachable, Instance: p.req.ID,
+		Detail: fmt.Sprintf("an earlier request with this Idempotency-Key gave instance %s to host %s, which cannot be asked now; send it again when the host is back, or use another key (%v)", p.req.ID, p.core.HostName(host), err),
+	}
+}

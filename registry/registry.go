@@ -1,0 +1,229 @@
+package registry
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"grapevine/api"
+	"grapevine/api/client"
+	"grapevine/fleet"
+	"grapevine/identity"
+	"grapevine/internal/buildinfo"
+	"grapevine/internal/rungroup"
+	"grapevine/mesh"
+	"grapevine/view"
+)
+
+// Deps is what a registry may be handed instead of reading it from the files
+// that its Config names. Zero fields are made from the Config.
+type Deps struct {
+	// Identity has the role registry; its id is the registry's.
+	Identity *identity.Identity
+	// GossipKey encrypts gossip.
+	GossipKey []byte
+	// Log is where the registry logs; nil discards.
+	Log *slog.Logger
+}
+
+// Registry is one API server. New makes it, Run lives it.
+type Registry struct {
+	cfg      Config
+	deps     Deps
+	mesh     *mesh.Mesh
+	core     *core
+	peers    *client.Peers
+	listener net.Listener
+	server   *http.Server
+}
+
+// New reads what the configuration names, and binds the API's and the gossip's
+// sockets; nothing is sent or served before Run. Each error is one sentence
+// that says what to do.
+func New(cfg Config, deps Deps) (*Registry, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	deps, err := load(&cfg, deps)
+	if err != nil {
+		return nil, err
+	}
+	r := &Registry{cfg: cfg, deps: deps}
+	if r.listener, err = listen(cfg.Listen); err != nil {
+		return nil, err
+	}
+	counts := newMetrics()
+	if r.mesh, err = mesh.New(r.member(counts)); err != nil {
+		return nil, errors.Join(err, r.listener.Close())
+	}
+	r.peers = client.NewPeers(func(peer fleet.UUID) *tls.Config { return deps.Identity.ClientTLS(peer, "http/1.1") })
+	r.core = &core{
+		View:    view.New(view.Config{Source: r.mesh, Flavors: cfg.Flavors, Peers: r.peers, Self: deps.Identity.Subject().ID}),
+		timeout: cfg.RequestTimeout, log: deps.Log, metrics: counts,
+	}
+	r.server = api.NewServer(api.NewHandler(r.core, api.Options{
+		Principal: r.principal,
+		Ready:     r.mesh.Ready,
+		Metrics:   promhttp.HandlerFor(counts.registry, promhttp.HandlerOpts{}),
+		Log:       deps.Log,
+		Version:   buildinfo.Version(),
+	}), deps.Log)
+	return r, nil
+}
+
+// load fills in what was not handed over.
+func load(cfg *Config, deps Deps) (Deps, error) {
+	var err error
+	if deps.Identity == nil {
+		files := identity.Files{CA: cfg.TLSCA, Cert: cfg.TLSCert, Key: cfg.TLSKey}
+		if deps.Identity, err = identity.Load(files, time.Now(), identity.Registry); err != nil {
+			return deps, err
+		}
+	}
+	subject := deps.Identity.Subject()
+	if cfg.Fleet != "" && cfg.Fleet != subject.Fleet {
+		return deps, fmt.Errorf("fleet is %q and the certificate is of fleet %q; set fleet to that, leave it out, or use the other fleet's certificate", cfg.Fleet, subject.Fleet)
+	}
+	cfg.Fleet = subject.Fleet
+	if deps.GossipKey == nil {
+		if deps.GossipKey, err = identity.LoadGossipKey(cfg.GossipKeyFile); err != nil {
+			return deps, err
+		}
+	}
+	if deps.Log == nil {
+		deps.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Name == "" {
+		name, err := os.Hostname()
+		if err != nil {
+			return deps, fmt.Errorf("find this machine's host name; set name: %w", err)
+		}
+		cfg.Name, _, _ = strings.Cut(name, ".")
+	}
+	return deps, nil
+}
+
+func listen(address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address) //nolint:noctx // binding a socket does not block
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("listen on %s: the port is in use; stop the other process or set listen to another address: %w", address, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", address, err)
+	}
+	return l, nil
+}
+
+// member is how the registry takes part in the mesh: as one that dials links
+// and owns no block.
+func (r *Registry) member(counts *metrics) mesh.Config {
+	return mesh.Config{
+		ID: r.deps.Identity.Subject().ID, Name: r.cfg.Name, Role: fleet.RoleRegistry, Label: r.cfg.Fleet,
+		API:        r.listener.Addr().String(),
+		GossipBind: r.cfg.GossipBind, GossipAdvertise: r.cfg.GossipAdvertise, Key: r.deps.GossipKey,
+		Join: r.cfg.Join, Dial: r.dialLink, Log: r.deps.Log, Metrics: counts.registry,
+	}
+}
+
+// dialLink opens the stream of a link to an agent.
+func (r *Registry) dialLink(ctx context.Context, addr string, peer fleet.UUID) (net.Conn, error) {
+	dialer := tls.Dialer{Config: r.deps.Identity.ClientTLS(peer, mesh.ALPN)}
+	conn, err := dialer.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, identity.Explain(addr, err)
+	}
+	return conn, nil
+}
+
+// Addr returns the address on which the API is served.
+func (r *Registry) Addr() string { return r.listener.Addr().String() }
+
+// GossipAddr returns the address on which the registry listens for gossip.
+func (r *Registry) GossipAddr() string { return r.mesh.GossipAddr() }
+
+// Ready returns nil when the registry may answer for the fleet, and otherwise
+// an error that says what it waits for.
+func (r *Registry) Ready() error { return r.mesh.Ready() }
+
+// Run serves until ctx ends or a part fails. It then lets the requests under
+// way end, leaves the mesh, and returns: nil when ctx ended it. It all takes at
+// most the configured grace. Run is called once.
+func (r *Registry) Run(ctx context.Context) error {
+	defer r.peers.Close()
+	// The mesh outlives the API, whose last requests still wait for rows.
+	meshCtx, leave := context.WithCancel(context.WithoutCancel(ctx))
+	defer leave()
+	member := start(func() error { return r.mesh.Run(meshCtx) })
+	served := start(r.serve)
+
+	var group rungroup.Group
+	group.Defer("mesh", func(ctx context.Context) error {
+		leave()
+		return member.wait(ctx)
+	})
+	group.Defer("api", func(ctx context.Context) error {
+		return errors.Join(r.shutdown(ctx), served.wait(ctx))
+	})
+	group.Add("mesh", member.watch)
+	group.Add("view", r.core.Run)
+	group.Add("api", served.watch)
+	r.deps.Log.Info("registry is starting", "name", r.cfg.Name, "fleet", r.cfg.Fleet, "listen", r.Addr(), "tls", r.cfg.ListenTLS, "gossip", r.GossipAddr())
+	return group.Run(ctx, r.cfg.ShutdownGrace)
+}
+
+// background is a part that goes on after the group's context has ended, until
+// its step of the teardown.
+type background struct {
+	ended    chan struct{}
+	err      error // set before ended is closed
+	reported bool  // watch has returned err; watch and wait do not overlap
+}
+
+func start(run func() error) *background {
+	b := &background{ended: make(chan struct{})}
+	go func() {
+		b.err = run()
+		close(b.ended)
+	}()
+	return b
+}
+
+// watch is the part's actor: it returns when the part ends by itself.
+func (b *background) watch(ctx context.Context) error {
+	select {
+	case <-b.ended:
+		b.reported = true
+		return b.err
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// wait waits for the end that the teardown has asked for.
+func (b *background) wait(ctx context.Context) error {
+	select {
+	case <-b.ended:
+		if b.reported {
+			return nil
+		}
+		return b.err
+	case <-ctx.Done():
+		return fmt.Errorf("it did not end in time: %w", ctx.Err())
+	}
+}
+
+// Close releases the sockets of a registry that was never run.
+func (r *Registry) Close() error {
+	r.peers.Close()
+	return errors.Join(r.listener.Close(), r.mesh.Close())
+}
