@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"strings"
 )
 
 // Config says which host to drive and how.
@@ -53,7 +54,7 @@ func (c Config) address() (*url.URL, error) {
 		return nil, errors.New("esxi user or password is empty; give an account of the host itself")
 	}
 	text := c.URL
-	if u, err := url.Parse(text); err != nil || u.Host == "" {
+	if !strings.Contains(text, "://") {
 		text = "https://" + text
 	}
 	u, err := url.Parse(text)

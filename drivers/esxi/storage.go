@@ -79,6 +79,9 @@ func (s *session) upload(ctx context.Context, name string, content io.Reader, si
 	}
 	req.ContentLength = size
 	req.Header.Set("Content-Type", "application/octet-stream")
+	// The host has opened the file before it asks for the content. So when the
+	// content breaks off, removing the file is not overtaken by making it.
+	req.Header.Set("Expect", "100-continue")
 	res, err := s.client.Client.Client.Do(req)
 	if source.err != nil {
 		return source.err // the content's own error, in its own words

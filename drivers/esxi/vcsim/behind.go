@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -149,4 +150,9 @@ func (h *Host) Files(folder string) ([]string, error) {
 	})
 	slices.Sort(names)
 	return names, err
+}
+
+// ReadFile returns a file of the datastore.
+func (h *Host) ReadFile(name string) ([]byte, error) {
+	return os.ReadFile(filepath.Join(h.datastore().Summary.Url, name))
 }
