@@ -58,26 +58,20 @@ func TestKeyAnswersThoughTheFleetIsFullNow(t *testing.T) {
 func TestNothingIsProposedWhileTheKeysHomeIsUnreachable(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		fell func(*world, *news)
+		fell func(context.Context, *world, *news)
 	}{
-		{"and the mesh knows", func(w *world, n *news) { n.status(w.agents[0].row.ID, fleet.MemberFailed) }},
-		{"and nobody has noticed", func(w *world, _ *news) { _ = w.agents[0].server.Close() }},
-		{"since it does not answer", func(w *world, _ *news) {
-			w.agents[0].afterKey = func(fleet.KeyAnswer) { <-t.Context().Done() }
+		{"and the mesh knows", func(_ context.Context, w *world, n *news) { n.status(w.agents[0].row.ID, fleet.MemberFailed) }},
+		{"and nobody has noticed", func(_ context.Context, w *world, _ *news) { _ = w.agents[0].server.Close() }},
+		{"since it stores and does not answer", func(ctx context.Context, w *world, _ *news) {
+			w.agents[0].afterKey = func(fleet.KeyAnswer) { <-ctx.Done() }
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := newWorld(t, 3)
 			c, n := w.registry()
 			c.timeout = 300 * time.Millisecond
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			w.agents[0].afterKey = nil
-			test.fell(w, n)
-			if w.agents[0].afterKey != nil {
-				w.agents[0].afterKey = func(fleet.KeyAnswer) { <-ctx.Done() }
-			}
 			key := w.keyAt(0)
+			test.fell(t.Context(), w, n)
 			_, err := c.CreateInstance(t.Context(), create("vm", key))
 			e := wantCode(t, err, fleet.CodeKeyHomeUnreachable)
 			if on := w.machines(e.Instance); len(on) != 0 {
