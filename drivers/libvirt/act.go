@@ -1,0 +1,283 @@
+package libvirt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	golibvirt "github.com/digitalocean/go-libvirt"
+
+	"grapevine/drivers"
+	"grapevine/fleet"
+)
+
+// find returns a machine's domain and its Mark, nil on a foreign one.
+func (d *Driver) find(ctx context.Context, id fleet.InstanceID) (golibvirt.Domain, *drivers.Mark, error) {
+	dom, err := d.lookup(ctx, id)
+	if err != nil {
+		return dom, nil, err
+	}
+	var text string
+	err = d.session.call(ctx, func(rpc *golibvirt.Libvirt) (err error) {
+		text, err = rpc.DomainGetXMLDesc(dom, 0)
+		return err
+	})
+	if err != nil {
+		return dom, nil, err
+	}
+	seen, err := parseDomain(text)
+	if err != nil {
+		return dom, nil, err
+	}
+	return dom, decodeMark(seen.Metadata.Inner, id), nil
+}
+
+// power asks for a domain's state.
+func (d *Driver) power(ctx context.Context, dom golibvirt.Domain) (power fleet.Power, err error) {
+	err = d.session.call(ctx, func(rpc *golibvirt.Libvirt) error {
+		state, reason, err := rpc.DomainGetState(dom, 0)
+		power = powerOf(state, reason)
+		return err
+	})
+	return power, err
+}
+
+// Act implements drivers.Driver.
+func (d *Driver) Act(ctx context.Context, id fleet.InstanceID, action fleet.InstanceAction, opts drivers.ActOptions) error {
+	if err := d.act(ctx, id, action, opts); err != nil {
+		return fmt.Errorf("%s machine %s: %w", action, id, err)
+	}
+	return nil
+}
+
+func (d *Driver) act(ctx context.Context, id fleet.InstanceID, action fleet.InstanceAction, opts drivers.ActOptions) error {
+	dom, mark, err := d.find(ctx, id)
+	if err != nil {
+		return err
+	}
+	if mark == nil {
+		return drivers.ErrForeign
+	}
+	power, err := d.power(ctx, dom)
+	if err != nil {
+		return err
+	}
+	switch action {
+	case fleet.Start:
+		err = d.startMachine(ctx, dom, power)
+	case fleet.Stop:
+		err = d.stopMachine(ctx, dom, power, opts.Grace)
+	case fleet.Reboot:
+		err = d.rebootMachine(ctx, dom, power, opts.Grace)
+	case fleet.Pause:
+		err = d.pauseMachine(ctx, dom, power)
+	case fleet.Resume:
+		err = d.resumeMachine(ctx, dom, power)
+	default:
+		return drivers.ErrUnsupported
+	}
+	return d.forgive(ctx, dom, action, err)
+}
+
+// forgive drops libvirt's refusal where the effect has come by itself between
+// our look at the machine and our call.
+func (d *Driver) forgive(ctx context.Context, dom golibvirt.Domain, action fleet.InstanceAction, err error) error {
+	if !isCode(err, golibvirt.ErrOperationInvalid) {
+		return err
+	}
+	wanted := map[fleet.InstanceAction]fleet.Power{
+		fleet.Start: fleet.PowerRunning, fleet.Stop: fleet.PowerStopped,
+		fleet.Pause: fleet.PowerPaused, fleet.Resume: fleet.PowerRunning,
+	}
+	power, again := d.power(ctx, dom)
+	if again == nil && power == wanted[action] {
+		return nil
+	}
+	return err
+}
+
+// inState is the refusal of an action that the machine's state does not allow.
+func inState(power fleet.Power) error { return fmt.Errorf("the machine is %s", power) }
+
+func (d *Driver) startMachine(ctx context.Context, dom golibvirt.Domain, power fleet.Power) error {
+	switch power {
+	case fleet.PowerRunning:
+		return nil
+	case fleet.PowerSuspended:
+		return d.wake(ctx, dom)
+	case fleet.PowerCrashed:
+		if err := d.destroy(ctx, dom); err != nil { // it may be kept for a look at its memory
+			return err
+		}
+	case fleet.PowerStopped:
+	default:
+		return inState(power)
+	}
+	return d.session.call(ctx, func(rpc *golibvirt.Libvirt) error {
+		_, err := rpc.DomainCreateWithFlags(dom, 0)
+		return err
+	})
+}
+
+func (d *Driver) wake(ctx context.Context, dom golibvirt.Domain) error {
+	return d.session.call(ctx, func(rpc *golibvirt.Libvirt) error { return rpc.DomainPmWakeup(dom, 0) })
+}
+
+// destroy takes the power away; a domain that has none is left as it is.
+func (d *Driver) destroy(ctx context.Context, dom golibvirt.Domain) error {
+	err := d.session.call(ctx, func(rpc *golibvirt.Libvirt) error { return rpc.DomainDestroyFlags(dom, 0) })
+	if isCode(err, golibvirt.ErrOperationInvalid) {
+		if power, again := d.power(ctx, dom); again == nil && (power == fleet.PowerStopped || power == fleet.PowerCrashed) {
+			return nil
+		}
+	}
+	return err
+}
+
+// stopMachine asks the guest first, where it runs and has time to; a paused
+// one could not hear it.
+func (d *Driver) stopMachine(ctx context.Context, dom golibvirt.Domain, power fleet.Power, grace time.Duration) error {
+	if power == fleet.PowerStopped {
+		return nil
+	}
+	if power == fleet.PowerRunning && grace > 0 {
+		down, err := d.coax(ctx, dom, grace, func(rpc *golibvirt.Libvirt) error {
+			return rpc.DomainShutdownFlags(dom, golibvirt.DomainShutdownAcpiPowerBtn)
+		}, func(happening) bool {
+			power, err := d.power(ctx, dom)
+			return power == fleet.PowerStopped || errors.Is(err, drivers.ErrNotFound)
+		})
+		if down || err != nil {
+			return err
+		}
+	}
+	if err := d.destroy(ctx, dom); err != nil && !errors.Is(err, drivers.ErrNotFound) {
+		return err // a machine that was never defined is gone once it stops
+	}
+	return nil
+}
+
+// rebootMachine asks the guest first, where it has time to, and resets it.
+func (d *Driver) rebootMachine(ctx context.Context, dom golibvirt.Domain, power fleet.Power, grace time.Duration) error {
+	if power != fleet.PowerRunning {
+		return inState(power)
+	}
+	if grace > 0 {
+		done, err := d.coax(ctx, dom, grace, func(rpc *golibvirt.Libvirt) error {
+			return rpc.DomainReboot(dom, golibvirt.DomainRebootAcpiPowerBtn)
+		}, func(h happening) bool { return h.rebooted })
+		if done || err != nil {
+			return err
+		}
+	}
+	return d.session.call(ctx, func(rpc *golibvirt.Libvirt) error { return rpc.DomainReset(dom, 0) })
+}
+
+func (d *Driver) pauseMachine(ctx context.Context, dom golibvirt.Domain, power fleet.Power) error {
+	switch power {
+	case fleet.PowerPaused:
+		return nil
+	case fleet.PowerRunning:
+		return d.session.call(ctx, func(rpc *golibvirt.Libvirt) error { return rpc.DomainSuspend(dom) })
+	default:
+		return inState(power)
+	}
+}
+
+func (d *Driver) resumeMachine(ctx context.Context, dom golibvirt.Domain, power fleet.Power) error {
+	switch power {
+	case fleet.PowerRunning:
+		return nil
+	case fleet.PowerPaused:
+		return d.session.call(ctx, func(rpc *golibvirt.Libvirt) error { return rpc.DomainResume(dom) })
+	case fleet.PowerSuspended:
+		return d.wake(ctx, dom)
+	default:
+		return inState(power)
+	}
+}
+
+// lookAgain is how often a guest's progress is looked at beside the events
+// that tell of it, for an event may be lost.
+const lookAgain = time.Second
+
+// coax asks the guest to do something and waits until done says so of an
+// event, or of the zero one each second; false when its grace is over.
+func (d *Driver) coax(ctx context.Context, dom golibvirt.Domain, grace time.Duration,
+	ask func(*golibvirt.Libvirt) error, done func(happening) bool,
+) (bool, error) {
+	f, err := d.session.openFeed(ctx) // before asking, so that no event is missed
+	if err != nil {
+		return false, err
+	}
+	defer f.close()
+	if err := d.session.call(ctx, ask); err != nil {
+		return false, err
+	}
+	over := time.NewTimer(grace)
+	defer over.Stop()
+	again := time.NewTicker(lookAgain)
+	defer again.Stop()
+	for {
+		var h happening
+		select {
+		case h = <-f.events:
+			if h.id != fleet.InstanceID(dom.UUID) {
+				continue
+			}
+		case <-again.C:
+		case <-over.C:
+			return false, nil
+		case <-f.lost:
+			return false, fmt.Errorf("%w: the connection was lost", drivers.ErrUnavailable)
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+		if done(h) {
+			return true, nil
+		}
+	}
+}
+
+// Adopt implements drivers.Driver. A transient machine, which libvirt forgets
+// when it stops, keeps its Mark only until then.
+func (d *Driver) Adopt(ctx context.Context, id fleet.InstanceID, mark drivers.Mark) error {
+	if err := d.adopt(ctx, id, mark); err != nil {
+		return fmt.Errorf("adopt machine %s: %w", id, err)
+	}
+	return nil
+}
+
+func (d *Driver) adopt(ctx context.Context, id fleet.InstanceID, mark drivers.Mark) error {
+	if mark.ID != id {
+		return fmt.Errorf("the mark is that of %s", mark.ID)
+	}
+	element, err := encodeMark(mark)
+	if err != nil {
+		return err
+	}
+	dom, err := d.lookup(ctx, id)
+	if err != nil {
+		return err
+	}
+	return d.session.call(ctx, func(rpc *golibvirt.Libvirt) error {
+		var where golibvirt.DomainModificationImpact
+		persistent, err := rpc.DomainIsPersistent(dom)
+		if err != nil {
+			return err
+		}
+		active, err := rpc.DomainIsActive(dom)
+		if err != nil {
+			return err
+		}
+		if persistent == 1 {
+			where |= golibvirt.DomainAffectConfig
+		}
+		if active == 1 {
+			where |= golibvirt.DomainAffectLive
+		}
+		return rpc.DomainSetMetadata(dom, int32(golibvirt.DomainMetadataElement), golibvirt.OptString{element},
+			golibvirt.OptString{markPrefix}, golibvirt.OptString{markSpace}, where)
+	})
+}

@@ -1,0 +1,227 @@
+package libvirt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	golibvirt "github.com/digitalocean/go-libvirt"
+
+	"grapevine/drivers"
+	"grapevine/fleet"
+)
+
+// undoLimit bounds cleaning up after a build or an import that failed.
+const undoLimit = 30 * time.Second
+
+func diskName(id fleet.InstanceID) string    { return "disk-" + id.String() + ".qcow2" }
+func consoleName(id fleet.InstanceID) string { return "console-" + id.String() + ".log" }
+
+// Build implements drivers.Driver. The domain is defined last, so that a
+// machine that is listed is whole; volumes that a crash left behind belong to
+// no machine and are made anew.
+func (d *Driver) Build(ctx context.Context, spec drivers.Spec) error {
+	if err := d.build(ctx, spec); err != nil {
+		return fmt.Errorf("build machine %s: %w", spec.Mark.ID, err)
+	}
+	return nil
+}
+
+func (d *Driver) build(ctx context.Context, spec drivers.Spec) error {
+	release, err := d.builds.acquire(ctx, spec.Mark.ID)
+	if err != nil {
+		return err
+	}
+	defer release()
+	_, mark, err := d.find(ctx, spec.Mark.ID)
+	switch {
+	case err == nil && mark == nil:
+		return fmt.Errorf("%w: a machine with this id is there already", drivers.ErrForeign)
+	case err == nil || !errors.Is(err, drivers.ErrNotFound):
+		return err
+	}
+	if err := drivers.Bootable(spec.Image, features()); err != nil {
+		return err
+	}
+	pool, err := d.ensurePool(ctx)
+	if err != nil {
+		return err
+	}
+	plan, err := d.plan(ctx, pool, spec)
+	if err != nil {
+		return err
+	}
+	if err := d.assemble(ctx, pool, plan); err != nil {
+		return errors.Join(err, d.undo(ctx, func(ctx context.Context) error {
+			return d.deleteVolumes(ctx, pool, diskName(spec.Mark.ID), consoleName(spec.Mark.ID))
+		}))
+	}
+	return nil
+}
+
+// undo cleans up also when ctx has ended.
+func (d *Driver) undo(ctx context.Context, clean func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoLimit)
+	defer cancel()
+	if err := clean(ctx); err != nil {
+		return fmt.Errorf("clean up: %w", err)
+	}
+	return nil
+}
+
+// plan finds out all that the domain depends on; it changes nothing.
+func (d *Driver) plan(ctx context.Context, pool golibvirt.StoragePool, spec drivers.Spec) (b blueprint, err error) {
+	b.spec = spec
+	held, err := d.heldImage(ctx, pool, spec.Image.ID)
+	if err != nil {
+		return b, err
+	}
+	b.spec.Image = held
+	caps, err := d.capabilities(ctx)
+	if err != nil {
+		return b, err
+	}
+	b.arch = caps.Host.CPU.Arch
+	if b.accelerator, _, err = d.accelerate(ctx, caps); err != nil {
+		return b, err
+	}
+	if b.network, err = d.card(ctx); err != nil {
+		return b, err
+	}
+	for role, path := range map[fleet.ImageRole]*string{fleet.RoleKernel: &b.kernel, fleet.RoleInitrd: &b.initrd} {
+		if _, ok := held.File(role); !ok {
+			continue
+		}
+		if *path, err = d.path(ctx, pool, fileName(held.ID, role)); err != nil {
+			return b, fmt.Errorf("find the image's %s: %w", role, err)
+		}
+	}
+	b.name, err = d.freeName(ctx, spec.Mark)
+	return b, err
+}
+
+// freeName returns the domain's name: the short one, or one with the whole id
+// when another machine has that.
+func (d *Driver) freeName(ctx context.Context, mark drivers.Mark) (string, error) {
+	name := domainName(mark.Name, mark.ID, 8)
+	err := d.session.call(ctx, func(rpc *golibvirt.Libvirt) error {
+		_, err := rpc.DomainLookupByName(name)
+		return err
+	})
+	switch {
+	case err == nil:
+		return domainName(mark.Name, mark.ID, 32), nil
+	case errors.Is(err, drivers.ErrNotFound):
+		return name, nil
+	default:
+		return "", err
+	}
+}
+
+// assemble makes the volumes and defines the domain, looking at ctx between
+// steps.
+func (d *Driver) assemble(ctx context.Context, pool golibvirt.StoragePool, b blueprint) error {
+	var err error
+	id := b.spec.Mark.ID
+	if err := d.deleteVolumes(ctx, pool, diskName(id), consoleName(id)); err != nil {
+		return err
+	}
+	if b.disk, err = d.makeDisk(ctx, pool, b.spec); err != nil {
+		return err
+	}
+	// The log is a volume from the start, so that libvirt knows it without
+	// looking through the pool.
+	console, err := d.createVolume(ctx, pool, rawVolume(consoleName(id), 0))
+	if err != nil {
+		return err
+	}
+	b.console = console.Key
+	text, err := domainXML(b)
+	if err != nil {
+		return err
+	}
+	err = d.session.settle(ctx, func(rpc *golibvirt.Libvirt) error {
+		_, err := rpc.DomainDefineXML(text)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("define domain %s: %w", b.name, err)
+	}
+	return nil
+}
+
+// makeDisk makes the machine's disk and returns its path, empty when it has
+// none.
+func (d *Driver) makeDisk(ctx context.Context, pool golibvirt.StoragePool, spec drivers.Spec) (string, error) {
+	gib := spec.DiskGiB()
+	if gib == 0 {
+		return "", nil
+	}
+	var backing string
+	image, ok := spec.Image.File(fleet.RoleDisk)
+	if ok {
+		var err error
+		if backing, err = d.path(ctx, pool, fileName(spec.Image.ID, fleet.RoleDisk)); err != nil {
+			return "", fmt.Errorf("find the image's disk: %w", err)
+		}
+	}
+	vol, err := d.createVolume(ctx, pool, diskVolume(diskName(spec.Mark.ID), gib, backing, image.Format))
+	return vol.Key, err
+}
+
+// Delete implements drivers.Driver. The domain goes last: while it is there, a
+// delete that was interrupted can be seen and done again.
+func (d *Driver) Delete(ctx context.Context, id fleet.InstanceID) error {
+	if err := d.remove(ctx, id); err != nil {
+		return fmt.Errorf("delete machine %s: %w", id, err)
+	}
+	return nil
+}
+
+func (d *Driver) remove(ctx context.Context, id fleet.InstanceID) error {
+	release, err := d.builds.acquire(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer release()
+	dom, mark, err := d.find(ctx, id)
+	switch {
+	case errors.Is(err, drivers.ErrNotFound):
+		return d.discard(ctx, id)
+	case err != nil:
+		return err
+	case mark == nil:
+		return drivers.ErrForeign
+	}
+	if err := d.destroy(ctx, dom); err != nil && !errors.Is(err, drivers.ErrNotFound) {
+		return err
+	}
+	if err := d.discard(ctx, id); err != nil {
+		return err
+	}
+	err = d.session.call(ctx, func(rpc *golibvirt.Libvirt) error {
+		return rpc.DomainUndefineFlags(dom, golibvirt.DomainUndefineManagedSave|golibvirt.DomainUndefineNvram|
+			golibvirt.DomainUndefineSnapshotsMetadata|golibvirt.DomainUndefineCheckpointsMetadata)
+	})
+	if err != nil && !errors.Is(err, drivers.ErrNotFound) {
+		return fmt.Errorf("undefine domain: %w", err)
+	}
+	return nil
+}
+
+// discard deletes the volumes that Build made for the machine, and the older
+// parts of its console log.
+func (d *Driver) discard(ctx context.Context, id fleet.InstanceID) error {
+	pool, err := d.findPool(ctx)
+	if errors.Is(err, drivers.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := d.refresh(ctx, pool); err != nil {
+		return err
+	}
+	return d.deleteVolumes(ctx, pool, append(consoleParts(id), diskName(id))...)
+}

@@ -1,0 +1,100 @@
+package libvirt
+
+import (
+	"context"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"slices"
+
+	golibvirt "github.com/digitalocean/go-libvirt"
+
+	"grapevine/drivers"
+)
+
+// capabilities is what we read of libvirt's description of the host.
+type capabilities struct {
+	Host struct {
+		UUID string `xml:"uuid"`
+		CPU  struct {
+			Arch  string `xml:"arch"`
+			Inner string `xml:",innerxml"`
+		} `xml:"cpu"`
+	} `xml:"host"`
+	Guests []struct {
+		Arch struct {
+			Name    string `xml:"name,attr"`
+			Domains []struct {
+				Type string `xml:"type,attr"`
+			} `xml:"domain"`
+		} `xml:"arch"`
+	} `xml:"guest"`
+}
+
+func parseCapabilities(text string) (*capabilities, error) {
+	var c capabilities
+	if err := xml.Unmarshal([]byte(text), &c); err != nil {
+		return nil, fmt.Errorf("parse host capabilities: %w", err)
+	}
+	return &c, nil
+}
+
+func (d *Driver) capabilities(ctx context.Context) (*capabilities, error) {
+	var text string
+	err := d.session.call(ctx, func(rpc *golibvirt.Libvirt) (err error) {
+		text, err = rpc.ConnectGetCapabilities()
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read host capabilities: %w", err)
+	}
+	return parseCapabilities(text)
+}
+
+// offers reports whether guests of the host's own architecture may be of this
+// domain type.
+func (c *capabilities) offers(domainType string) bool {
+	for _, g := range c.Guests {
+		if g.Arch.Name != c.Host.CPU.Arch {
+			continue
+		}
+		for _, dom := range g.Arch.Domains {
+			if dom.Type == domainType {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// needsExtension reports whether KVM needs a processor extension that libvirt
+// would name: it does on x86.
+func (c *capabilities) needsExtension() bool { return c.Host.CPU.Arch == "x86_64" }
+
+// hostCPU is the host's processor in the form that libvirt takes back.
+func (c *capabilities) hostCPU() string { return "<cpu>" + c.Host.CPU.Inner + "</cpu>" }
+
+// hasExtension looks for vmx or svm in a processor with its features spelled
+// out: models imply some, and libvirt's capabilities list only the others.
+func hasExtension(cpu string) bool {
+	var expanded struct {
+		Features []struct {
+			Name   string `xml:"name,attr"`
+			Policy string `xml:"policy,attr"`
+		} `xml:"feature"`
+	}
+	if err := xml.Unmarshal([]byte(cpu), &expanded); err != nil {
+		return false
+	}
+	for _, f := range expanded.Features {
+		if slices.Contains([]string{"vmx", "svm"}, f.Name) && f.Policy != "disable" && f.Policy != "forbid" {
+			return true
+		}
+	}
+	return false
+}
+
+// unanswered tells an error that says nothing from libvirt's refusal.
+func unanswered(err error) bool {
+	return errors.Is(err, drivers.ErrUnavailable) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}

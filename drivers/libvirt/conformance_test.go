@@ -1,0 +1,104 @@
+package libvirt_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"grapevine/drivers"
+	"grapevine/drivers/drivertest"
+	"grapevine/fleet"
+)
+
+func TestConformance(t *testing.T) {
+	drivertest.Run(t, &harness{lab: newLab(t, "logd")})
+}
+
+func BenchmarkDriver(b *testing.B) {
+	drivertest.RunBenchmarks(b, &harness{lab: newLab(b, "logd")})
+}
+
+// harness is a private libvirtd with QEMU under emulation, and virsh behind
+// the driver's back.
+type harness struct{ *lab }
+
+func (h *harness) Open(tb testing.TB) drivers.Driver { return h.open(tb, nil) }
+
+func (h *harness) Facts() drivertest.Facts {
+	return drivertest.Facts{Size: fleet.Resources{VCPUs: 1, MemoryMiB: 96}, Many: 50, Patience: time.Minute}
+}
+
+func (h *harness) Image() (fleet.Image, []byte) { return tinyGuest() }
+
+func (h *harness) Define(tb testing.TB, name string) fleet.InstanceID {
+	tb.Helper()
+	id := randomID()
+	file := filepath.Join(h.dir, id.String()+".xml")
+	text := fmt.Sprintf(`<domain type="qemu"><name>%s</name><uuid>%s</uuid><memory unit="MiB">32</memory><vcpu>1</vcpu>
+		<os><type arch="x86_64">hvm</type></os><devices/></domain>`, name, id)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	h.virsh(tb, "define", file)
+	return id
+}
+
+func (h *harness) PowerOn(tb testing.TB, id fleet.InstanceID)  { h.virsh(tb, "start", id.String()) }
+func (h *harness) PowerOff(tb testing.TB, id fleet.InstanceID) { h.virsh(tb, "destroy", id.String()) }
+func (h *harness) Remove(tb testing.TB, id fleet.InstanceID)   { h.virsh(tb, "undefine", id.String()) }
+func (h *harness) Cut(tb testing.TB)                           { h.script(tb, "private-libvirtd", "halt", h.dir) }
+func (h *harness) Restore(tb testing.TB)                       { h.script(tb, "private-libvirtd", "start", h.dir) }
+
+func (h *harness) Storage(tb testing.TB) []string {
+	tb.Helper()
+	entries, err := os.ReadDir(h.pool())
+	if err != nil && !os.IsNotExist(err) {
+		tb.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// tinyGuest is the image that scripts/tiny-guest makes, made once.
+var tinyGuest = sync.OnceValues(func() (fleet.Image, []byte) {
+	dir, err := os.MkdirTemp("", "grapevine-guest-")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	if out, err := command("../../scripts/tiny-guest", dir); err != nil {
+		panic(fmt.Sprintf("make the tiny guest: %v: %s", err, out))
+	}
+	im := fleet.Image{Name: "tiny", Cmdline: "console=ttyS0 quiet", CreatedAt: time.Date(2024, 2, 29, 1, 2, 3, 0, time.UTC)}
+	var content bytes.Buffer
+	for _, file := range []struct {
+		name string
+		role fleet.ImageRole
+	}{{"vmlinuz", fleet.RoleKernel}, {"initrd", fleet.RoleInitrd}} {
+		b, err := os.ReadFile(filepath.Join(dir, file.name))
+		if err != nil {
+			panic(err)
+		}
+		im.Files = append(im.Files, imageFile(file.role, "", b, 0))
+		im.Bytes += int64(len(b))
+		content.Write(b)
+	}
+	im.ID = fleet.ImageID(im.Files, im.Cmdline)
+	return im, content.Bytes()
+})
+
+func imageFile(role fleet.ImageRole, format string, content []byte, virtual int64) fleet.ImageFile {
+	sum := sha256.Sum256(content)
+	return fleet.ImageFile{
+		Role: role, Format: format, SHA256: hex.EncodeToString(sum[:]), Bytes: int64(len(content)), VirtualBytes: virtual,
+	}
+}

@@ -1,0 +1,92 @@
+package libvirt
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"strings"
+
+	golibvirt "github.com/digitalocean/go-libvirt"
+
+	"grapevine/drivers"
+	"grapevine/fleet"
+)
+
+// Describe implements drivers.Driver. It makes the storage pool when it is
+// absent, for the host's disk space is the pool's.
+func (d *Driver) Describe(ctx context.Context) (drivers.Description, error) {
+	desc, err := d.describe(ctx)
+	if err != nil {
+		return drivers.Description{}, fmt.Errorf("describe host: %w", err)
+	}
+	return desc, nil
+}
+
+func (d *Driver) describe(ctx context.Context) (drivers.Description, error) {
+	desc := drivers.Description{Hypervisor: hypervisor, Features: features()}
+	caps, err := d.capabilities(ctx)
+	if err != nil {
+		return desc, err
+	}
+	accelerator, _, err := d.accelerate(ctx, caps)
+	if err != nil {
+		return desc, err
+	}
+	desc.Traits = []string{"accelerator-" + accelerator}
+	desc.Hardware = hardware(caps.Host.UUID, smbiosPath, machineIDPath)
+	pool, err := d.ensurePool(ctx)
+	if err != nil {
+		return desc, err
+	}
+	err = d.session.call(ctx, func(rpc *golibvirt.Libvirt) error {
+		kind, err := rpc.ConnectGetType()
+		if err != nil {
+			return err
+		}
+		version, err := rpc.ConnectGetVersion()
+		if err != nil {
+			return err
+		}
+		desc.Version = versionOf(kind, version)
+		desc.Total, err = totals(rpc, pool)
+		return err
+	})
+	return desc, err
+}
+
+// totals are the machine's processors and memory and the pool's size.
+func totals(rpc *golibvirt.Libvirt, pool golibvirt.StoragePool) (fleet.Resources, error) {
+	_, memoryKiB, cpus, _, _, _, _, _, err := rpc.NodeGetInfo()
+	if err != nil {
+		return fleet.Resources{}, err
+	}
+	_, capacity, _, _, err := rpc.StoragePoolGetInfo(pool)
+	if err != nil {
+		return fleet.Resources{}, err
+	}
+	return fleet.Resources{VCPUs: int64(cpus), MemoryMiB: int64(memoryKiB / 1024), DiskGiB: int64(capacity >> 30)}, nil
+}
+
+const (
+	smbiosPath    = "/sys/class/dmi/id/product_uuid"
+	machineIDPath = "/etc/machine-id"
+)
+
+// hardware fingerprints the machine. Where there is SMBIOS it is libvirt's
+// host UUID, which comes from there or from libvirtd.conf. Elsewhere libvirtd
+// draws another UUID at each of its starts, which would look like other
+// hardware; the system's machine id, hashed as its manual asks, is the best
+// that there is.
+func hardware(hostUUID, smbios, machineID string) string {
+	if _, err := os.Stat(smbios); err == nil {
+		return hostUUID
+	}
+	id, err := os.ReadFile(machineID)
+	if err != nil || strings.TrimSpace(string(id)) == "" {
+		return hostUUID
+	}
+	sum := sha256.Sum256([]byte("grapevine " + strings.TrimSpace(string(id))))
+	return "machine-id:" + hex.EncodeToString(sum[:16])
+}

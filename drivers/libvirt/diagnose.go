@@ -1,0 +1,124 @@
+package libvirt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+
+	golibvirt "github.com/digitalocean/go-libvirt"
+
+	"grapevine/drivers"
+)
+
+// Diagnose implements drivers.Diagnoser: the socket, the way guests run, the
+// storage pool and the network, in this order.
+func (d *Driver) Diagnose(ctx context.Context) []drivers.Finding {
+	connection := d.diagnoseSocket(ctx)
+	if connection.Severity == drivers.SeverityError {
+		return []drivers.Finding{connection}
+	}
+	return []drivers.Finding{connection, d.diagnoseAccelerator(ctx), d.diagnosePool(ctx), d.diagnoseNetwork(ctx)}
+}
+
+func (d *Driver) diagnoseSocket(ctx context.Context) drivers.Finding {
+	f := drivers.Finding{Code: "libvirt_unreachable", Severity: drivers.SeverityError, Subject: d.socket()}
+	c, err := d.session.dial(ctx)
+	switch {
+	case err == nil:
+		_ = c.Close()
+		f.Code, f.Severity, f.Detail = "libvirt_ok", drivers.SeverityOK, "libvirt answers"
+	case errors.Is(err, fs.ErrNotExist):
+		f.Code, f.Detail = "libvirt_socket_absent", "there is no socket at "+f.Subject
+		f.Fix = "Install libvirt (Debian: apt install libvirt-daemon-system qemu-system-x86) and start it: systemctl enable --now libvirtd."
+	case errors.Is(err, fs.ErrPermission):
+		f.Code, f.Detail = "libvirt_permission_denied", "this user may not open "+f.Subject
+		f.Fix = "Add the agent's user to the group that owns the socket (Debian: adduser grapevine libvirt) and restart the agent."
+	case errors.Is(err, syscall.ECONNREFUSED):
+		f.Code, f.Detail = "libvirt_not_running", "nothing listens at "+f.Subject
+		f.Fix = "Start libvirt: systemctl start libvirtd."
+	default:
+		f.Detail = err.Error()
+		f.Fix = "Look into libvirt's own log: journalctl -u libvirtd."
+	}
+	return f
+}
+
+func (d *Driver) diagnoseAccelerator(ctx context.Context) drivers.Finding {
+	f := drivers.Finding{Code: "accelerator_ok", Severity: drivers.SeverityOK, Subject: "accelerator"}
+	caps, err := d.capabilities(ctx)
+	if err != nil {
+		return failed(f, err)
+	}
+	accelerator, why, err := d.accelerate(ctx, caps)
+	switch {
+	case err != nil:
+		return failed(f, err)
+	case accelerator == KVM && !caps.offers("kvm"):
+		f.Code, f.Severity = "kvm_unusable", drivers.SeverityError
+		f.Detail = "the configuration says kvm, and libvirt offers no KVM on this host"
+		f.Fix = "Switch virtualization on in the firmware and load kvm_intel or kvm_amd, or set accelerator to tcg."
+	case accelerator == TCG && d.config.Accelerator == Auto:
+		f.Code, f.Severity = "kvm_unusable", drivers.SeverityWarning
+		f.Detail = "guests run under emulation, ten times slower: " + why
+		f.Fix = "Switch virtualization on in the firmware (in a virtual machine: nested virtualization), or set accelerator to tcg if that is meant."
+	default:
+		f.Detail = fmt.Sprintf("guests run with %s: %s", accelerator, why)
+	}
+	return f
+}
+
+func (d *Driver) diagnosePool(ctx context.Context) drivers.Finding {
+	f := drivers.Finding{Code: "pool_ok", Severity: drivers.SeverityOK, Subject: d.config.Pool}
+	var active int32
+	var free uint64
+	err := d.session.call(ctx, func(rpc *golibvirt.Libvirt) error {
+		pool, err := rpc.StoragePoolLookupByName(d.config.Pool)
+		if err != nil {
+			return err
+		}
+		if active, err = rpc.StoragePoolIsActive(pool); err != nil || active == 0 {
+			return err
+		}
+		_, _, _, free, err = rpc.StoragePoolGetInfo(pool)
+		return err
+	})
+	switch {
+	case isCode(err, golibvirt.ErrNoStoragePool):
+		f.Code, f.Severity = "pool_missing", drivers.SeverityWarning
+		f.Detail = "there is no storage pool of this name yet"
+		f.Fix = "Start the agent, which makes it at " + d.config.PoolPath + ", or make one of this name elsewhere: virsh pool-define-as."
+	case err != nil:
+		return failed(f, err)
+	case active == 0:
+		f.Code, f.Severity, f.Detail = "pool_inactive", drivers.SeverityWarning, "the storage pool is not started"
+		f.Fix = "Start it: virsh pool-start " + d.config.Pool + " (the agent tries to, too)."
+	case free < 1<<30:
+		f.Code, f.Severity, f.Detail = "pool_full", drivers.SeverityWarning, fmt.Sprintf("the storage pool has %d MiB left", free>>20)
+		f.Fix = "Remove images or machines, or enlarge its file system."
+	default:
+		f.Detail = fmt.Sprintf("the storage pool has %d GiB left", free>>30)
+	}
+	return f
+}
+
+func (d *Driver) diagnoseNetwork(ctx context.Context) drivers.Finding {
+	f := drivers.Finding{Code: "network_ok", Severity: drivers.SeverityOK, Subject: d.config.Network, Detail: "machines get a card on it"}
+	switch network, err := d.card(ctx); {
+	case err != nil:
+		return failed(f, err)
+	case network == "":
+		f.Code, f.Severity = "network_inactive", drivers.SeverityWarning
+		f.Detail = "the network is absent or not started; machines built now have no card"
+		f.Fix = "Start it: virsh net-start " + d.config.Network + " and virsh net-autostart " + d.config.Network + "."
+	}
+	return f
+}
+
+// failed is the finding that something could not be looked at.
+func failed(f drivers.Finding, err error) drivers.Finding {
+	f.Code, f.Severity, f.Detail = "libvirt_unreachable", drivers.SeverityError, err.Error()
+	f.Fix = "Look into libvirt's own log: journalctl -u libvirtd."
+	return f
+}

@@ -1,0 +1,166 @@
+package libvirt
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+
+	"grapevine/drivers"
+	"grapevine/fleet"
+)
+
+// Config says where libvirt is and what of it to use. The zero value is a
+// host with stock settings.
+type Config struct {
+	// URI is libvirt's connection URI, qemu:///system when empty. A socket=PATH
+	// in its query is taken as Socket, as virsh does.
+	URI string
+	// Socket is the path of the daemon's unix socket. Empty: the first that
+	// exists of libvirtd's and virtqemud's.
+	Socket string
+	// Accelerator is auto, kvm or tcg; auto when empty. Auto takes KVM when
+	// libvirt says that this host's processor can.
+	Accelerator string
+	// Pool names the storage pool for images, disks and console logs,
+	// "grapevine" when empty. It is made, of type dir at PoolPath, when absent.
+	Pool string
+	// PoolPath is where an absent pool is made,
+	// /var/lib/libvirt/images/grapevine when empty.
+	PoolPath string
+	// Network is the libvirt network that machines get a card on, "default"
+	// when empty. Machines built while it does not run have no card.
+	Network string
+	// Log gets what the driver does beside what it is asked; nil discards it.
+	Log *slog.Logger
+}
+
+// The values of Config.Accelerator.
+const (
+	Auto = "auto"
+	KVM  = "kvm"
+	TCG  = "tcg"
+)
+
+// Driver drives one host's libvirt. It implements drivers.Driver,
+// drivers.ImageStore, drivers.ConsoleLogger and drivers.Diagnoser.
+type Driver struct {
+	config  Config
+	log     *slog.Logger
+	session *session
+	builds  locks // by instance id
+	sizes   diskSizes
+	images  *shelf
+}
+
+var (
+	_ drivers.Driver        = (*Driver)(nil)
+	_ drivers.ImageStore    = (*Driver)(nil)
+	_ drivers.ConsoleLogger = (*Driver)(nil)
+	_ drivers.Diagnoser     = (*Driver)(nil)
+)
+
+// New checks the configuration and returns a driver, which connects when it is
+// first used. It asks nothing of libvirt, which need not run yet.
+func New(config Config) (*Driver, error) {
+	config.Accelerator = cmp.Or(config.Accelerator, Auto)
+	switch config.Accelerator {
+	case Auto, KVM, TCG:
+	default:
+		return nil, fmt.Errorf("accelerator %q is not one of auto, kvm, tcg", config.Accelerator)
+	}
+	uri, socket, err := splitURI(cmp.Or(config.URI, "qemu:///system"))
+	if err != nil {
+		return nil, err
+	}
+	config.URI, config.Socket = uri, cmp.Or(config.Socket, socket)
+	config.Pool = cmp.Or(config.Pool, "grapevine")
+	config.PoolPath = cmp.Or(config.PoolPath, "/var/lib/libvirt/images/grapevine")
+	config.Network = cmp.Or(config.Network, "default")
+	d := &Driver{config: config, log: cmp.Or(config.Log, slog.New(slog.DiscardHandler)), images: newShelf()}
+	d.session = newSession(d.socket, uri)
+	return d, nil
+}
+
+// splitURI takes socket=PATH out of a connection URI, and the transport out of
+// its scheme: the driver always uses a unix socket.
+func splitURI(uri string) (plain, socket string, err error) {
+	u, err := url.Parse(uri)
+	if err != nil || u.Scheme == "" || u.Host != "" {
+		return "", "", fmt.Errorf("libvirt uri %q is not that of a daemon on this host, such as qemu:///system", uri)
+	}
+	scheme, transport, named := strings.Cut(u.Scheme, "+")
+	if named && transport != "unix" {
+		return "", "", fmt.Errorf("libvirt uri %q asks for transport %q; only unix is supported", uri, transport)
+	}
+	query := u.Query()
+	socket = query.Get("socket")
+	query.Del("socket")
+	plain = scheme + "://" + u.EscapedPath()
+	if len(query) > 0 {
+		plain += "?" + query.Encode()
+	}
+	return plain, socket, nil
+}
+
+// socket returns the path of the daemon's socket as things stand now.
+func (d *Driver) socket() string {
+	if d.config.Socket != "" {
+		return d.config.Socket
+	}
+	for _, path := range socketPaths {
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+	}
+	return socketPaths[0]
+}
+
+// Close hangs up and waits for the driver's goroutines; a Watch under way ends
+// with ErrUnavailable. Machines go on.
+func (d *Driver) Close() error {
+	d.session.close()
+	return nil
+}
+
+// locks are mutexes by instance id that give up when a context ends. The zero
+// value is ready.
+type locks struct {
+	mu   sync.Mutex
+	held map[fleet.InstanceID]chan struct{}
+}
+
+func (l *locks) acquire(ctx context.Context, id fleet.InstanceID) (release func(), err error) {
+	for {
+		l.mu.Lock()
+		other, busy := l.held[id]
+		if !busy {
+			mine := make(chan struct{})
+			if l.held == nil {
+				l.held = make(map[fleet.InstanceID]chan struct{})
+			}
+			l.held[id] = mine
+			l.mu.Unlock()
+			return func() {
+				l.mu.Lock()
+				defer l.mu.Unlock()
+				delete(l.held, id)
+				close(mine)
+			}, nil
+		}
+		l.mu.Unlock()
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// errClosed is why a closed driver is unavailable.
+var errClosed = errors.New("the driver is closed")

@@ -1,0 +1,119 @@
+package libvirt_test
+
+import (
+	"crypto/rand"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"grapevine/drivers/libvirt"
+	"grapevine/fleet"
+)
+
+// lab is a private libvirtd for the tests of this package.
+type lab struct {
+	dir, socket string
+}
+
+// newLab starts one, in the folder that it is stopped in at the end. Where
+// there is no libvirt the test is left out, but not in CI.
+func newLab(tb testing.TB, stdio string) *lab {
+	tb.Helper()
+	for _, tool := range []string{"libvirtd", "virtlogd", "virsh", "qemu-system-x86_64"} {
+		if !installed(tool) {
+			leaveOut(tb, tool+" is not installed")
+		}
+	}
+	if os.Geteuid() != 0 {
+		leaveOut(tb, "a private libvirtd needs root")
+	}
+	dir, err := os.MkdirTemp("", "grapevine-libvirt-") // short: it holds unix sockets
+	if err != nil {
+		tb.Fatal(err)
+	}
+	l := &lab{dir: dir}
+	tb.Cleanup(func() {
+		l.script(tb, "private-libvirtd", "stop", dir)
+		if err := os.RemoveAll(dir); err != nil {
+			tb.Error(err)
+		}
+	})
+	l.socket = strings.TrimSpace(l.script(tb, "private-libvirtd", "start", dir, "--stdio", stdio))
+	return l
+}
+
+func installed(tool string) bool {
+	if _, err := exec.LookPath(tool); err == nil {
+		return true
+	}
+	_, err := os.Stat("/usr/sbin/" + tool)
+	return err == nil
+}
+
+func leaveOut(tb testing.TB, why string) {
+	tb.Helper()
+	if os.Getenv("CI") == "true" {
+		tb.Fatalf("%s, and CI=true: run scripts/setup-test-host as root", why)
+	}
+	tb.Skipf("%s: run scripts/setup-test-host as root", why)
+}
+
+// script runs one of the project's scripts and returns what it prints.
+func (l *lab) script(tb testing.TB, name string, args ...string) string {
+	tb.Helper()
+	return run(tb, filepath.Join("..", "..", "scripts", name), args...)
+}
+
+// virsh is a person at the host.
+func (l *lab) virsh(tb testing.TB, args ...string) string {
+	tb.Helper()
+	return run(tb, "virsh", append([]string{"-q", "-c", "qemu+unix:///system?socket=" + l.socket}, args...)...)
+}
+
+func run(tb testing.TB, name string, args ...string) string {
+	tb.Helper()
+	out, err := command(name, args...)
+	if err != nil {
+		tb.Fatalf("%s %s: %v", name, strings.Join(args, " "), err)
+	}
+	return out
+}
+
+// command runs a program and returns what it prints; what it complains of is
+// in the error.
+func command(name string, args ...string) (string, error) {
+	var out, errs strings.Builder
+	cmd := exec.Command(name, args...) //nolint:noctx // cleanups run after the test's context has ended
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		return out.String(), fmt.Errorf("%w: %s", err, errs.String())
+	}
+	return out.String(), nil
+}
+
+func randomID() fleet.InstanceID {
+	var b [16]byte
+	rand.Read(b[:])
+	return fleet.NewUUIDv4(b)
+}
+
+// open makes a driver on the lab's libvirtd. Guests run under emulation, which
+// is there everywhere.
+func (l *lab) open(tb testing.TB, change func(*libvirt.Config)) *libvirt.Driver {
+	tb.Helper()
+	config := libvirt.Config{Socket: l.socket, Accelerator: libvirt.TCG}
+	if change != nil {
+		change(&config)
+	}
+	d, err := libvirt.New(config)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return d
+}
+
+// pool is the folder of the lab's storage pool.
+func (l *lab) pool() string { return filepath.Join(l.dir, "lib", "images", "grapevine") }

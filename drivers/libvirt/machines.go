@@ -1,0 +1,304 @@
+package libvirt
+
+import (
+	"context"
+	"encoding/xml"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	golibvirt "github.com/digitalocean/go-libvirt"
+	"golang.org/x/sync/errgroup"
+
+	"grapevine/drivers"
+	"grapevine/fleet"
+)
+
+// readers is how many domains are read at a time; libvirtd takes up 5 requests
+// of a client at once.
+const readers = 5
+
+// List implements drivers.Driver.
+func (d *Driver) List(ctx context.Context) ([]drivers.Machine, error) {
+	machines, err := d.list(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list machines: %w", err)
+	}
+	return machines, nil
+}
+
+func (d *Driver) list(ctx context.Context) ([]drivers.Machine, error) {
+	var domains []golibvirt.Domain
+	err := d.session.call(ctx, func(rpc *golibvirt.Libvirt) (err error) {
+		domains, _, err = rpc.ConnectListAllDomains(1, 0)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	domains = slices.DeleteFunc(domains, isHost)
+	leases, err := d.leases(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found := make([]*drivers.Machine, len(domains))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(readers)
+	for i, dom := range domains {
+		group.Go(func() (err error) {
+			found[i], err = d.read(ctx, dom, leases)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	machines := make([]drivers.Machine, 0, len(found))
+	for _, m := range found {
+		if m != nil {
+			machines = append(machines, *m)
+		}
+	}
+	slices.SortFunc(machines, func(a, b drivers.Machine) int { return a.ID.Compare(b.ID) })
+	d.sizes.keep(domains)
+	return machines, nil
+}
+
+// Inspect implements drivers.Driver.
+func (d *Driver) Inspect(ctx context.Context, id fleet.InstanceID) (drivers.Machine, error) {
+	m, err := d.inspect(ctx, id)
+	if err != nil {
+		return drivers.Machine{}, fmt.Errorf("inspect machine %s: %w", id, err)
+	}
+	return *m, nil
+}
+
+func (d *Driver) inspect(ctx context.Context, id fleet.InstanceID) (*drivers.Machine, error) {
+	dom, err := d.lookup(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	leases, err := d.leases(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m, err := d.read(ctx, dom, leases)
+	if err == nil && m == nil {
+		err = drivers.ErrNotFound
+	}
+	return m, err
+}
+
+func (d *Driver) lookup(ctx context.Context, id fleet.InstanceID) (dom golibvirt.Domain, err error) {
+	err = d.session.call(ctx, func(rpc *golibvirt.Libvirt) (err error) {
+		dom, err = rpc.DomainLookupByUUID(golibvirt.UUID(id))
+		return err
+	})
+	return dom, err
+}
+
+// read returns the machine of a domain, nil when it is gone meanwhile. One
+// that libvirt cannot describe has PowerUnknown.
+func (d *Driver) read(ctx context.Context, dom golibvirt.Domain, leases leases) (*drivers.Machine, error) {
+	m := &drivers.Machine{ID: fleet.InstanceID(dom.UUID), Name: dom.Name, Power: fleet.PowerUnknown}
+	var text string
+	var state, reason int32
+	err := d.session.call(ctx, func(rpc *golibvirt.Libvirt) (err error) {
+		if text, err = rpc.DomainGetXMLDesc(dom, 0); err != nil {
+			return err
+		}
+		state, reason, err = rpc.DomainGetState(dom, 0)
+		return err
+	})
+	switch {
+	case isCode(err, golibvirt.ErrNoDomain):
+		return nil, nil
+	case unanswered(err):
+		return nil, err
+	case err != nil:
+		d.log.Warn("a machine cannot be read", "instance", m.ID.String(), "error", err)
+		return m, nil
+	}
+	seen, err := parseDomain(text)
+	if err != nil {
+		d.log.Warn("a machine cannot be read", "instance", m.ID.String(), "error", err)
+		return m, nil
+	}
+	m.Power = powerOf(state, reason)
+	m.Mark = decodeMark(seen.Metadata.Inner, m.ID)
+	m.Resources = fleet.Resources{VCPUs: seen.VCPUs(), MemoryMiB: seen.Memory.mib()}
+	m.Addresses = leases.of(seen)
+	m.Resources.DiskGiB, err = d.diskGiB(ctx, dom, seen)
+	if isCode(err, golibvirt.ErrNoDomain) {
+		return nil, nil
+	}
+	return m, err
+}
+
+// seenDomain is what we read of a domain's XML: a few fields of what
+// libvirtxml would take ten times as long to parse, for every machine of every
+// listing.
+type seenDomain struct {
+	Memory   memory `xml:"memory"`
+	Metadata struct {
+		Inner []byte `xml:",innerxml"`
+	} `xml:"metadata"`
+	VCPU struct {
+		Most    int64 `xml:",chardata"`
+		Current int64 `xml:"current,attr"`
+	} `xml:"vcpu"`
+	Disks      []seenDisk `xml:"devices>disk"`
+	Interfaces []struct {
+		MAC struct {
+			Address string `xml:"address,attr"`
+		} `xml:"mac"`
+	} `xml:"devices>interface"`
+	Serials []struct {
+		Log struct {
+			File string `xml:"file,attr"`
+		} `xml:"log"`
+	} `xml:"devices>serial"`
+}
+
+type seenDisk struct {
+	Device string `xml:"device,attr"`
+	Source struct {
+		File   string `xml:"file,attr"`
+		Dev    string `xml:"dev,attr"`
+		Volume string `xml:"volume,attr"`
+		Name   string `xml:"name,attr"`
+	} `xml:"source"`
+	Target struct {
+		Dev string `xml:"dev,attr"`
+	} `xml:"target"`
+}
+
+func parseDomain(text string) (*seenDomain, error) {
+	var seen seenDomain
+	if err := xml.Unmarshal([]byte(text), &seen); err != nil {
+		return nil, fmt.Errorf("parse domain XML: %w", err)
+	}
+	return &seen, nil
+}
+
+// VCPUs is how many the guest has now, where some of its most are unplugged.
+func (s *seenDomain) VCPUs() int64 {
+	if s.VCPU.Current > 0 {
+		return s.VCPU.Current
+	}
+	return s.VCPU.Most
+}
+
+// memory is the most that the guest may have; what a balloon has taken from it
+// may be given back at any time, and so counts.
+type memory struct {
+	Value int64  `xml:",chardata"`
+	Unit  string `xml:"unit,attr"`
+}
+
+// mib rounds up to MiB. libvirt itself always writes KiB.
+func (m memory) mib() int64 {
+	bytes := m.Value
+	switch m.Unit {
+	case "b", "bytes":
+	case "MiB", "M":
+		bytes <<= 20
+	case "GiB", "G":
+		bytes <<= 30
+	default:
+		bytes <<= 10
+	}
+	return (bytes + 1<<20 - 1) >> 20
+}
+
+// diskSizes remembers disk sizes between listings: asking QEMU costs a call a
+// disk, and waits while the machine is busy starting.
+type diskSizes struct {
+	mu    sync.Mutex
+	known map[golibvirt.UUID]knownSize
+}
+
+type knownSize struct {
+	disks string // the disks that it is the size of
+	gib   int64
+	until time.Time // disks grow, seldom
+}
+
+const sizeLifetime = time.Minute
+
+func (s *diskSizes) get(id golibvirt.UUID, disks string) (int64, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k, ok := s.known[id]
+	return k.gib, ok && k.disks == disks && time.Now().Before(k.until)
+}
+
+func (s *diskSizes) put(id golibvirt.UUID, disks string, gib int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known == nil {
+		s.known = make(map[golibvirt.UUID]knownSize)
+	}
+	s.known[id] = knownSize{disks: disks, gib: gib, until: time.Now().Add(sizeLifetime)}
+}
+
+// keep forgets all domains but these.
+func (s *diskSizes) keep(domains []golibvirt.Domain) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.known) <= len(domains) {
+		return
+	}
+	listed := make(map[golibvirt.UUID]bool, len(domains))
+	for _, dom := range domains {
+		listed[dom.UUID] = true
+	}
+	for id := range s.known {
+		if !listed[id] {
+			delete(s.known, id)
+		}
+	}
+}
+
+// diskGiB is the size of the machine's disks as the guest sees them, each
+// rounded up to GiB. A disk that libvirt cannot size counts as nothing.
+func (d *Driver) diskGiB(ctx context.Context, dom golibvirt.Domain, seen *seenDomain) (int64, error) {
+	var key strings.Builder
+	for _, disk := range seen.Disks {
+		fmt.Fprintf(&key, "%+v\n", disk)
+	}
+	if gib, ok := d.sizes.get(dom.UUID, key.String()); ok || key.Len() == 0 {
+		return gib, nil
+	}
+	var sum int64
+	for _, disk := range seen.Disks {
+		if disk.Device == "cdrom" || disk.Device == "floppy" {
+			continue
+		}
+		bytes, err := d.diskBytes(ctx, dom, disk)
+		if unanswered(err) || isCode(err, golibvirt.ErrNoDomain) {
+			return 0, err
+		}
+		sum += int64((bytes + 1<<30 - 1) >> 30)
+	}
+	d.sizes.put(dom.UUID, key.String(), sum)
+	return sum, nil
+}
+
+func (d *Driver) diskBytes(ctx context.Context, dom golibvirt.Domain, disk seenDisk) (size uint64, err error) {
+	err = d.session.call(ctx, func(rpc *golibvirt.Libvirt) error {
+		if disk.Source.File != "" {
+			// A volume of any pool has its size without asking QEMU.
+			if vol, err := rpc.StorageVolLookupByPath(disk.Source.File); err == nil {
+				_, size, _, err = rpc.StorageVolGetInfo(vol)
+				return err
+			}
+		}
+		var err error
+		_, size, _, err = rpc.DomainGetBlockInfo(dom, disk.Target.Dev, 0)
+		return err
+	})
+	return size, err
+}
