@@ -1,8 +1,10 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
+	"fmt"
 	"io"
 	"log/slog"
 	"time"
@@ -20,6 +22,10 @@ type core struct {
 	*view.View
 	// timeout bounds each call to an agent but uploads.
 	timeout time.Duration
+	// ready returns why this registry cannot answer for the fleet yet. Until
+	// it can, it may not know the home of a key, and what it has not heard of
+	// may still be there.
+	ready   func() error
 	log     *slog.Logger
 	metrics *metrics
 }
@@ -45,7 +51,7 @@ func (c *core) DeleteInstance(ctx context.Context, id fleet.InstanceID) (fleet.A
 func (c *core) atOwner(ctx context.Context, id fleet.InstanceID, call func(context.Context, *client.Client) (fleet.Accepted, error)) (fleet.Accepted, error) {
 	row, err := c.Instance(ctx, id)
 	if err != nil {
-		return fleet.Accepted{}, err
+		return fleet.Accepted{}, cmp.Or(c.notReady(), err)
 	}
 	peer, err := c.Peer(row.Host)
 	if err != nil {
@@ -58,6 +64,14 @@ func (c *core) atOwner(ctx context.Context, id fleet.InstanceID, call func(conte
 		return fleet.Accepted{}, mutationError(row.HostName, id, err)
 	}
 	return accepted, nil
+}
+
+// notReady returns the error of what cannot be known yet, nil once ready.
+func (c *core) notReady() error {
+	if err := c.ready(); err != nil {
+		return &fleet.Error{Code: fleet.CodeNotReady, Detail: fmt.Sprintf("this registry has just started and does not know the whole fleet yet: %v; try again in a moment", err)}
+	}
+	return nil
 }
 
 // ActHost implements api.Core: the host's own agent does it.

@@ -19,6 +19,9 @@ const maxAttempts = 16
 // one host after the other until one promises; with a key, the key's home says
 // which host may be asked, see keyed.go.
 func (c *core) CreateInstance(ctx context.Context, in api.CreateInstance) (fleet.Accepted, error) {
+	if err := c.notReady(); err != nil {
+		return fleet.Accepted{}, err
+	}
 	req, err := c.Resolve(ctx, in.Create)
 	if err != nil {
 		return fleet.Accepted{}, err

@@ -331,7 +331,7 @@ func (w *world) registry() (*core, *news) {
 	w.t.Cleanup(peers.Close)
 	return &core{
 		View:    view.New(view.Config{Source: n, Flavors: fleet.BuiltinFlavors(), Peers: peers}),
-		timeout: 10 * time.Second, log: slog.New(slog.DiscardHandler), metrics: newMetrics(),
+		timeout: 10 * time.Second, ready: func() error { return nil }, log: slog.New(slog.DiscardHandler), metrics: newMetrics(),
 	}, n
 }
 

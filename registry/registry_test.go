@@ -74,7 +74,12 @@ func TestRegistryServesAndStops(t *testing.T) {
 	}
 	_ = metrics.Close()
 	_, err = c.CreateInstance(t.Context(), fleet.Create{Name: "vm", Flavor: "nano", Image: "tiny"}, client.CreateOptions{})
-	wantCode(t, err, fleet.CodeUnknownImage)
+	wantCode(t, err, fleet.CodeNotReady) // it has heard of nobody
+	_, err = c.ActInstance(t.Context(), newInstanceID(), fleet.Stop, client.ActOptions{})
+	wantCode(t, err, fleet.CodeNotReady)
+	if err := c.Ready(t.Context()); fleet.CodeOf(err) != fleet.CodeNotReady {
+		t.Errorf("/readyz: %v, want not_ready", err)
+	}
 	if err := stop(); err != nil {
 		t.Errorf("Run = %v at the end of its context, want nil", err)
 	}
@@ -143,8 +148,8 @@ func TestOverTLSTheCertificateSaysWhoAsks(t *testing.T) {
 		read fleet.Code
 		act  fleet.Code
 	}{
-		{"operator", identity.Operator, "", fleet.CodeNotFound},
-		{"registry", identity.Registry, "", fleet.CodeNotFound},
+		{"operator", identity.Operator, "", fleet.CodeNotReady},
+		{"registry", identity.Registry, "", fleet.CodeNotReady},
 		{"agent", identity.Agent, "", fleet.CodeForbidden},
 		{"nobody", "", fleet.CodeUnauthenticated, fleet.CodeUnauthenticated},
 	} {
