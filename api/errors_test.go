@@ -101,7 +101,7 @@ func TestEachCodeHasItsStatus(t *testing.T) {
 			return fleet.Instance{}, fmt.Errorf("look: %w", &fleet.Error{Code: code, Detail: "because"})
 		}
 		r := do(t, core, good["GET /v1/instances/{id}"].request)
-		p := problemIn(t, &*r)
+		p := problemIn(t, r)
 		if r.Code != status || p.Code != code || p.Detail != "because" {
 			t.Errorf("%s: got %d %+v, want %d", code, r.Code, p, status)
 		}

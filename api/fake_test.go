@@ -43,12 +43,15 @@ func (f *fakeCore) Hosts(context.Context) (fleet.List[fleet.Host], error) { retu
 func (f *fakeCore) Host(_ context.Context, id fleet.HostID) (fleet.Host, error) {
 	return f.host(id)
 }
+
 func (f *fakeCore) Instances(_ context.Context, q fleet.InstanceQuery) (fleet.List[fleet.Instance], error) {
 	return f.instances(q)
 }
+
 func (f *fakeCore) Instance(_ context.Context, id fleet.InstanceID) (fleet.Instance, error) {
 	return f.instance(id)
 }
+
 func (f *fakeCore) Images(context.Context) (fleet.List[fleet.Image], error) {
 	return fleet.List[fleet.Image]{}, nil
 }
@@ -56,36 +59,47 @@ func (f *fakeCore) Image(_ context.Context, id string) (fleet.Image, error) { re
 func (f *fakeCore) Flavors(context.Context) (fleet.List[fleet.Flavor], error) {
 	return fleet.List[fleet.Flavor]{Items: fleet.BuiltinFlavors()}, nil
 }
+
 func (f *fakeCore) Operation(_ context.Context, id string) (fleet.Operation, error) {
 	return f.operation(id)
 }
+
 func (f *fakeCore) InstanceLog(_ context.Context, id fleet.InstanceID, offset int64) (io.ReadCloser, error) {
 	return f.log(id, offset)
 }
+
 func (f *fakeCore) Await(ctx context.Context, id fleet.InstanceID, at fleet.Version) (*fleet.Instance, error) {
 	return f.await(ctx, id, at)
 }
+
 func (f *fakeCore) Explain(_ context.Context, c fleet.Create) (fleet.Explanation, error) {
 	return f.explain(c)
 }
+
 func (f *fakeCore) CreateInstance(_ context.Context, c CreateInstance) (fleet.Accepted, error) {
 	return f.create(c)
 }
+
 func (f *fakeCore) ActInstance(_ context.Context, id fleet.InstanceID, a fleet.InstanceAction, o ActOptions) (fleet.Accepted, error) {
 	return f.act(id, a, o)
 }
+
 func (f *fakeCore) DeleteInstance(_ context.Context, id fleet.InstanceID) (fleet.Accepted, error) {
 	return f.remove(id)
 }
+
 func (f *fakeCore) ActHost(_ context.Context, id fleet.HostID, a fleet.HostAction) (fleet.Host, error) {
 	return f.actHost(id, a)
 }
+
 func (f *fakeCore) ImportImage(_ context.Context, h fleet.HostID, im fleet.Image, r io.Reader) (fleet.Image, error) {
 	return f.importing(h, im, r)
 }
+
 func (f *fakeCore) Members(context.Context) (fleet.List[fleet.Member], error) {
 	return fleet.List[fleet.Member]{}, nil
 }
+
 func (f *fakeCore) Links(context.Context) (fleet.List[fleet.Link], error) {
 	return fleet.List[fleet.Link]{}, nil
 }
@@ -93,12 +107,15 @@ func (f *fakeCore) Digest(context.Context) (fleet.Digest, error) { return fleet.
 func (f *fakeCore) Lag(context.Context) (fleet.List[fleet.LagRow], error) {
 	return fleet.List[fleet.LagRow]{}, nil
 }
+
 func (f *fakeCore) Claim(_ context.Context, p fleet.Proposal) (fleet.Accepted, error) {
 	return f.claim(p)
 }
+
 func (f *fakeCore) Key(_ context.Context, id fleet.InstanceID) (fleet.KeyRecord, error) {
 	return f.key(id)
 }
+
 func (f *fakeCore) ChangeKey(_ context.Context, id fleet.InstanceID, c fleet.KeyChange) (fleet.KeyAnswer, error) {
 	return f.changeKey(id, c)
 }

@@ -86,7 +86,7 @@ func describe(name string, in reflect.Type) *served {
 			out.body = jsonBody
 		}
 	}
-	if _, streams := reflect.New(in).Interface().(interface{ streamed() }); streams {
+	if _, streams := reflect.TypeAssert[interface{ streamed() }](reflect.New(in)); streams {
 		out.body = streamBody
 	}
 	slices.Sort(out.query)

@@ -76,14 +76,15 @@ func TestEveryRouteAnswers(t *testing.T) {
 }
 
 func TestAccessTableIsKeptOnEveryRoute(t *testing.T) {
-	for route, roles := range access {
-		for _, role := range []PrincipalRole{Nobody, AsAgent, AsRegistry, AsOperator} {
+	for _, role := range []PrincipalRole{Nobody, AsAgent, AsRegistry, AsOperator} {
+		core := full()
+		options := testOptions(core)
+		options.Principal = func(*http.Request) Principal { return Principal{Role: role} }
+		handler := NewHandler(core, options)
+		for route, roles := range access {
 			method, path, _ := strings.Cut(route, " ")
 			target := strings.NewReplacer("{id}", instanceText, "{action}", "stop").Replace(path)
-			core := full()
-			options := testOptions(core)
-			options.Principal = func(*http.Request) Principal { return Principal{Role: role} }
-			r := doWith(t, NewHandler(core, options), request{method: method, target: target})
+			r := doWith(t, handler, request{method: method, target: target})
 			refused := r.Code == http.StatusUnauthorized || r.Code == http.StatusForbidden
 			if allowed := slices.Contains(roles, role); refused == allowed {
 				t.Errorf("%s as %q: status %d, allowed %v", route, role, r.Code, allowed)

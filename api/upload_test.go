@@ -22,7 +22,8 @@ import (
 // formPart is one part of an upload.
 type formPart struct{ name, content string }
 
-func kernelAndInitrd(kernel, initrd string) fleet.Image {
+func kernelAndInitrd() fleet.Image {
+	const kernel, initrd = "the kernel", "the initrd"
 	digest := func(s string) string {
 		sum := sha256.Sum256([]byte(s))
 		return hex.EncodeToString(sum[:])
@@ -60,7 +61,7 @@ func post(t *testing.T, core *fakeCore, target string, parts ...formPart) *httpt
 }
 
 func TestUploadHandsTheFilesOverInOrder(t *testing.T) {
-	im := kernelAndInitrd("the kernel", "the initrd")
+	im := kernelAndInitrd()
 	var gotHost fleet.HostID
 	var gotImage fleet.Image
 	var gotContent []byte
@@ -82,7 +83,7 @@ func TestUploadHandsTheFilesOverInOrder(t *testing.T) {
 }
 
 func TestUploadOfWhatIsThereAlreadyIsNotRead(t *testing.T) {
-	im := kernelAndInitrd("the kernel", "the initrd")
+	im := kernelAndInitrd()
 	core := full()
 	core.importing = func(_ fleet.HostID, im fleet.Image, _ io.Reader) (fleet.Image, error) { return im, nil }
 	r := post(t, core, "/v1/images", formPart{"manifest", manifest(t, im)}, formPart{"kernel", "the kernel"}, formPart{"initrd", "the initrd"})
@@ -92,7 +93,7 @@ func TestUploadOfWhatIsThereAlreadyIsNotRead(t *testing.T) {
 }
 
 func TestBadUploadsSayWhere(t *testing.T) {
-	im := kernelAndInitrd("the kernel", "the initrd")
+	im := kernelAndInitrd()
 	good := formPart{"manifest", manifest(t, im)}
 	kernel, initrd := formPart{"kernel", "the kernel"}, formPart{"initrd", "the initrd"}
 	wrongID := im
@@ -130,7 +131,7 @@ func TestBadUploadsSayWhere(t *testing.T) {
 }
 
 func TestStoreThatFailsIsToldAndNotTheUpload(t *testing.T) {
-	im := kernelAndInitrd("the kernel", "the initrd")
+	im := kernelAndInitrd()
 	core := full()
 	core.importing = func(fleet.HostID, fleet.Image, io.Reader) (fleet.Image, error) {
 		return fleet.Image{}, &fleet.Error{Code: fleet.CodeOutOfSpace, Detail: "the pool is full"}

@@ -21,9 +21,9 @@ var (
 	beta  = fleet.UUID{0: 0xb2, 6: 0x40, 8: 0x80, 15: 2}
 )
 
-func newCA(t *testing.T, fleetName string, at time.Time) *CA {
+func newCA(t *testing.T, at time.Time) *CA {
 	t.Helper()
-	ca, err := NewCA(fleetName, at)
+	ca, err := NewCA("home", at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func files(t *testing.T, ca *CA, pair Pair) Files {
 }
 
 func TestCertificateCarriesItsSubject(t *testing.T) {
-	ca := newCA(t, "home", now)
+	ca := newCA(t, now)
 	for _, role := range []Role{Agent, Registry, Operator} {
 		want := Subject{Fleet: "home", Role: role, ID: alpha, Name: "alpha.example"}
 		id, err := Load(files(t, ca, issue(t, ca, want, now)), now, role)
@@ -71,7 +71,7 @@ func TestCertificateCarriesItsSubject(t *testing.T) {
 }
 
 func TestOperatorWithoutIDGetsOneOfItsOwn(t *testing.T) {
-	ca := newCA(t, "home", now)
+	ca := newCA(t, now)
 	var ids []fleet.UUID
 	for range 2 {
 		id, err := New(ca.CertPEM(), issue(t, ca, Subject{Role: Operator, Name: "root"}, now), now)
@@ -88,7 +88,7 @@ func TestOperatorWithoutIDGetsOneOfItsOwn(t *testing.T) {
 func TestCASurvivesItsFiles(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "tls", "ca.crt"), filepath.Join(dir, "tls", "ca.key")
-	made := newCA(t, "home", now)
+	made := newCA(t, now)
 	if err := made.Pair().Write(cert, key); err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestPairLeavesNoKeyBehindWhenTheCertificateCannotBeWritten(t *testing.T) {
 	if err := os.WriteFile(cert, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := newCA(t, "home", now).Pair().Write(cert, key); err == nil {
+	if err := newCA(t, now).Pair().Write(cert, key); err == nil {
 		t.Fatal("an existing certificate was replaced")
 	}
 	if _, err := os.Stat(key); !errors.Is(err, os.ErrNotExist) {
@@ -126,7 +126,7 @@ func TestPairLeavesNoKeyBehindWhenTheCertificateCannotBeWritten(t *testing.T) {
 }
 
 func TestIssueRefusesWhatMakesNoSense(t *testing.T) {
-	ca := newCA(t, "home", now)
+	ca := newCA(t, now)
 	for name, tt := range map[string]struct {
 		subject  Subject
 		lifetime time.Duration
@@ -149,25 +149,25 @@ func TestIssueRefusesWhatMakesNoSense(t *testing.T) {
 }
 
 func TestLoadSaysWhatIsWrong(t *testing.T) {
-	ca, other := newCA(t, "home", now), newCA(t, "home", now)
+	ca, other := newCA(t, now), newCA(t, now)
 	agent := Subject{Role: Agent, ID: alpha, Name: "alpha"}
 	good := issue(t, ca, agent, now)
 	for name, tt := range map[string]struct {
-		change func(t *testing.T, f *Files)
+		change func(f *Files) error
 		at     time.Time
 		roles  []Role
 		want   string
 	}{
-		"no file named":        {func(_ *testing.T, f *Files) { f.Cert = "" }, now, nil, "no certificate file is given"},
-		"missing CA":           {func(t *testing.T, f *Files) { remove(t, f.CA) }, now, nil, "CA certificate file"},
-		"missing certificate":  {func(t *testing.T, f *Files) { remove(t, f.Cert) }, now, nil, "does not exist; make it with grapevine tls"},
-		"missing key":          {func(t *testing.T, f *Files) { remove(t, f.Key) }, now, nil, "key file"},
-		"not a certificate":    {func(t *testing.T, f *Files) { replace(t, f.Cert, []byte("hello")) }, now, nil, "holds no PEM certificate"},
-		"not a key":            {func(t *testing.T, f *Files) { replace(t, f.Key, []byte("hello")) }, now, nil, "holds no PEM private key"},
-		"key of another":       {func(t *testing.T, f *Files) { replace(t, f.Key, issue(t, ca, agent, now).KeyPEM) }, now, nil, "does not belong to certificate"},
-		"key open to everyone": {func(t *testing.T, f *Files) { chmod(t, f.Key, 0o644) }, now, nil, "chmod 600"},
-		"another CA":           {func(t *testing.T, f *Files) { replace(t, f.CA, other.CertPEM()) }, now, nil, "was not issued by CA"},
-		"no CA at all":         {func(t *testing.T, f *Files) { replace(t, f.CA, good.CertPEM) }, now, nil, "is not the certificate of a fleet CA"},
+		"no file named":        {func(f *Files) error { f.Cert = ""; return nil }, now, nil, "no certificate file is given"},
+		"missing CA":           {func(f *Files) error { return os.Remove(f.CA) }, now, nil, "CA certificate file"},
+		"missing certificate":  {func(f *Files) error { return os.Remove(f.Cert) }, now, nil, "does not exist; make it with grapevine tls"},
+		"missing key":          {func(f *Files) error { return os.Remove(f.Key) }, now, nil, "key file"},
+		"not a certificate":    {func(f *Files) error { return replace(f.Cert, []byte("hello")) }, now, nil, "holds no PEM certificate"},
+		"not a key":            {func(f *Files) error { return replace(f.Key, []byte("hello")) }, now, nil, "holds no PEM private key"},
+		"key of another":       {func(f *Files) error { return replace(f.Key, issue(t, ca, agent, now).KeyPEM) }, now, nil, "does not belong to certificate"},
+		"key open to everyone": {func(f *Files) error { return os.Chmod(f.Key, 0o644) }, now, nil, "chmod 600"},
+		"another CA":           {func(f *Files) error { return replace(f.CA, other.CertPEM()) }, now, nil, "was not issued by CA"},
+		"no CA at all":         {func(f *Files) error { return replace(f.CA, good.CertPEM) }, now, nil, "is not the certificate of a fleet CA"},
 		"expired":              {nil, now.Add(2 * year), nil, "expired on 2027-03-01T12:00:00Z; issue a new one"},
 		"not valid yet":        {nil, now.Add(-year), nil, "set this machine's clock"},
 		"wrong role":           {nil, now, []Role{Registry}, "is for the role agent, and registry is needed here"},
@@ -176,7 +176,9 @@ func TestLoadSaysWhatIsWrong(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := files(t, ca, good)
 			if tt.change != nil {
-				tt.change(t, &f)
+				if err := tt.change(&f); err != nil {
+					t.Fatal(err)
+				}
 			}
 			_, err := Load(f, tt.at, tt.roles...)
 			switch {
@@ -191,26 +193,7 @@ func TestLoadSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-func remove(t *testing.T, path string) {
-	t.Helper()
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func replace(t *testing.T, path string, content []byte) {
-	t.Helper()
-	if err := os.WriteFile(path, content, 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func chmod(t *testing.T, path string, mode os.FileMode) {
-	t.Helper()
-	if err := os.Chmod(path, mode); err != nil {
-		t.Fatal(err)
-	}
-}
+func replace(path string, content []byte) error { return os.WriteFile(path, content, 0o600) }
 
 func TestGossipKeyIsWrittenOnceAndReadBack(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "gossip.key")
@@ -225,11 +208,15 @@ func TestGossipKeyIsWrittenOnceAndReadBack(t *testing.T) {
 	if err := WriteGossipKey(path, NewGossipKey()); !errors.Is(err, os.ErrExist) {
 		t.Errorf("a second write: %v, want it refused", err)
 	}
-	replace(t, path, []byte("c2hvcnQ="))
+	if err := replace(path, []byte("c2hvcnQ=")); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := LoadGossipKey(path); err == nil || !strings.Contains(err.Error(), "32 bytes in base64") {
 		t.Errorf("a short key: %v", err)
 	}
-	chmod(t, path, 0o644)
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := LoadGossipKey(path); err == nil || !strings.Contains(err.Error(), "chmod 600") {
 		t.Errorf("a key that all may read: %v", err)
 	}

@@ -73,7 +73,7 @@ func handshake(t *testing.T, server, client *tls.Config) ends {
 }
 
 func TestEachEndKnowsTheOther(t *testing.T) {
-	ca := newCA(t, "home", time.Now())
+	ca := newCA(t, time.Now())
 	server, client := node(t, ca, Agent, alpha), node(t, ca, Registry, beta)
 	got := handshake(t, server.ServerTLS("grapevine-link/1", "http/1.1"), client.ClientTLS(alpha, "grapevine-link/1"))
 	if got.cerr != nil || got.serr != nil {
@@ -100,7 +100,7 @@ func TestEachEndKnowsTheOther(t *testing.T) {
 }
 
 func TestHandshakesThatMustFail(t *testing.T) {
-	ca, other := newCA(t, "home", time.Now()), newCA(t, "home", time.Now())
+	ca, other := newCA(t, time.Now()), newCA(t, time.Now())
 	server, client := node(t, ca, Agent, alpha), node(t, ca, Registry, beta)
 	later := func(c *tls.Config) *tls.Config {
 		c.Time = func() time.Time { return time.Now().Add(2 * year) }
@@ -142,7 +142,7 @@ func withRoots(id, like *Identity) *Identity {
 }
 
 func TestOneCAForTwoFleetNamesIsStillTwoFleets(t *testing.T) {
-	ca := newCA(t, "home", time.Now())
+	ca := newCA(t, time.Now())
 	renamed := *ca
 	renamed.fleet = "away"
 	server := node(t, ca, Agent, alpha)
@@ -153,7 +153,7 @@ func TestOneCAForTwoFleetNamesIsStillTwoFleets(t *testing.T) {
 }
 
 func TestClientWithoutCertificateIsNobody(t *testing.T) {
-	ca := newCA(t, "home", time.Now())
+	ca := newCA(t, time.Now())
 	caFile := filepath.Join(t.TempDir(), "ca.crt")
 	if err := WriteNew(caFile, ca.CertPEM(), 0o644); err != nil {
 		t.Fatal(err)
@@ -172,7 +172,7 @@ func TestClientWithoutCertificateIsNobody(t *testing.T) {
 }
 
 func TestNodeCertificateHoldsAlsoForItsOtherNames(t *testing.T) {
-	ca := newCA(t, "home", time.Now())
+	ca := newCA(t, time.Now())
 	pair := issue(t, ca, Subject{Role: Registry, ID: alpha, Hosts: []string{"api.example.org", "192.0.2.7"}}, time.Now())
 	id, err := New(ca.CertPEM(), pair, time.Now())
 	if err != nil {

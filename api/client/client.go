@@ -58,14 +58,11 @@ func New(addr string, opts Options) (*Client, error) {
 	c.base = base
 	c.transport = &http.Transport{
 		DialContext:         dial,
-		TLSHandshakeTimeout: handshakeTimeout,
+		DialTLSContext:      dialTLS(dial, opts.TLS),
 		IdleConnTimeout:     idleTimeout,
 		MaxIdleConns:        maxIdle,
 		MaxIdleConnsPerHost: maxIdle,
 		DisableCompression:  true,
-	}
-	if opts.TLS != nil {
-		c.transport.TLSClientConfig = opts.TLS.Clone()
 	}
 	return c, nil
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"strings"
 	"syscall"
 )
 
@@ -74,21 +73,11 @@ func reason(err error) string {
 		return fmt.Sprintf("its certificate is not valid (%v); issue a new one with grapevine tls, or set the clocks", invalid)
 	case errors.As(err, &hostname):
 		return "its certificate is not that of a Grapevine node; give the fleet's CA certificate and check the address"
-	case errors.As(err, &plain), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
+	case errors.As(err, &plain):
 		return "it does not speak TLS; use http:// or check the port"
-	case refusedCertificate(err):
+	case isCertificateAlert(err):
 		return fmt.Sprintf("it does not accept our certificate (%v); use one that this fleet's CA issued and that has not expired", err)
 	default:
 		return err.Error()
 	}
-}
-
-// refusedCertificate reports whether the node ended the TLS handshake over our
-// certificate. With TLS 1.3 that arrives after our side has finished the
-// handshake and sent the request, and yet no handler has seen it. Crypto/tls
-// gives these alerts no exported type, only words; none of them is sent once a
-// handshake is over.
-func refusedCertificate(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "remote error" && strings.Contains(op.Err.Error(), "certificate")
 }

@@ -97,7 +97,7 @@ func (c *Client) probe(ctx context.Context, path string) error {
 		return err
 	}
 	drain(resp.Body)
-	return nil
+	return resp.Body.Close()
 }
 
 // Metrics returns the node's metrics in Prometheus' text format. The caller

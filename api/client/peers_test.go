@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"strings"
@@ -53,6 +54,7 @@ func serve(t *testing.T, id *identity.Identity) string {
 	server := &http.Server{
 		Handler:           http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") }),
 		ReadHeaderTimeout: time.Minute,
+		ErrorLog:          log.New(io.Discard, "", 0),
 	}
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(tls.NewListener(raw, id.ServerTLS("http/1.1"))) }()

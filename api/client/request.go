@@ -4,13 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
-	"sync/atomic"
 
 	"grapevine/fleet"
 )
@@ -60,28 +59,31 @@ func (c *Client) json(ctx context.Context, r call, out any) error {
 	if err != nil {
 		return err
 	}
-	defer drain(resp.Body)
+	defer func() { _ = resp.Body.Close() }() // all that matters was read
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(out); err != nil {
 		return &TransportError{Addr: c.addr, Sent: true, Err: fmt.Errorf("read answer: %w", err)}
 	}
+	drain(resp.Body)
 	return nil
 }
 
 // do sends the call and returns the answer of a call that succeeded, whose body
 // the caller closes.
 func (c *Client) do(ctx context.Context, r call) (*http.Response, error) {
-	var sent atomic.Bool
-	req, err := c.build(httptrace.WithClientTrace(ctx, traceSent(&sent, r)), r)
+	var way way
+	req, err := c.build(httptrace.WithClientTrace(ctx, way.trace(r)), r)
 	if err != nil {
 		return nil, err
 	}
 	resp, err := c.transport.RoundTrip(req)
 	if err != nil {
-		return nil, &TransportError{Addr: c.addr, Sent: sent.Load() && !refusedCertificate(err), Err: cause(ctx, err)}
+		return nil, way.failure(ctx, c.addr, err)
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		defer drain(resp.Body)
-		return nil, c.problem(resp)
+		defer func() { _ = resp.Body.Close() }() // all that matters was read
+		err := c.problem(resp)
+		drain(resp.Body)
+		return nil, err
 	}
 	return resp, nil
 }
@@ -98,9 +100,7 @@ func (c *Client) build(ctx context.Context, r call) (*http.Request, error) {
 	if r.length > 0 {
 		req.ContentLength = r.length
 	}
-	for key, values := range r.header {
-		req.Header[key] = values
-	}
+	maps.Copy(req.Header, r.header)
 	req.Header.Set("User-Agent", c.userAgent)
 	req.Header.Set("Accept", "application/json")
 	if c.token != "" {
@@ -109,34 +109,7 @@ func (c *Client) build(ctx context.Context, r call) (*http.Request, error) {
 	return req, nil
 }
 
-// traceSent sets sent once a connection is there over which the request may
-// travel. The transport tries again by itself when a connection that it had
-// kept turns out to be closed: a request that may not be repeated is then only
-// tried again if none of it was written, so sent starts anew; one that may be
-// repeated could have been read, so sent stays.
-func traceSent(sent *atomic.Bool, r call) *httptrace.ClientTrace {
-	repeatable := r.method == http.MethodGet || r.header.Get(keyHeader) != ""
-	return &httptrace.ClientTrace{
-		GetConn: func(string) {
-			if !repeatable {
-				sent.Store(false)
-			}
-		},
-		GotConn: func(httptrace.GotConnInfo) { sent.Store(true) },
-	}
-}
-
-// cause prefers the context's own error, which says why the caller gave up.
-func cause(ctx context.Context, err error) error {
-	if ctxErr := context.Cause(ctx); ctxErr != nil && !errors.Is(err, ctxErr) {
-		return fmt.Errorf("%w: %w", ctxErr, err)
-	}
-	return err
-}
-
-// drain reads what little is left, so that the connection can be used again,
-// and closes.
-func drain(body io.ReadCloser) {
+// drain reads what little is left, so that the connection can be used again.
+func drain(body io.Reader) {
 	_, _ = io.CopyN(io.Discard, body, 4<<10) // what it cannot read costs a connection, nothing else
-	_ = body.Close()
 }
