@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -21,31 +22,33 @@ const (
 	gossipPort = "7946"
 	// probe is how long one look over the network may take.
 	probe = 2 * time.Second
+	// diagnosis is how long a hypervisor may take.
+	diagnosis = 20 * time.Second
 )
 
 func (a *app) checkCertificate(p *patient) finding {
 	id, err := identity.Load(p.files, a.now(), p.role)
 	if err != nil {
-		return finding{"certificate", levelError, sentence(err), fmt.Sprintf("issue one with: grapevine tls issue --role %s", p.role)}
+		return found("certificate", p.files.Cert, levelError, sentence(err), fmt.Sprintf("issue one with: grapevine tls issue --role %s", p.role))
 	}
 	subject := id.Subject()
 	left := id.NotAfter().Sub(a.now())
 	said := fmt.Sprintf("%s of fleet %s, id %s, valid for %s more", subject.Name, subject.Fleet, subject.ID, age(left))
 	switch {
 	case p.fleet != "" && p.fleet != subject.Fleet:
-		return finding{"certificate", levelError, fmt.Sprintf("it is of fleet %s, and the configuration says fleet %s", subject.Fleet, p.fleet), "correct the key fleet, or use this fleet's certificate"}
+		return found("certificate", p.files.Cert, levelError, fmt.Sprintf("it is of fleet %s, and the configuration says fleet %s", subject.Fleet, p.fleet), "correct the key fleet, or use this fleet's certificate")
 	case left < renewBefore:
-		return finding{"certificate", levelWarning, said, fmt.Sprintf("issue the next one with: grapevine tls issue --role %s --id %s", p.role, subject.ID)}
+		return found("certificate", p.files.Cert, levelWarning, said, fmt.Sprintf("issue the next one with: grapevine tls issue --role %s --id %s", p.role, subject.ID))
 	default:
-		return fine("certificate", said)
+		return fine("certificate", p.files.Cert, said)
 	}
 }
 
 func checkGossipKey(p *patient) finding {
 	if _, err := identity.LoadGossipKey(p.gossipKey); err != nil {
-		return finding{"gossip key", levelError, sentence(err), "copy the file gossip.key of another node of the fleet"}
+		return found("gossip_key", p.gossipKey, levelError, sentence(err), "copy the file gossip.key of another node of the fleet")
 	}
-	return fine("gossip key", p.gossipKey+" holds a key of 256 bits")
+	return fine("gossip_key", p.gossipKey, "holds a key of 256 bits")
 }
 
 // checkFolder tries whether a folder, or the one it will be made in, takes a
@@ -55,37 +58,34 @@ func checkFolder(dir string) finding {
 	for {
 		info, err := os.Stat(existing)
 		if err == nil && !info.IsDir() {
-			return finding{"data folder", levelError, existing + " is not a folder", "move it away, or set data_dir"}
+			return found("data_folder", dir, levelError, existing+" is not a folder", "move it away, or set data_dir")
 		}
 		if err == nil {
 			break
 		}
 		if !errors.Is(err, os.ErrNotExist) || filepath.Dir(existing) == existing {
-			return finding{"data folder", levelError, sentence(err), "make the folder for the user grapevine, or set data_dir"}
+			return found("data_folder", dir, levelError, sentence(err), "make the folder for the user grapevine, or set data_dir")
 		}
 		existing = filepath.Dir(existing)
 	}
 	file, err := os.CreateTemp(existing, ".grapevine-doctor-")
 	if err != nil {
-		return finding{"data folder", levelError, sentence(err), "give the folder to the user that the agent runs as"}
+		return found("data_folder", dir, levelError, sentence(err), "give the folder to the user that the agent runs as")
 	}
 	if err := errors.Join(file.Close(), os.Remove(file.Name())); err != nil {
-		return finding{"data folder", levelWarning, sentence(err), "look at the folder"}
+		return found("data_folder", dir, levelWarning, sentence(err), "look at the folder")
 	}
 	if existing != dir {
-		return fine("data folder", dir+" will be made in "+existing)
+		return fine("data_folder", dir, "will be made in "+existing)
 	}
-	return fine("data folder", dir+" can be written to")
+	return fine("data_folder", dir, "can be written to")
 }
 
-// agentRuns reports whether an agent answers on its socket.
-func agentRuns(ctx context.Context, socket string) bool {
-	if socket == "" {
-		return false
-	}
+// answers reports whether a node answers at addr, whoever it is.
+func answers(ctx context.Context, addr string) bool {
 	ctx, cancel := context.WithTimeout(ctx, probe)
 	defer cancel()
-	node, err := client.New("unix://"+socket, client.Options{})
+	node, err := client.New(addr, client.Options{TLS: &tls.Config{InsecureSkipVerify: true}}) //nolint:gosec // it is asked for a sign of life, and told nothing.
 	if err != nil {
 		return false
 	}
@@ -95,13 +95,13 @@ func agentRuns(ctx context.Context, socket string) bool {
 
 func checkSocket(socket string, running bool) finding {
 	if running {
-		return fine("socket", "an agent answers on "+socket)
+		return fine("socket", socket, "an agent answers on it")
 	}
 	_, err := os.Stat(filepath.Dir(socket))
 	if err != nil {
-		return finding{"socket", levelWarning, sentence(err), "systemd makes the folder when it starts the agent; by hand: install -d -o grapevine -g grapevine " + filepath.Dir(socket)}
+		return found("socket", socket, levelWarning, sentence(err), "systemd makes the folder when it starts the agent; by hand: install -d -o grapevine -g grapevine "+filepath.Dir(socket))
 	}
-	return fine("socket", "no agent runs; it will listen on "+socket)
+	return fine("socket", socket, "no agent runs; one will listen here")
 }
 
 // checkPorts tries to listen where the daemon will.
@@ -126,16 +126,16 @@ func checkPorts(ctx context.Context, p *patient, running bool) []finding {
 }
 
 func portFinding(network string, at port, err error, running bool) finding {
-	check := fmt.Sprintf("%s %s", network, at.address)
+	subject := network + " " + at.address
 	switch {
 	case err == nil:
-		return fine(check, "is free")
+		return fine("port", subject, "is free")
 	case errors.Is(err, syscall.EADDRINUSE) && running:
-		return fine(check, "is in use, by the agent that runs")
+		return fine("port", subject, "is in use, by the one that runs")
 	case errors.Is(err, syscall.EADDRINUSE):
-		return finding{check, levelError, "is in use by another program", fmt.Sprintf("see which with: ss -lnp, and stop it or set %s", at.key)}
+		return found("port", subject, levelError, "is in use by another program", fmt.Sprintf("see which with: ss -lnp, and stop it or set %s", at.key))
 	default:
-		return finding{check, levelError, sentence(err), "set " + at.key + " to an address of this machine"}
+		return found("port", subject, levelError, sentence(err), "set "+at.key+" to an address of this machine")
 	}
 }
 
@@ -143,7 +143,7 @@ func portFinding(network string, at port, err error, running bool) finding {
 // this machine, so it is a warning.
 func checkJoin(ctx context.Context, members []string) []finding {
 	if len(members) == 0 {
-		return []finding{{"join", levelWarning, "nobody to join is named: this node starts a fleet of its own", "set join, unless it is the first of its fleet"}}
+		return []finding{found("join", "join", levelWarning, "nobody to join is named: this node starts a fleet of its own", "set join, unless it is the first of its fleet")}
 	}
 	var findings []finding
 	for _, member := range members {
@@ -154,11 +154,11 @@ func checkJoin(ctx context.Context, members []string) []finding {
 		dialer := net.Dialer{Timeout: probe}
 		conn, err := dialer.DialContext(ctx, "tcp", address)
 		if err != nil {
-			findings = append(findings, finding{"join " + member, levelWarning, sentence(err), "start that node, or correct join, or open the port (TCP and UDP) in the firewall"})
+			findings = append(findings, found("join", "join "+member, levelWarning, sentence(err), "start that node, or correct join, or open the port (TCP and UDP) in the firewall"))
 			continue
 		}
 		_ = conn.Close() // it was only a knock
-		findings = append(findings, fine("join "+member, "can be reached"))
+		findings = append(findings, fine("join", "join "+member, "can be reached"))
 	}
 	return findings
 }

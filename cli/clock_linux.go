@@ -11,10 +11,10 @@ func clockFinding() finding {
 	state, err := syscall.Adjtimex(&syscall.Timex{})
 	switch {
 	case err != nil:
-		return finding{"clock", levelWarning, "the kernel does not say whether the clock is kept in step: " + err.Error(), ""}
+		return found("clock", "clock", levelWarning, "the kernel does not say whether the clock is kept in step: "+err.Error(), "")
 	case state == timeError:
-		return finding{"clock", levelWarning, "nothing keeps this machine's clock in step", "run a time service: systemd-timesyncd or chrony; certificates need it right to the hour"}
+		return found("clock", "clock", levelWarning, "nothing keeps this machine's clock in step", "run a time service: systemd-timesyncd or chrony; certificates need it right to the hour")
 	default:
-		return fine("clock", "is kept in step")
+		return fine("clock", "clock", "is kept in step")
 	}
 }

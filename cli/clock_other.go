@@ -4,5 +4,5 @@ package cli
 
 // clockFinding has nobody to ask on other systems, where no agent runs.
 func clockFinding() finding {
-	return finding{"clock", levelWarning, "whether the clock is kept in step can be asked on Linux only", ""}
+	return found("clock", "clock", levelWarning, "whether the clock is kept in step can be asked on Linux only", "")
 }

@@ -3,28 +3,30 @@ package cli
 import (
 	"context"
 
+	"github.com/spf13/cobra"
+
+	"grapevine/drivers"
 	"grapevine/identity"
 )
 
-// level is how bad a finding is.
-type level string
-
-const (
-	levelOK      level = "ok"
-	levelWarning level = "warning"
-	levelError   level = "error"
-)
-
-// finding is one thing that doctor looked at.
+// finding is one thing that doctor looked at: what a driver finds, and on which
+// daemon's behalf it was looked at.
 type finding struct {
-	Check  string `json:"check"`
-	Level  level  `json:"level"`
-	Detail string `json:"detail"`
-	// Fix is what to do; empty where all is well.
-	Fix string `json:"fix,omitempty"`
+	Daemon string `json:"daemon,omitempty"` // agent or registry; empty for the machine itself
+	drivers.Finding
 }
 
-func fine(check, detail string) finding { return finding{check, levelOK, detail, ""} }
+const (
+	levelOK      = drivers.SeverityOK
+	levelWarning = drivers.SeverityWarning
+	levelError   = drivers.SeverityError
+)
+
+func fine(code, subject, detail string) finding { return found(code, subject, levelOK, detail, "") }
+
+func found(code, subject string, severity drivers.Severity, detail, fix string) finding {
+	return finding{Finding: drivers.Finding{Code: code, Subject: subject, Severity: severity, Detail: detail, Fix: fix}}
+}
 
 // patient is what doctor looks at: a daemon as its configuration describes it.
 type patient struct {
@@ -36,16 +38,36 @@ type patient struct {
 	socket    string // empty for none
 	tcp, udp  []port
 	join      []string
+	// runs says whether the daemon is running now.
+	runs func(context.Context) bool
 	// hypervisor asks the driver; nil for a registry.
-	hypervisor func(context.Context) []finding
+	hypervisor func(context.Context) []drivers.Finding
 }
 
 // port is an address that a daemon listens on, and the key that says so.
 type port struct{ key, address string }
 
+func (a *app) doctorCommand() []*cobra.Command {
+	cmd := &cobra.Command{
+		Use: "doctor", Short: "Say whether this machine is ready, and if not, what to do", Args: takes(),
+		Long: "Look at the configuration, certificates, ports, clock and hypervisor of this machine. It changes nothing, and no agent or registry needs to run.",
+	}
+	var agentFile, registryFile string
+	cmd.Flags().StringVar(&agentFile, "agent-config", "", "configuration of an agent (default "+agentConfigFile+", if it is there)")
+	cmd.Flags().StringVar(&registryFile, "registry-config", "", "configuration of a registry (default "+registryConfigFile+", if it is there)")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		patients, findings := a.patients(agentFile, registryFile)
+		for _, p := range patients {
+			findings = append(findings, a.examine(cmd.Context(), p)...)
+		}
+		return a.reportFindings(append(findings, clockFinding()))
+	}
+	return []*cobra.Command{cmd}
+}
+
 // examine makes every check on one daemon.
 func (a *app) examine(ctx context.Context, p *patient) []finding {
-	running := agentRuns(ctx, p.socket)
+	running := p.runs(ctx)
 	findings := []finding{a.checkCertificate(p), checkGossipKey(p)}
 	if p.dataDir != "" {
 		findings = append(findings, checkFolder(p.dataDir))
@@ -56,10 +78,12 @@ func (a *app) examine(ctx context.Context, p *patient) []finding {
 	findings = append(findings, checkPorts(ctx, p, running)...)
 	findings = append(findings, checkJoin(ctx, p.join)...)
 	if p.hypervisor != nil {
-		findings = append(findings, p.hypervisor(ctx)...)
+		for _, f := range p.hypervisor(ctx) {
+			findings = append(findings, finding{Finding: f})
+		}
 	}
 	for i := range findings {
-		findings[i].Check = string(p.role) + ": " + findings[i].Check
+		findings[i].Daemon = string(p.role)
 	}
 	return findings
 }
@@ -70,7 +94,7 @@ func (a *app) reportFindings(findings []finding) error {
 		return err
 	}
 	for _, f := range findings {
-		if f.Level == levelError {
+		if f.Severity == levelError {
 			return errReported
 		}
 	}
@@ -78,12 +102,16 @@ func (a *app) reportFindings(findings []finding) error {
 }
 
 func findingTable(findings []finding) *table {
-	t := &table{columns: []column{{title: "CHECK"}, {title: "RESULT"}, {title: "WHAT"}}}
-	moods := map[level]mood{levelOK: good, levelWarning: uneasy, levelError: bad}
+	t := &table{columns: []column{{title: "FOR"}, {title: "WHAT"}, {title: "RESULT"}, {title: "DETAIL"}}}
+	moods := map[drivers.Severity]mood{levelOK: good, levelWarning: uneasy, levelError: bad}
 	for _, f := range findings {
-		t.add(text(f.Check), cell{string(f.Level), moods[f.Level]}, text(f.Detail))
+		daemon := f.Daemon
+		if daemon == "" {
+			daemon = "machine"
+		}
+		t.add(text(daemon), text(f.Subject), cell{string(f.Severity), moods[f.Severity]}, text(f.Detail))
 		if f.Fix != "" {
-			t.add(text(""), text(""), cell{"-> " + f.Fix, plain})
+			t.add(text(""), text(""), text(""), text("-> "+f.Fix))
 		}
 	}
 	return t

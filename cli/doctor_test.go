@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"grapevine/drivers"
 	"grapevine/identity"
 )
 
@@ -24,25 +25,29 @@ func healthy(t *testing.T) *patient {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { member.Close() })
+	socket := dir + "/agent.sock"
 	return &patient{
-		role: identity.Agent, fleet: "one", gossipKey: dir + "/tls/gossip.key", dataDir: dir + "/state/agent", socket: dir + "/agent.sock",
+		runs: func(ctx context.Context) bool { return answers(ctx, "unix://"+socket) },
+		role: identity.Agent, fleet: "one", gossipKey: dir + "/tls/gossip.key", dataDir: dir + "/state/agent", socket: socket,
 		files: identity.Files{CA: dir + "/tls/ca.pem", Cert: dir + "/tls/agent.pem", Key: dir + "/tls/agent-key.pem"},
 		tcp:   []port{{"api_bind", "127.0.0.1:0"}}, udp: []port{{"gossip_bind", "127.0.0.1:0"}},
-		join:       []string{member.Addr().String()},
-		hypervisor: func(context.Context) []finding { return []finding{fine("hypervisor", "answers")} },
+		join: []string{member.Addr().String()},
+		hypervisor: func(context.Context) []drivers.Finding {
+			return []drivers.Finding{{Code: "hypervisor", Severity: drivers.SeverityOK, Subject: "hypervisor", Detail: "answers"}}
+		},
 	}
 }
 
-// examined returns the finding of one check.
-func examined(t *testing.T, p *patient, check string, now time.Time) finding {
+// examined returns the finding with this code, and this in its subject.
+func examined(t *testing.T, p *patient, code, subject string, now time.Time) finding {
 	t.Helper()
 	a := &app{now: func() time.Time { return now }}
 	for _, f := range a.examine(t.Context(), p) {
-		if strings.HasPrefix(f.Check, "agent: "+check) {
+		if f.Daemon == "agent" && f.Code == code && strings.Contains(f.Subject, subject) {
 			return f
 		}
 	}
-	t.Fatalf("no finding about %q", check)
+	t.Fatalf("no finding %q about %q", code, subject)
 	return finding{}
 }
 
@@ -54,7 +59,7 @@ func TestDoctorFindsNothingWrongWithAHealthyHost(t *testing.T) {
 		t.Errorf("got %d findings, want 8: %v", len(findings), findings)
 	}
 	for _, f := range findings {
-		if f.Level != levelOK || f.Fix != "" {
+		if f.Severity != levelOK || f.Fix != "" {
 			t.Errorf("got %+v, want ok", f)
 		}
 	}
@@ -74,7 +79,7 @@ func TestDoctorSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 		ail   func(*patient)
 		now   time.Time
 		check string
-		level level
+		level drivers.Severity
 		want  string
 	}{
 		{"no certificate", func(p *patient) { p.files.Cert = "/nowhere/agent.pem" }, time.Now(), "certificate", levelError, "does not exist"},
@@ -82,10 +87,10 @@ func TestDoctorSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 		{"wrong fleet", func(p *patient) { p.fleet = "two" }, time.Now(), "certificate", levelError, "it is of fleet one"},
 		{"certificate ends soon", func(*patient) {}, time.Now().Add(729 * 24 * time.Hour), "certificate", levelWarning, "valid for"},
 		{"certificate has ended", func(*patient) {}, time.Now().Add(731 * 24 * time.Hour), "certificate", levelError, "expired on"},
-		{"gossip key", func(p *patient) { p.gossipKey = p.files.CA }, time.Now(), "gossip key", levelError, ""},
-		{"data folder is a file", func(p *patient) { p.dataDir = p.files.CA }, time.Now(), "data folder", levelError, "is not a folder"},
-		{"port in use", func(p *patient) { p.tcp[0].address = taken.Addr().String() }, time.Now(), "TCP", levelError, "is in use by another program"},
-		{"address of another machine", func(p *patient) { p.udp[0].address = "192.0.2.1:7946" }, time.Now(), "UDP", levelError, ""},
+		{"gossip key", func(p *patient) { p.gossipKey = p.files.CA }, time.Now(), "gossip_key", levelError, ""},
+		{"data folder is a file", func(p *patient) { p.dataDir = p.files.CA }, time.Now(), "data_folder", levelError, "is not a folder"},
+		{"port in use", func(p *patient) { p.tcp[0].address = taken.Addr().String() }, time.Now(), "port TCP", levelError, "is in use by another program"},
+		{"address of another machine", func(p *patient) { p.udp[0].address = "192.0.2.1:7946" }, time.Now(), "port UDP", levelError, ""},
 		{"socket folder", func(p *patient) { p.socket = "/nowhere/agent.sock" }, time.Now(), "socket", levelWarning, ""},
 		{"join nobody", func(p *patient) { p.join = nil }, time.Now(), "join", levelWarning, "starts a fleet of its own"},
 		{"join the dead", func(p *patient) { p.join = []string{"127.0.0.1:1"} }, time.Now(), "join 127.0.0.1:1", levelWarning, "refused"},
@@ -95,13 +100,14 @@ func TestDoctorSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 			c.ail(p)
 			if p.role == identity.Registry {
 				got := (&app{now: time.Now}).checkCertificate(p)
-				if got.Level != c.level || !strings.Contains(got.Detail, c.want) {
+				if got.Severity != c.level || !strings.Contains(got.Detail, c.want) {
 					t.Errorf("got %+v, want %s and %q", got, c.level, c.want)
 				}
 				return
 			}
-			got := examined(t, p, c.check, c.now)
-			if got.Level != c.level || !strings.Contains(got.Detail, c.want) || got.Fix == "" {
+			code, subject, _ := strings.Cut(c.check, " ")
+			got := examined(t, p, code, subject, c.now)
+			if got.Severity != c.level || !strings.Contains(got.Detail, c.want) || got.Fix == "" {
 				t.Errorf("got %+v, want %s, %q and a fix", got, c.level, c.want)
 			}
 		})
@@ -110,7 +116,6 @@ func TestDoctorSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 
 func TestDoctorKnowsTheRunningAgentsPorts(t *testing.T) {
 	p := healthy(t)
-	p.socket = filepath.Join(t.TempDir(), "agent.sock")
 	listener, err := net.Listen("unix", p.socket)
 	if err != nil {
 		t.Fatal(err)
@@ -125,22 +130,22 @@ func TestDoctorKnowsTheRunningAgentsPorts(t *testing.T) {
 	}
 	defer taken.Close()
 	p.tcp[0].address = taken.Addr().String()
-	if got := examined(t, p, "socket", time.Now()); !strings.Contains(got.Detail, "an agent answers") {
+	if got := examined(t, p, "socket", "", time.Now()); !strings.Contains(got.Detail, "an agent answers") {
 		t.Errorf("got %+v", got)
 	}
-	if got := examined(t, p, "TCP", time.Now()); got.Level != levelOK || !strings.Contains(got.Detail, "by the agent that runs") {
+	if got := examined(t, p, "port", "TCP", time.Now()); got.Severity != levelOK || !strings.Contains(got.Detail, "by the one that runs") {
 		t.Errorf("got %+v, want ok", got)
 	}
 }
 
 func TestFindingsDecideTheExitCode(t *testing.T) {
 	for _, c := range []struct {
-		worst level
+		worst drivers.Severity
 		code  int
 	}{{levelOK, 0}, {levelWarning, 0}, {levelError, 1}} {
 		var out strings.Builder
 		a := &app{out: &out, errOut: &out, format: asTable}
-		code := a.report(a.reportFindings([]finding{fine("clock", "is kept in step"), {"socket", c.worst, "what", "do this"}}))
+		code := a.report(a.reportFindings([]finding{fine("clock", "clock", "is kept in step"), found("socket", "s", c.worst, "what", "do this")}))
 		if code != c.code || !strings.Contains(out.String(), "-> do this") {
 			t.Errorf("%s: got %d, want %d\n%s", c.worst, code, c.code, out.String())
 		}

@@ -109,6 +109,10 @@ func (k *Key) String() string {
 	return format(k.field)
 }
 
+// Current returns the key's value as it is in the struct now, written as on the
+// command line.
+func (k *Key) Current() string { return format(k.field) }
+
 // Type names the kind of value, for help texts.
 func (k *Key) Type() string {
 	switch {
