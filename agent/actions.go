@@ -29,7 +29,7 @@ func (a *Agent) ActInstance(_ context.Context, id fleet.InstanceID, action fleet
 	case (action == fleet.Pause || action == fleet.Resume) && !supports(&picture.Description, drivers.FeaturePause):
 		return fleet.Accepted{}, errorf(fleet.CodeUnsupported, "%s on host %s cannot pause and resume", row.Hypervisor, a.name())
 	}
-	return a.begin(id, string(action), opts.Force)
+	return a.begin(row, string(action), opts.Force)
 }
 
 // DeleteInstance implements api.Writer for the machines of this host.
@@ -41,7 +41,7 @@ func (a *Agent) DeleteInstance(_ context.Context, id fleet.InstanceID) (fleet.Ac
 	if row.Ownership == fleet.Foreign {
 		return fleet.Accepted{}, notManaged(&row)
 	}
-	return a.begin(id, verbDelete, false)
+	return a.begin(row, verbDelete, false)
 }
 
 func notManaged(row *fleet.Instance) error {

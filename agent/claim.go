@@ -65,6 +65,8 @@ func (a *Agent) answered(p fleet.Proposal) (fleet.Accepted, bool, error) {
 		if busy != nil {
 			operation = busy.ID
 		}
+	case busy != nil:
+		return fleet.Accepted{}, true, errorf(fleet.CodeBusy, "instance %s is %s (operation %s); wait for it to end", p.ID, taskOf(busy), busy.ID)
 	case deleted && deletion.RequestHash == p.RequestHash:
 		return fleet.Accepted{}, true, errorf(fleet.CodeGone,
 			"instance %s was created by this request before and has been deleted; use another idempotency key for a new one", p.ID)
@@ -121,14 +123,6 @@ func (a *Agent) elsewhere(id fleet.InstanceID) string {
 		}
 	}
 	return ""
-}
-
-// withdraw takes back a booking that could not be made durable.
-func (a *Agent) withdraw(id fleet.InstanceID) {
-	a.state.mu.Lock()
-	defer a.state.mu.Unlock()
-	a.state.ledger.Release(id)
-	delete(a.state.busy, id)
 }
 
 // refused is the error of a refusal, with the host's fresh row.

@@ -27,7 +27,8 @@ func (s *state) newOperation(host fleet.HostID, id fleet.InstanceID, verb string
 
 // begin starts an operation on a machine that the hypervisor shows. It answers
 // once the operation is durable; one runs at a time on each instance.
-func (a *Agent) begin(id fleet.InstanceID, verb string, force bool) (fleet.Accepted, error) {
+func (a *Agent) begin(row fleet.Instance, verb string, force bool) (fleet.Accepted, error) {
+	id := row.ID
 	unlock := a.keys.lock(id)
 	defer unlock()
 
@@ -39,16 +40,28 @@ func (a *Agent) begin(id fleet.InstanceID, verb string, force bool) (fleet.Accep
 	op := a.state.newOperation(a.hostID, id, verb)
 	op.Force = force
 	a.state.busy[id] = op
-	delete(a.state.faults, id)
+	if verb == verbDelete {
+		a.state.leaving[id] = row
+	}
 	a.state.mu.Unlock()
 
 	if err := a.journal.Begin(*op, nil); err != nil {
-		a.state.mu.Lock()
-		delete(a.state.busy, id)
-		a.state.mu.Unlock()
+		a.withdraw(id)
 		return fleet.Accepted{}, errorf(fleet.CodeInternal, "%v", err)
 	}
 	return a.launch(op), nil
+}
+
+// withdraw takes back an operation, and the claim that it was to build, that
+// could not be made durable.
+func (a *Agent) withdraw(id fleet.InstanceID) {
+	a.state.mu.Lock()
+	defer a.state.mu.Unlock()
+	if op := a.state.busy[id]; op != nil && op.Verb == verbCreate {
+		a.state.ledger.Release(id)
+	}
+	delete(a.state.busy, id)
+	delete(a.state.leaving, id)
 }
 
 // launch publishes that the operation is under way, lets it run, and returns
@@ -59,10 +72,16 @@ func (a *Agent) launch(op *journal.Operation) fleet.Accepted {
 	return accepted
 }
 
-// spawn runs the operation until it ends or the agent stops; in the latter
-// case the next start takes it up again.
+// spawn runs the operation, once the hypervisor has been seen, until it ends or
+// the agent stops; in the latter case the next start takes it up again.
 func (a *Agent) spawn(op *journal.Operation) {
-	a.operations.Go(func() { a.execute(a.running, op) })
+	a.operations.Go(func() {
+		select {
+		case <-a.running.Done():
+		case <-a.observer.Complete():
+			a.execute(a.running, op)
+		}
+	})
 }
 
 // resume takes up the operations that the journal says were under way.
@@ -121,6 +140,7 @@ func (a *Agent) conclude(op *journal.Operation, out journal.Outcome) {
 	a.state.mu.Lock()
 	defer a.state.mu.Unlock()
 	delete(a.state.busy, op.Instance)
+	delete(a.state.leaving, op.Instance)
 	delete(a.state.faults, op.Instance)
 	if op.Fault != "" {
 		a.state.faults[op.Instance] = op.Fault

@@ -55,6 +55,7 @@ func (a *Agent) keepPublished(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			_ = a.save() // said in the log, and the last copy stands
 			return nil
 		case <-a.stale:
 			if d := a.observer.Picture().Description; d.Hypervisor != "" {

@@ -26,6 +26,9 @@ type state struct {
 	homes  *homes.Homes
 	// busy has the operation that each instance is under.
 	busy map[fleet.InstanceID]*journal.Operation
+	// leaving has the rows of instances that are being deleted: they are shown
+	// until the operation has ended, not only until the machine is gone.
+	leaving map[fleet.InstanceID]fleet.Instance
 	// faults has why an instance's last operation failed.
 	faults  map[fleet.InstanceID]string
 	deleted map[fleet.InstanceID]journal.Deletion
@@ -69,6 +72,7 @@ func restore(j *journal.Journal, base fleet.Host, terms ledger.Terms) (*state, e
 		ledger:        ledger.New(terms),
 		homes:         homes.New(keys),
 		busy:          map[fleet.InstanceID]*journal.Operation{},
+		leaving:       map[fleet.InstanceID]fleet.Instance{},
 		faults:        map[fleet.InstanceID]string{},
 		deleted:       map[fleet.InstanceID]journal.Deletion{},
 		lastOperation: last,
@@ -113,6 +117,12 @@ func (s *state) rows(p *observer.Picture, now time.Time) mesh.State {
 		id := c.ID()
 		if _, built := p.Machines[id]; !built {
 			out.Instances = append(out.Instances, claimRow(&host, c, s.busy[id], s.shownSince(id, now)))
+		}
+	}
+	for id, row := range s.leaving {
+		if _, there := p.Machines[id]; !there && s.ledger.Claim(id) == nil {
+			row.Task = taskOf(s.busy[id])
+			out.Instances = append(out.Instances, row)
 		}
 	}
 	maps.DeleteFunc(s.since, func(id fleet.InstanceID, _ time.Time) bool { return s.ledger.Claim(id) == nil })

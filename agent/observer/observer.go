@@ -48,6 +48,7 @@ type Observer struct {
 	canvas *canvas
 	dirty  map[fleet.InstanceID]bool
 
+	complete    chan struct{} // closed after the first full listing
 	wakeList    chan struct{} // a full listing is due
 	wakeInspect chan struct{} // dirty is not empty
 }
@@ -58,6 +59,7 @@ func New(cfg Config) *Observer {
 		cfg:         cfg,
 		canvas:      newCanvas(),
 		dirty:       map[fleet.InstanceID]bool{},
+		complete:    make(chan struct{}),
 		wakeList:    make(chan struct{}, 1),
 		wakeInspect: make(chan struct{}, 1),
 	}
@@ -69,6 +71,9 @@ func (o *Observer) Picture() Picture {
 	defer o.mu.Unlock()
 	return o.canvas.copied()
 }
+
+// Complete is closed once the hypervisor has been described and listed in full.
+func (o *Observer) Complete() <-chan struct{} { return o.complete }
 
 // Recall gives the observer what was seen before a restart, to be shown as last
 // seen while the hypervisor does not answer. Call it before Run.
@@ -166,6 +171,9 @@ func (o *Observer) Relist(ctx context.Context, describe bool) error {
 		return o.lost(err)
 	}
 	o.change(func(c *canvas) bool {
+		if !c.Complete {
+			close(o.complete)
+		}
 		changed := c.listed(ticket, machines, time.Now())
 		changed = changed || c.Fault != ""
 		c.Fault, c.FaultSince = "", time.Time{}

@@ -1,0 +1,246 @@
+package agent_test
+
+import (
+	"strings"
+	"testing"
+
+	"grapevine/agent"
+	"grapevine/api/client"
+	"grapevine/drivers/simulated"
+	"grapevine/fleet"
+	"grapevine/identity"
+)
+
+func TestForeignMachineIsCountedAndRefusesWritesUntilAdopted(t *testing.T) {
+	s := newSite(t, nil)
+	id, err := s.hypervisor.Define(simulated.Foreign{
+		Name: "legacy", Running: true, Resources: fleet.Resources{VCPUs: 1, MemoryMiB: 1024, DiskGiB: 5},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.until("the foreign machine is seen", func() bool { return s.row(id) != nil })
+	if row := s.row(id); row.Ownership != fleet.Foreign || row.Name != "legacy" {
+		t.Errorf("got %+v, want it foreign", row)
+	}
+	if free := s.host().Capacity.MemoryMiB.Free; free != 3072 {
+		t.Errorf("got %d MiB free, want 3072", free)
+	}
+	_, err = s.ActInstance(t.Context(), id, fleet.Stop, client.ActOptions{})
+	code(t, err, fleet.CodeNotManaged)
+	_, err = s.DeleteInstance(t.Context(), id, 0)
+	code(t, err, fleet.CodeNotManaged)
+
+	accepted, err := s.ActInstance(t.Context(), id, fleet.Adopt, client.ActOptions{Wait: patience})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if row := accepted.Instance; row.Ownership != fleet.Managed || row.Power != fleet.PowerRunning {
+		t.Errorf("got %+v after adopt, want it managed and still running", row)
+	}
+	if _, err := s.ActInstance(t.Context(), id, fleet.Stop, client.ActOptions{Force: true, Wait: patience}); err != nil {
+		t.Errorf("stop after adopt: %v", err)
+	}
+}
+
+func TestMachineStoppedBehindTheAgentsBackIsNotStartedAgain(t *testing.T) {
+	s := newSite(t, nil)
+	p := proposal(1, 512)
+	if _, err := s.Claim(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	s.running(p.ID)
+	if err := s.hypervisor.PowerOff(p.ID); err != nil {
+		t.Fatal(err)
+	}
+	s.until("the power-off is seen", func() bool { return s.row(p.ID).Power == fleet.PowerStopped })
+	s.restart()
+	if row := s.row(p.ID); row.Power != fleet.PowerStopped || row.Task != fleet.TaskNone {
+		t.Errorf("got %q and task %q after a restart, want it left stopped", row.Power, row.Task)
+	}
+}
+
+func TestSilentHypervisorIsNeverReadAsStopped(t *testing.T) {
+	s := newSite(t, nil)
+	p := proposal(1, 512)
+	if _, err := s.Claim(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	s.running(p.ID)
+	s.hypervisor.Cut()
+	s.until("the fault is seen", func() bool { return s.host().Reachability == fleet.ReachHypervisorUnreachable })
+	row := s.row(p.ID)
+	if row.Power != fleet.PowerRunning || row.Reachability != fleet.ReachHypervisorUnreachable {
+		t.Errorf("got %q, %q; want running as last seen, marked", row.Power, row.Reachability)
+	}
+	_, err := s.ActInstance(t.Context(), p.ID, fleet.Stop, client.ActOptions{})
+	code(t, err, fleet.CodeHypervisorUnreachable)
+	_, err = s.Claim(t.Context(), proposal(2, 512))
+	code(t, err, fleet.CodeRefused)
+	s.hypervisor.Restore()
+	s.until("the hypervisor is back", func() bool { return s.host().Reachability == fleet.ReachOK })
+	if got := s.row(p.ID); got.Power != fleet.PowerRunning || got.Reachability != fleet.ReachOK {
+		t.Errorf("got %q, %q after its return", got.Power, got.Reachability)
+	}
+}
+
+// A host that comes back with a broken hypervisor shows what it last saw.
+func TestRestartWithASilentHypervisorShowsWhatWasLastSeen(t *testing.T) {
+	s := newSite(t, nil)
+	p := proposal(1, 512)
+	if _, err := s.Claim(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	s.running(p.ID)
+	s.stop()
+	s.hypervisor.Cut()
+	s.start()
+	row := s.row(p.ID)
+	if row == nil || row.Power != fleet.PowerRunning || row.Reachability != fleet.ReachHypervisorUnreachable {
+		t.Errorf("got %+v; want it running as last seen, marked", row)
+	}
+	s.hypervisor.Restore()
+	s.until("the hypervisor is back", func() bool { return s.host().Reachability == fleet.ReachOK })
+}
+
+func TestOneOperationAtATimeOnAnInstance(t *testing.T) {
+	s := newSite(t, nil)
+	gate := s.hypervisor.HoldNextBuild(simulated.BeforeDefine)
+	p := proposal(1, 512)
+	if _, err := s.Claim(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	<-gate.Reached()
+	_, err := s.DeleteInstance(t.Context(), p.ID, 0)
+	code(t, err, fleet.CodeBusy)
+	gate.Release()
+	s.running(p.ID)
+}
+
+func TestActionsChangeThePowerThatIsSeen(t *testing.T) {
+	s := newSite(t, nil)
+	p := proposal(1, 512)
+	if _, err := s.Claim(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	s.running(p.ID)
+	for _, c := range []struct {
+		action fleet.InstanceAction
+		want   fleet.Power
+	}{
+		{fleet.Pause, fleet.PowerPaused},
+		{fleet.Resume, fleet.PowerRunning},
+		{fleet.Reboot, fleet.PowerRunning},
+		{fleet.Stop, fleet.PowerStopped},
+		{fleet.Stop, fleet.PowerStopped},
+		{fleet.Start, fleet.PowerRunning},
+	} {
+		accepted, err := s.ActInstance(t.Context(), p.ID, c.action, client.ActOptions{Wait: patience})
+		if err != nil {
+			t.Fatalf("%s: %v", c.action, err)
+		}
+		if row := accepted.Instance; row.Power != c.want || row.Task != fleet.TaskNone || row.Fault != "" {
+			t.Errorf("%s: got %q, task %q, fault %q; want %q", c.action, row.Power, row.Task, row.Fault, c.want)
+		}
+	}
+}
+
+func TestCordonSurvivesARestart(t *testing.T) {
+	s := newSite(t, nil)
+	if _, err := s.ActHost(t.Context(), fleet.UUID{1}, fleet.Cordon); err != nil {
+		t.Fatal(err)
+	}
+	s.restart()
+	_, err := s.Claim(t.Context(), proposal(1, 512))
+	code(t, err, fleet.CodeRefused)
+	if _, err := s.ActHost(t.Context(), fleet.UUID{1}, fleet.Uncordon); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Claim(t.Context(), proposal(2, 512)); err != nil {
+		t.Errorf("refused after uncordon: %v", err)
+	}
+}
+
+func TestKeyIsGivenOnceAndKeptAfterARestart(t *testing.T) {
+	s := newSite(t, nil)
+	id := fleet.UUID{7}
+	first := fleet.KeyRecord{Instance: id, RequestHash: strings.Repeat("a", 64), Host: fleet.UUID{1}, Attempt: 1}
+	answer, err := s.ChangeKey(t.Context(), id, fleet.KeyChange{Record: first})
+	if err != nil || !answer.Stored {
+		t.Fatalf("got %+v, %v; want it stored", answer, err)
+	}
+	s.restart()
+	rival := first
+	rival.Host = fleet.UUID{2}
+	answer, err = s.ChangeKey(t.Context(), id, fleet.KeyChange{Record: rival})
+	if err != nil || answer.Stored || answer.Record != first {
+		t.Errorf("got %+v, %v; want the first record", answer, err)
+	}
+	swap := fleet.KeyRecord{Instance: id, RequestHash: strings.Repeat("a", 64), Host: fleet.UUID{2}, Attempt: 2}
+	if answer, err = s.ChangeKey(t.Context(), id, fleet.KeyChange{Record: swap, IfAttempt: 1}); err != nil || !answer.Stored {
+		t.Errorf("got %+v, %v; want the swap stored", answer, err)
+	}
+	_, err = s.Key(t.Context(), fleet.UUID{8})
+	code(t, err, fleet.CodeNotFound)
+}
+
+func TestCopiedDiskOnOtherHardwareIsRefused(t *testing.T) {
+	s := newSite(t, nil)
+	s.stop()
+	original := s.hypervisor
+	other, err := simulated.New(simulated.Config{Hardware: "board-2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.hypervisor = other
+	_, err = s.make(nil)
+	if err == nil || !strings.Contains(err.Error(), "other hardware") {
+		t.Errorf("got %v, want to be told that the journal is of other hardware", err)
+	}
+	s.hypervisor = original
+	s.start()
+}
+
+func TestJournalOfAnotherHostIsRefused(t *testing.T) {
+	s := newSite(t, nil)
+	s.stop()
+	own := s.own
+	s.own = s.issue(identity.Agent, fleet.UUID{2})
+	_, err := s.make(nil)
+	if err == nil || !strings.Contains(err.Error(), "journal") {
+		t.Errorf("got %v, want to be told that the journal is another host's", err)
+	}
+	s.own = own
+	s.start()
+}
+
+func TestPortInUseIsSaidInOneSentence(t *testing.T) {
+	s := newSite(t, nil)
+	second := &site{t: t, hypervisor: s.hypervisor, cfg: s.cfg, own: s.own, key: s.key}
+	second.cfg.DataDir = t.TempDir()
+	second.cfg.Listen = s.agent.Addr()
+	_, err := second.make(nil)
+	if err == nil || !strings.Contains(err.Error(), "in use") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("got %v, want one sentence that says the port is in use", err)
+	}
+}
+
+func TestBadConfigurationNamesItsKey(t *testing.T) {
+	for _, c := range []struct {
+		key    string
+		change func(*agent.Config)
+	}{
+		{"list_every", func(c *agent.Config) { c.ListEvery = 0 }},
+		{"overcommit_memory", func(c *agent.Config) { c.OvercommitMemory = -1 }},
+		{"reserve_disk_gib", func(c *agent.Config) { c.ReserveDiskGiB = -1 }},
+		{"zone", func(c *agent.Config) { c.Zone = "a\nb" }},
+		{"flavors", func(c *agent.Config) { c.Flavors = append(c.Flavors, c.Flavors[0]) }},
+		{"listen", func(c *agent.Config) { c.Listen = "" }},
+	} {
+		cfg := agent.Default()
+		c.change(&cfg)
+		if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), c.key) {
+			t.Errorf("got %v, want the key %s named", err, c.key)
+		}
+	}
+}
