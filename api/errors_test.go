@@ -19,6 +19,12 @@ import (
 )
 
 func TestBadRequestsGetOneClearSentence(t *testing.T) {
+	core := full()
+	core.create = func(CreateInstance) (fleet.Accepted, error) {
+		t.Error("the core was called")
+		return acceptedNow, nil
+	}
+	handler := NewHandler(core, testOptions(core))
 	long := strings.Repeat("x", 10<<20)
 	instances := "/v1/instances"
 	for _, tt := range []struct {
@@ -71,12 +77,7 @@ func TestBadRequestsGetOneClearSentence(t *testing.T) {
 		{"key of another id", request{method: "PUT", target: "/v1/keys/" + hostText, role: AsAgent, body: keyBody}, 422, fleet.CodeInvalid, "must be the same"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			core := full()
-			core.create = func(CreateInstance) (fleet.Accepted, error) {
-				t.Error("the core was called")
-				return acceptedNow, nil
-			}
-			r := do(t, core, tt.request)
+			r := doWith(t, handler, tt.request)
 			p := problemIn(t, r)
 			if r.Code != tt.status || p.Code != tt.code || !strings.Contains(p.Detail, tt.detail) {
 				t.Errorf("got %d %s %q\nwant %d %s with %q", r.Code, p.Code, p.Detail, tt.status, tt.code, tt.detail)
@@ -95,12 +96,13 @@ func TestEachCodeHasItsStatus(t *testing.T) {
 		fleet.CodeUnknownFilter: 400, fleet.CodeTooLarge: 413, fleet.CodeInvalid: 422, fleet.CodeBusy: 409,
 		fleet.CodeNotManaged: 409, fleet.CodeAmbiguous: 409, fleet.CodeInternal: 500, "from_the_future": 500,
 	}
+	core := full()
+	handler := NewHandler(core, testOptions(core))
 	for code, status := range want {
-		core := full()
 		core.instance = func(fleet.InstanceID) (fleet.Instance, error) {
 			return fleet.Instance{}, fmt.Errorf("look: %w", &fleet.Error{Code: code, Detail: "because"})
 		}
-		r := do(t, core, good["GET /v1/instances/{id}"].request)
+		r := doWith(t, handler, good["GET /v1/instances/{id}"].request)
 		p := problemIn(t, r)
 		if r.Code != status || p.Code != code || p.Detail != "because" {
 			t.Errorf("%s: got %d %+v, want %d", code, r.Code, p, status)

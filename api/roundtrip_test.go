@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -24,7 +25,7 @@ func dial(t *testing.T, core *fakeCore, role PrincipalRole) *client.Client {
 	t.Helper()
 	options := testOptions(core)
 	options.Principal = func(*http.Request) Principal { return Principal{Role: role} }
-	server := NewServer(NewHandler(core, options), newServer(core, options).log)
+	server := NewServer(NewHandler(core, options), slog.New(slog.DiscardHandler))
 	path := filepath.Join(t.TempDir(), "api.sock")
 	var lc net.ListenConfig
 	listener, err := lc.Listen(t.Context(), "unix", path)
@@ -106,13 +107,14 @@ func TestClientHasAMethodForEveryRoute(t *testing.T) {
 		},
 		"PUT /v1/claims/{id}": func(ctx context.Context, c *client.Client) (any, error) { return c.Claim(ctx, proposal) },
 	}
-	for name, roles := range access {
+	c := dial(t, full(), AsRegistry) // the one role that every route is open to
+	for name := range access {
 		t.Run(name, func(t *testing.T) {
 			call, ok := calls[name]
 			if !ok {
 				t.Fatal("the client has no method for this route, or this table does not call it")
 			}
-			if got, err := call(t.Context(), dial(t, full(), roles[len(roles)-1])); err != nil {
+			if got, err := call(t.Context(), c); err != nil {
 				t.Errorf("got %+v, %v", got, err)
 			}
 		})
