@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -162,7 +163,7 @@ func checkAddress(key, address string) error {
 	if err != nil {
 		return fmt.Errorf("%s is %q, which is not of the form host:port: %w", key, address, err)
 	}
-	if _, err := net.LookupPort("tcp", port); err != nil {
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return fmt.Errorf("%s is %q, whose port is not a number from 0 to 65535", key, address)
 	}
 	return nil

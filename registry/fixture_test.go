@@ -234,11 +234,11 @@ func (a *fakeAgent) ImportImage(_ context.Context, _ fleet.HostID, im fleet.Imag
 	return im, err
 }
 
-// count returns how many claims the agent holds and was asked for.
-func (a *fakeAgent) count() (claims, asked int) {
+// proposals returns how many the agent has judged.
+func (a *fakeAgent) proposals() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return len(a.claims), a.asked
+	return a.asked
 }
 
 // set changes the agent under its lock.

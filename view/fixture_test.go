@@ -40,10 +40,10 @@ type fakeMesh struct {
 	wanted  map[fleet.HostID]fleet.Version
 }
 
-func newFakeMesh(t testing.TB) *fakeMesh {
-	t.Helper()
+func newFakeMesh(tb testing.TB) *fakeMesh {
+	tb.Helper()
 	return &fakeMesh{
-		t: t, replica: replica.New(), changed: make(chan struct{}),
+		t: tb, replica: replica.New(), changed: make(chan struct{}),
 		origins: map[fleet.HostID]*replica.Origin{}, states: map[fleet.HostID]mesh.State{}, beats: map[fleet.HostID]uint64{},
 		wanted: map[fleet.HostID]fleet.Version{}, clock: time.Unix(1_800_000_000, 0),
 	}
@@ -120,12 +120,12 @@ func (m *fakeMesh) publish(s mesh.State) fleet.Version {
 }
 
 // change publishes a host's state with a change.
-func (m *fakeMesh) change(id fleet.HostID, f func(*mesh.State)) fleet.Version {
+func (m *fakeMesh) change(id fleet.HostID, f func(*mesh.State)) {
 	m.t.Helper()
 	s := m.states[id]
 	s.Instances = append([]fleet.Instance(nil), s.Instances...)
 	f(&s)
-	return m.publish(s)
+	m.publish(s)
 }
 
 // view returns a view of the mesh with the built-in flavors, whose clock is
