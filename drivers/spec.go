@@ -3,6 +3,7 @@ package drivers
 import (
 	"fmt"
 	"maps"
+	"slices"
 
 	"grapevine/fleet"
 )
@@ -24,10 +25,8 @@ func Bootable(im fleet.Image, features []Feature) error {
 	if _, ok := im.File(fleet.RoleKernel); ok {
 		need = FeatureBootKernel
 	}
-	for _, f := range features {
-		if f == need {
-			return nil
-		}
+	if slices.Contains(features, need) {
+		return nil
 	}
 	return fmt.Errorf("%w: image %q needs %s", ErrUnsupported, im.Name, need)
 }

@@ -14,6 +14,7 @@ import (
 // many as the hypervisor holds cheaply, and how long it takes from a change on
 // the hypervisor until the driver tells of it.
 func RunBenchmarks(b *testing.B, h Harness) {
+	b.Helper()
 	facts := h.Facts().orDefault()
 	d := h.Open(b)
 	defer d.Close()
@@ -23,6 +24,7 @@ func RunBenchmarks(b *testing.B, h Harness) {
 }
 
 func benchmarkList(b *testing.B, h Harness, d drivers.Driver, n int) {
+	b.Helper()
 	for i := range n {
 		id := h.Define(b, fmt.Sprintf("bench-%05d", i))
 		defer h.Remove(b, id)
@@ -35,6 +37,7 @@ func benchmarkList(b *testing.B, h Harness, d drivers.Driver, n int) {
 }
 
 func benchmarkEvent(b *testing.B, h Harness, d drivers.Driver) {
+	b.Helper()
 	ctx, cancel := context.WithCancel(b.Context())
 	events := make(chan drivers.Event, 1<<16) // large enough that the driver never waits for us
 	var watching sync.WaitGroup

@@ -86,9 +86,15 @@ func eventFollows(k *kit) {
 	do("stop", id, func() { k.act(id, fleet.Stop) })
 	do("delete", id, func() { k.must(k.d.Delete(k.Context(), id)) })
 
+	w.end()
+}
+
+// end cancels the Watch and holds it to saying so.
+func (w *watching) end() {
+	w.k.Helper()
 	w.stop()
 	if err := <-w.ended; !errors.Is(err, context.Canceled) {
-		k.Errorf("a cancelled Watch returned %v, want context.Canceled", err)
+		w.k.Errorf("a cancelled Watch returned %v, want context.Canceled", err)
 	}
 }
 
@@ -98,8 +104,7 @@ func lostEventRepaired(k *kit) {
 	id := k.define("unseen")
 	w := k.watch(k.d)
 	k.list()
-	w.stop()
-	<-w.ended
+	w.end()
 	k.h.PowerOn(k, id)
 	k.wantPower(id, fleet.PowerRunning)
 	for _, m := range k.list() {

@@ -12,6 +12,7 @@ import (
 // Run runs the whole suite, one case after the other, on the harness's one
 // hypervisor.
 func Run(t *testing.T, h Harness) {
+	t.Helper()
 	features := featuresOf(t, h)
 	for _, c := range cases() {
 		t.Run(c.name, func(t *testing.T) {

@@ -74,8 +74,7 @@ func concurrentUse(k *kit) {
 	work.Wait()
 	close(over)
 	readers.Wait()
-	w.stop()
-	<-w.ended
+	w.end()
 	for _, spec := range specs {
 		if n := k.count(spec.Mark.ID); n != 0 {
 			k.Errorf("%d machines of %s are left", n, spec.Mark.Name)
@@ -119,7 +118,10 @@ func closeLeavesNothing(k *kit) {
 		}
 		k.must(d.Close())
 		select {
-		case <-ended:
+		case err := <-ended:
+			if err == nil {
+				k.Error("Watch ended with Close and no error")
+			}
 		case <-time.After(k.facts.Patience):
 			k.Fatal("Watch goes on after Close")
 		}

@@ -37,29 +37,36 @@ func (h harness) config() esxi.Config {
 }
 
 func (h harness) Open(tb testing.TB) drivers.Driver {
+	tb.Helper()
 	d, err := esxi.New(h.config())
 	check(tb, err)
 	return d
 }
 
 func (h harness) Facts() drivertest.Facts {
-	return drivertest.Facts{Many: 100, ListWithin: 2 * time.Second, Patience: 20 * time.Second}
+	return drivertest.Facts{Many: 100, ListWithin: 15 * time.Second, Patience: 20 * time.Second}
 }
 
 func (h harness) Image() (fleet.Image, []byte) { return vcsim.TinyImage() }
 
 func (h harness) Define(tb testing.TB, name string) fleet.InstanceID {
+	tb.Helper()
 	id, err := h.host.Define(name)
 	check(tb, err)
 	return id
 }
-func (h harness) PowerOn(tb testing.TB, id fleet.InstanceID)  { check(tb, h.host.PowerOn(id)) }
-func (h harness) PowerOff(tb testing.TB, id fleet.InstanceID) { check(tb, h.host.PowerOff(id)) }
-func (h harness) Remove(tb testing.TB, id fleet.InstanceID)   { check(tb, h.host.Remove(id)) }
-func (h harness) Cut(testing.TB)                              { h.host.Cut() }
-func (h harness) Restore(testing.TB)                          { h.host.Restore() }
+func (h harness) PowerOn(tb testing.TB, id fleet.InstanceID) { check(tb, h.host.PowerOn(id)) }
+func (h harness) PowerOff(tb testing.TB, id fleet.InstanceID) {
+	tb.Helper()
+	check(tb, h.host.PowerOff(id))
+}
+
+func (h harness) Remove(tb testing.TB, id fleet.InstanceID) { check(tb, h.host.Remove(id)) }
+func (h harness) Cut(testing.TB)                            { h.host.Cut() }
+func (h harness) Restore(testing.TB)                        { h.host.Restore() }
 
 func (h harness) Storage(tb testing.TB) []string {
+	tb.Helper()
 	names, err := h.host.Files("grapevine")
 	check(tb, err)
 	// The two folders that hold the others stay once they are made.

@@ -2,7 +2,6 @@ package esxi_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -227,7 +226,7 @@ func TestCloseEndsWhatIsUnderWay(t *testing.T) {
 	d, err := esxi.New(h.config())
 	check(t, err)
 	began, ended := make(chan struct{}), make(chan error, 1)
-	go func() { ended <- d.Watch(context.Background(), func(drivers.Event) { close(began) }) }()
+	go func() { ended <- d.Watch(t.Context(), func(drivers.Event) { close(began) }) }()
 	<-began
 	check(t, d.Close())
 	if err := <-ended; !errors.Is(err, drivers.ErrUnavailable) {

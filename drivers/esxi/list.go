@@ -62,7 +62,7 @@ func (s *session) machineSpec(paths []string) types.PropertyFilterSpec {
 	return types.PropertyFilterSpec{
 		ObjectSet: []types.ObjectSpec{{
 			Obj:       s.host.Reference(),
-			Skip:      types.NewBool(true),
+			Skip:      new(true),
 			SelectSet: []types.BaseSelectionSpec{&types.TraversalSpec{Type: "HostSystem", Path: "vm"}},
 		}},
 		PropSet: []types.PropertySpec{{Type: "VirtualMachine", PathSet: paths}},

@@ -2,6 +2,7 @@ package esxi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -66,7 +67,7 @@ func (s *session) copyDisk(ctx context.Context, from, to string) error {
 
 func (s *session) extendDisk(ctx context.Context, name string, size int64) error {
 	return s.step(ctx, func(ctx context.Context) (*object.Task, error) {
-		return object.NewVirtualDiskManager(s.client).ExtendVirtualDisk(ctx, s.datastore.Path(name), s.datacenter, size>>10, types.NewBool(false))
+		return object.NewVirtualDiskManager(s.client).ExtendVirtualDisk(ctx, s.datastore.Path(name), s.datacenter, size>>10, new(false))
 	})
 }
 
@@ -108,7 +109,7 @@ type sourceReader struct {
 
 func (s *sourceReader) Read(p []byte) (int, error) {
 	n, err := s.r.Read(p)
-	if err != nil && err != io.EOF { //nolint:errorlint // io.Reader returns io.EOF itself.
+	if err != nil && !errors.Is(err, io.EOF) {
 		s.err = err
 	}
 	return n, err

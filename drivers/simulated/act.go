@@ -70,35 +70,24 @@ func (h *Hypervisor) plan(m machine, action fleet.InstanceAction, opts drivers.A
 // apply changes the machine as the action does, at its end.
 func apply(m *machine, action fleet.InstanceAction, now time.Time) error {
 	was := m.Power
-	switch action {
-	case fleet.Start:
-		switch was {
-		case fleet.PowerRunning:
-			return nil
-		case fleet.PowerStopped, fleet.PowerCrashed:
-			m.powerOn(now)
-			return nil
-		}
-	case fleet.Stop:
+	up := was == fleet.PowerRunning
+	awake := up || was == fleet.PowerPaused
+	switch {
+	case action == fleet.Start && up:
+	case action == fleet.Start && (was == fleet.PowerStopped || was == fleet.PowerCrashed):
+		m.powerOn(now)
+	case action == fleet.Stop:
 		m.Power = fleet.PowerStopped
-		return nil
-	case fleet.Reboot:
-		if was == fleet.PowerRunning {
-			m.boot(now)
-			return nil
-		}
-	case fleet.Pause:
-		if was == fleet.PowerRunning || was == fleet.PowerPaused {
-			m.Power = fleet.PowerPaused
-			return nil
-		}
-	case fleet.Resume:
-		if was == fleet.PowerRunning || was == fleet.PowerPaused {
-			m.Power = fleet.PowerRunning
-			return nil
-		}
+	case action == fleet.Reboot && up:
+		m.boot(now)
+	case action == fleet.Pause && awake:
+		m.Power = fleet.PowerPaused
+	case action == fleet.Resume && awake:
+		m.Power = fleet.PowerRunning
+	default:
+		return fmt.Errorf("the machine is %s", was)
 	}
-	return fmt.Errorf("the machine is %s", was)
+	return nil
 }
 
 // managed returns a copy of a managed machine.

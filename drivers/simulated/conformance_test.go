@@ -45,7 +45,7 @@ func check(tb testing.TB, err error) {
 
 func (h harness) Open(testing.TB) drivers.Driver { return h.Connect() }
 func (h harness) Facts() drivertest.Facts {
-	return drivertest.Facts{Many: 5000, ListWithin: time.Second, Patience: 10 * time.Second}
+	return drivertest.Facts{Many: 5000, ListWithin: 5 * time.Second, Patience: 10 * time.Second}
 }
 
 func (h harness) Image() (fleet.Image, []byte) {
@@ -56,17 +56,25 @@ func (h harness) Image() (fleet.Image, []byte) {
 }
 
 func (h harness) Define(tb testing.TB, name string) fleet.InstanceID {
+	tb.Helper()
 	id, err := h.Hypervisor.Define(simulated.Foreign{Name: name, Resources: fleet.Resources{VCPUs: 1, MemoryMiB: 64}})
 	check(tb, err)
 	return id
 }
-func (h harness) PowerOn(tb testing.TB, id fleet.InstanceID)  { check(tb, h.Hypervisor.PowerOn(id)) }
-func (h harness) PowerOff(tb testing.TB, id fleet.InstanceID) { check(tb, h.Hypervisor.PowerOff(id)) }
-func (h harness) Remove(tb testing.TB, id fleet.InstanceID)   { check(tb, h.Hypervisor.Remove(id)) }
-func (h harness) Cut(testing.TB)                              { h.Hypervisor.Cut() }
-func (h harness) Restore(testing.TB)                          { h.Hypervisor.Restore() }
+
+func (h harness) PowerOn(tb testing.TB, id fleet.InstanceID) { check(tb, h.Hypervisor.PowerOn(id)) }
+
+func (h harness) PowerOff(tb testing.TB, id fleet.InstanceID) {
+	tb.Helper()
+	check(tb, h.Hypervisor.PowerOff(id))
+}
+
+func (h harness) Remove(tb testing.TB, id fleet.InstanceID) { check(tb, h.Hypervisor.Remove(id)) }
+func (h harness) Cut(testing.TB)                            { h.Hypervisor.Cut() }
+func (h harness) Restore(testing.TB)                        { h.Hypervisor.Restore() }
 
 func (h harness) Storage(tb testing.TB) []string {
+	tb.Helper()
 	var names []string
 	for _, id := range h.Disks() {
 		names = append(names, "disk "+id.String())

@@ -87,30 +87,30 @@ func (h *Host) define(name string, id fleet.InstanceID) error {
 
 // PowerOn starts any machine, as a person would.
 func (h *Host) PowerOn(id fleet.InstanceID) error {
-	return h.act(id, (*object.VirtualMachine).PowerOn)
+	return h.act(id, func(ctx context.Context, vm *object.VirtualMachine) (*object.Task, error) { return vm.PowerOn(ctx) })
 }
 
 // PowerOff stops any machine, as a person would.
 func (h *Host) PowerOff(id fleet.InstanceID) error {
-	return h.act(id, (*object.VirtualMachine).PowerOff)
+	return h.act(id, func(ctx context.Context, vm *object.VirtualMachine) (*object.Task, error) { return vm.PowerOff(ctx) })
 }
 
 // Remove deletes any stopped machine, as a person would.
 func (h *Host) Remove(id fleet.InstanceID) error {
-	return h.act(id, (*object.VirtualMachine).Destroy)
+	return h.act(id, func(ctx context.Context, vm *object.VirtualMachine) (*object.Task, error) { return vm.Destroy(ctx) })
 }
 
 // Configure sets one of a machine's extra options, as a person would; keys
 // that begin with "SET." change what the simulator says of the guest.
 func (h *Host) Configure(id fleet.InstanceID, key, value string) error {
-	return h.act(id, func(vm *object.VirtualMachine, ctx context.Context) (*object.Task, error) { //nolint:revive // the shape of a method expression.
+	return h.act(id, func(ctx context.Context, vm *object.VirtualMachine) (*object.Task, error) {
 		return vm.Reconfigure(ctx, types.VirtualMachineConfigSpec{
 			ExtraConfig: []types.BaseOptionValue{&types.OptionValue{Key: key, Value: value}},
 		})
 	})
 }
 
-func (h *Host) act(id fleet.InstanceID, do func(*object.VirtualMachine, context.Context) (*object.Task, error)) error {
+func (h *Host) act(id fleet.InstanceID, do func(context.Context, *object.VirtualMachine) (*object.Task, error)) error {
 	client, err := h.client()
 	if err != nil {
 		return err
@@ -124,7 +124,7 @@ func (h *Host) act(id fleet.InstanceID, do func(*object.VirtualMachine, context.
 	if ref == nil {
 		return fmt.Errorf("find machine %s: no such machine", id)
 	}
-	task, err := do(object.NewVirtualMachine(client.Client, ref.Reference()), ctx)
+	task, err := do(ctx, object.NewVirtualMachine(client.Client, ref.Reference()))
 	if err != nil {
 		return fmt.Errorf("act on machine %s: %w", id, err)
 	}
