@@ -24,7 +24,9 @@ func (m *Mesh) keepTime(ctx context.Context) error {
 		now := time.Now()
 		m.mu.Lock()
 		next := m.exchange.Expire(now)
-		m.announceSelfLocked(now)
+		if !now.Before(m.budget.next) {
+			m.announceSelfLocked(now)
+		}
 		if m.budget.owed && m.budget.next.Before(next) {
 			next = m.budget.next
 		}

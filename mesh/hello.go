@@ -83,7 +83,7 @@ func (m *Mesh) greet(ctx context.Context, l *link, peer fleet.UUID) error {
 		return &byeError{*bye}
 	}
 	if !l.outbound {
-		if err := m.send(l, m.hello(peer), helloTimeout); err != nil {
+		if err := m.send(l, m.hello(l.hello.ID), helloTimeout); err != nil {
 			return fmt.Errorf("say hello: %w", err)
 		}
 	}

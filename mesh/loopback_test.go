@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -37,6 +39,15 @@ func (m *memoryEpochs) StoreEpoch(epoch, incarnation uint64) error {
 	defer m.mu.Unlock()
 	m.epoch, m.incarnation = epoch, incarnation
 	return nil
+}
+
+// fleetOnLoopback returns the group that a test's nodes end in; the test waits
+// for it.
+func fleetOnLoopback(t *testing.T) *sync.WaitGroup {
+	t.Helper()
+	wg := &sync.WaitGroup{}
+	t.Cleanup(wg.Wait)
+	return wg
 }
 
 func nodeID(n int) fleet.UUID { return fleet.NewUUIDv5(fleet.UUID{1}, fmt.Sprint("node ", n)) }
@@ -74,7 +85,8 @@ func startNode(t *testing.T, n int, role fleet.Role, join ...string) *node {
 			accepts.Go(func() { m.Accept(ctx, conn, fleet.UUID{}) })
 		}
 	})
-	t.Cleanup(func() {
+	fleetOnLoopback(t).Go(func() {
+		<-t.Context().Done() // just before the cleanups: all nodes leave at once
 		cancel()
 		if err := <-x.done; err != nil && !errors.Is(err, mesh.ErrCloned) {
 			t.Errorf("node %d: %v", n, err)
@@ -146,8 +158,8 @@ func TestFiveNodesOnLoopbackHoldOneFleet(t *testing.T) {
 	if count != 7 {
 		t.Errorf("the registry sees %d instances, want 7", count)
 	}
-	if got := len(registry.Members()); got != 5 {
-		t.Errorf("the registry knows %d members, want 5", got)
+	for _, x := range all {
+		eventually(t, "every node knows five members", func() bool { return len(x.Members()) == 5 })
 	}
 }
 
@@ -157,8 +169,12 @@ func TestPortInUseSaysWhatToDo(t *testing.T) {
 		ID: nodeID(1), Role: fleet.RoleAgent, GossipBind: first.GossipAddr(), Epochs: &memoryEpochs{},
 		Dial: func(context.Context, string, fleet.UUID) (net.Conn, error) { return nil, net.ErrClosed },
 	})
-	if err == nil {
-		t.Fatal("a port in use was bound twice")
+	if err == nil || !errors.Is(err, syscall.EADDRINUSE) {
+		t.Fatalf("a port in use gave %v", err)
 	}
-	t.Log(err)
+	for _, word := range []string{first.GossipAddr(), "in use", "another port"} {
+		if !strings.Contains(err.Error(), word) {
+			t.Errorf("the error %q does not say %q", err, word)
+		}
+	}
 }

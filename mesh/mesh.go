@@ -84,6 +84,7 @@ func newMesh(cfg Config, members membership) (*Mesh, error) {
 		m.origin = replica.NewOrigin(cfg.ID)
 	}
 	m.dials.init()
+	m.budget = newBudget()
 	m.exchange.Rejected = m.logRejected
 	return m, m.register(cfg.Metrics)
 }

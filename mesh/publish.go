@@ -3,20 +3,28 @@ package mesh
 import (
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"grapevine/fleet"
 	"grapevine/mesh/replica"
 	"grapevine/mesh/wire"
 )
 
-// publishEvery is the budget of one publisher: 20 publications a second are
-// announced; more are joined into these.
-const publishEvery = time.Second / 20
+// The budget of one publisher: 20 publications a second are announced, and a
+// few in a row at once; more are joined into these.
+const (
+	publishRate  = 20
+	publishBurst = 4
+)
 
 // budget says when the own block may be announced next.
 type budget struct {
-	next time.Time
-	owed bool // a publication waits for next
+	limit *rate.Limiter
+	next  time.Time
+	owed  bool // a publication waits for next
 }
+
+func newBudget() budget { return budget{limit: rate.NewLimiter(publishRate, publishBurst)} }
 
 // Publish states all that there is to say about this agent's host. What did
 // not change since the last time is not sent again. It returns the version
@@ -61,11 +69,14 @@ func (m *Mesh) announceSelfLocked(now time.Time) {
 	if !m.budget.owed {
 		return
 	}
-	if now.Before(m.budget.next) {
+	grant := m.budget.limit.ReserveN(now, 1)
+	if wait := grant.DelayFrom(now); wait > 0 {
+		grant.CancelAt(now)
+		m.budget.next = now.Add(wait)
 		notify(m.timer)
 		return
 	}
-	m.budget = budget{next: now.Add(publishEvery)}
+	m.budget.owed = false
 	m.exchange.AnnounceSelf()
 }
 
