@@ -55,15 +55,23 @@ func (h harness) Define(tb testing.TB, name string) fleet.InstanceID {
 	check(tb, err)
 	return id
 }
-func (h harness) PowerOn(tb testing.TB, id fleet.InstanceID) { check(tb, h.host.PowerOn(id)) }
+
+func (h harness) PowerOn(tb testing.TB, id fleet.InstanceID) {
+	tb.Helper()
+	check(tb, h.host.PowerOn(id))
+}
+
 func (h harness) PowerOff(tb testing.TB, id fleet.InstanceID) {
 	tb.Helper()
 	check(tb, h.host.PowerOff(id))
 }
 
-func (h harness) Remove(tb testing.TB, id fleet.InstanceID) { check(tb, h.host.Remove(id)) }
-func (h harness) Cut(testing.TB)                            { h.host.Cut() }
-func (h harness) Restore(testing.TB)                        { h.host.Restore() }
+func (h harness) Remove(tb testing.TB, id fleet.InstanceID) {
+	tb.Helper()
+	check(tb, h.host.Remove(id))
+}
+func (h harness) Cut(testing.TB)     { h.host.Cut() }
+func (h harness) Restore(testing.TB) { h.host.Restore() }
 
 func (h harness) Storage(tb testing.TB) []string {
 	tb.Helper()

@@ -62,16 +62,22 @@ func (h harness) Define(tb testing.TB, name string) fleet.InstanceID {
 	return id
 }
 
-func (h harness) PowerOn(tb testing.TB, id fleet.InstanceID) { check(tb, h.Hypervisor.PowerOn(id)) }
+func (h harness) PowerOn(tb testing.TB, id fleet.InstanceID) {
+	tb.Helper()
+	check(tb, h.Hypervisor.PowerOn(id))
+}
 
 func (h harness) PowerOff(tb testing.TB, id fleet.InstanceID) {
 	tb.Helper()
 	check(tb, h.Hypervisor.PowerOff(id))
 }
 
-func (h harness) Remove(tb testing.TB, id fleet.InstanceID) { check(tb, h.Hypervisor.Remove(id)) }
-func (h harness) Cut(testing.TB)                            { h.Hypervisor.Cut() }
-func (h harness) Restore(testing.TB)                        { h.Hypervisor.Restore() }
+func (h harness) Remove(tb testing.TB, id fleet.InstanceID) {
+	tb.Helper()
+	check(tb, h.Hypervisor.Remove(id))
+}
+func (h harness) Cut(testing.TB)     { h.Hypervisor.Cut() }
+func (h harness) Restore(testing.TB) { h.Hypervisor.Restore() }
 
 func (h harness) Storage(tb testing.TB) []string {
 	tb.Helper()
