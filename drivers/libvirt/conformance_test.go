@@ -28,7 +28,10 @@ func BenchmarkDriver(b *testing.B) {
 // the driver's back.
 type harness struct{ *lab }
 
-func (h *harness) Open(tb testing.TB) drivers.Driver { return h.open(tb, nil) }
+func (h *harness) Open(tb testing.TB) drivers.Driver {
+	tb.Helper()
+	return h.open(tb, nil)
+}
 
 func (h *harness) Facts() drivertest.Facts {
 	return drivertest.Facts{Size: fleet.Resources{VCPUs: 1, MemoryMiB: 96}, Many: 50, Patience: time.Minute}
@@ -49,11 +52,30 @@ func (h *harness) Define(tb testing.TB, name string) fleet.InstanceID {
 	return id
 }
 
-func (h *harness) PowerOn(tb testing.TB, id fleet.InstanceID)  { h.virsh(tb, "start", id.String()) }
-func (h *harness) PowerOff(tb testing.TB, id fleet.InstanceID) { h.virsh(tb, "destroy", id.String()) }
-func (h *harness) Remove(tb testing.TB, id fleet.InstanceID)   { h.virsh(tb, "undefine", id.String()) }
-func (h *harness) Cut(tb testing.TB)                           { h.script(tb, "private-libvirtd", "halt", h.dir) }
-func (h *harness) Restore(tb testing.TB)                       { h.script(tb, "private-libvirtd", "start", h.dir) }
+func (h *harness) PowerOn(tb testing.TB, id fleet.InstanceID) {
+	tb.Helper()
+	h.virsh(tb, "start", id.String())
+}
+
+func (h *harness) PowerOff(tb testing.TB, id fleet.InstanceID) {
+	tb.Helper()
+	h.virsh(tb, "destroy", id.String())
+}
+
+func (h *harness) Remove(tb testing.TB, id fleet.InstanceID) {
+	tb.Helper()
+	h.virsh(tb, "undefine", id.String())
+}
+
+func (h *harness) Cut(tb testing.TB) {
+	tb.Helper()
+	h.daemon(tb, "halt")
+}
+
+func (h *harness) Restore(tb testing.TB) {
+	tb.Helper()
+	h.daemon(tb, "start")
+}
 
 func (h *harness) Storage(tb testing.TB) []string {
 	tb.Helper()

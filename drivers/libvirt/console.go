@@ -66,7 +66,7 @@ func (d *Driver) consoleLog(ctx context.Context, id fleet.InstanceID, offset int
 		offset -= parts[0].size
 		parts = parts[1:]
 	}
-	return &consoleReader{ctx: ctx, d: d, parts: parts, offset: offset}, nil //nolint:fatcontext // the reader is what the context bounds
+	return &consoleReader{ctx: ctx, d: d, parts: parts, offset: offset}, nil
 }
 
 // part is one volume of a log.

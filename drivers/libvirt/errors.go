@@ -44,6 +44,7 @@ func kindOf(said golibvirt.Error) error {
 		return drivers.ErrNotFound
 	case golibvirt.ErrNoSupport:
 		return drivers.ErrUnsupported
+	default: // most of libvirt's hundred codes mean nothing to callers
 	}
 	// libvirt has no code for a full disk, only the system's words.
 	for _, words := range []string{"No space left on device", "Disk quota exceeded", "not enough space"} {

@@ -93,7 +93,7 @@ func (f *feed) deliver(h happening) {
 // close hangs up and waits until go-libvirt has noticed.
 func (f *feed) close() {
 	close(f.done)
-	_ = f.wire.Close()
+	_ = f.Close()
 	f.running.Wait()
 }
 

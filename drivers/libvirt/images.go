@@ -41,7 +41,6 @@ type shelf struct {
 	busy  chan struct{}
 	mu    sync.Mutex
 	known map[string]fleet.Image
-	swept bool
 }
 
 func newShelf() *shelf {

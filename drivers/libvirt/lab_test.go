@@ -30,18 +30,18 @@ func newLab(tb testing.TB, stdio string) *lab {
 	if os.Geteuid() != 0 {
 		leaveOut(tb, "a private libvirtd needs root")
 	}
-	dir, err := os.MkdirTemp("", "grapevine-libvirt-") // short: it holds unix sockets
+	dir, err := os.MkdirTemp("", "grapevine-libvirt-") //nolint:usetesting // the test's own folder has too long a name for unix sockets
 	if err != nil {
 		tb.Fatal(err)
 	}
 	l := &lab{dir: dir}
 	tb.Cleanup(func() {
-		l.script(tb, "private-libvirtd", "stop", dir)
+		l.daemon(tb, "stop")
 		if err := os.RemoveAll(dir); err != nil {
 			tb.Error(err)
 		}
 	})
-	l.socket = strings.TrimSpace(l.script(tb, "private-libvirtd", "start", dir, "--stdio", stdio))
+	l.socket = strings.TrimSpace(l.daemon(tb, "start", "--stdio", stdio))
 	return l
 }
 
@@ -61,10 +61,10 @@ func leaveOut(tb testing.TB, why string) {
 	tb.Skipf("%s: run scripts/setup-test-host as root", why)
 }
 
-// script runs one of the project's scripts and returns what it prints.
-func (l *lab) script(tb testing.TB, name string, args ...string) string {
+// daemon runs scripts/private-libvirtd on the lab and returns what it prints.
+func (l *lab) daemon(tb testing.TB, verb string, options ...string) string {
 	tb.Helper()
-	return run(tb, filepath.Join("..", "..", "scripts", name), args...)
+	return run(tb, "../../scripts/private-libvirtd", append([]string{verb, l.dir}, options...)...)
 }
 
 // virsh is a person at the host.
@@ -86,7 +86,7 @@ func run(tb testing.TB, name string, args ...string) string {
 // in the error.
 func command(name string, args ...string) (string, error) {
 	var out, errs strings.Builder
-	cmd := exec.Command(name, args...) //nolint:noctx // cleanups run after the test's context has ended
+	cmd := exec.Command(name, args...)
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
 		return out.String(), fmt.Errorf("%w: %s", err, errs.String())

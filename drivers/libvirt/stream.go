@@ -35,6 +35,7 @@ type stream struct {
 	*wire
 	sock   *socket.Socket
 	in     chan packet
+	early  []packet // of the stream, come before the reply to the call that began it
 	serial int32
 	proc   uint32 // of the transfer under way
 }
@@ -101,22 +102,31 @@ func (t *stream) call(proc uint32, args []byte) ([]byte, error) {
 	if err := t.sock.SendPacket(t.serial, proc, remoteProgram, args, socket.Call, socket.StatusOK); err != nil {
 		return nil, err
 	}
-	p, err := t.next()
+	p, err := t.next(socket.Reply)
 	return p.payload, err
 }
 
-// next waits for a packet of the request under way.
-func (t *stream) next() (packet, error) {
+// next waits for a packet of this type of the request under way. A busy daemon
+// may send the first of a stream before the reply, for another of its threads
+// does that.
+func (t *stream) next(kind uint32) (packet, error) {
+	if kind == socket.Stream && len(t.early) > 0 {
+		p := t.early[0]
+		t.early = t.early[1:]
+		return p, nil
+	}
 	for {
 		select {
 		case p := <-t.in:
-			if p.Serial != t.serial || p.Program != remoteProgram {
-				continue
-			}
-			if p.Status == socket.StatusError {
+			switch {
+			case p.Serial != t.serial || p.Program != remoteProgram:
+			case p.Status == socket.StatusError:
 				return packet{}, saidError(p.payload)
+			case p.Type == kind:
+				return p, nil
+			case p.Type == socket.Stream:
+				t.early = append(t.early, p)
 			}
-			return p, nil
 		case <-t.sock.Disconnected():
 			return packet{}, golibvirt.ErrInterrupted
 		}
@@ -183,7 +193,7 @@ func (t *stream) send(r io.Reader) (source, err error) {
 	if err := t.sock.SendPacket(t.serial, t.proc, remoteProgram, nil, socket.Stream, socket.StatusOK); err != nil {
 		return nil, err
 	}
-	_, err = t.next()
+	_, err = t.next(socket.Stream)
 	return nil, err
 }
 
@@ -202,8 +212,8 @@ func (s *session) download(ctx context.Context, vol golibvirt.StorageVol, offset
 		t.hangUp()
 		return nil, err
 	}
-	d := &download{stream: t, ctx: ctx} //nolint:fatcontext // the reader is what the context bounds
-	d.stop = context.AfterFunc(ctx, func() { _ = t.wire.Close() })
+	d := &download{stream: t, ctx: ctx}
+	d.stop = context.AfterFunc(ctx, func() { _ = t.Close() })
 	return d, nil
 }
 
@@ -229,7 +239,7 @@ func (d *download) Read(p []byte) (int, error) {
 }
 
 func (d *download) more() ([]byte, error) {
-	p, err := d.next()
+	p, err := d.next(socket.Stream)
 	switch {
 	case err != nil && d.ctx.Err() != nil:
 		return nil, d.ctx.Err()

@@ -1,0 +1,334 @@
+package libvirt_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"grapevine/drivers"
+	"grapevine/drivers/libvirt"
+	"grapevine/fleet"
+)
+
+// TestRealGuests holds what the conformance suite cannot ask of every driver:
+// real guests under emulation, on one private libvirtd whose QEMU writes the
+// console logs itself (the suite's has virtlogd write them).
+func TestRealGuests(t *testing.T) {
+	l := newLab(t, "file")
+	for _, tt := range []struct {
+		name string
+		run  func(*testing.T, *lab)
+	}{
+		{"DiagnoseBeforeAndAfterFirstUse", diagnoseBeforeAndAfter},
+		{"KernelBootsWithDiskAndObeysThePowerButton", kernelGuest},
+		{"DiskBootsAndHoldsItsImage", diskGuest},
+		{"CardOnActiveNetworkOnly", networkCard},
+		{"RotatedConsoleLogIsReadWholeAndDeleted", rotatedConsole},
+		{"InterruptedImportIsSweptAway", interruptedImport},
+		{"FullPoolIsOutOfSpace", fullPool},
+		{"HungDaemonDoesNotHoldCallers", hungDaemon},
+		{"TestDriverShowsForeignMachine", testDriver},
+	} {
+		t.Run(tt.name, func(t *testing.T) { tt.run(t, l) })
+	}
+}
+
+// patience is for a busy machine: a guest boots in 4 s on a quiet one.
+const patience = 3 * time.Minute
+
+// spec imports the image and describes a machine of it, deleted at the end.
+func spec(t *testing.T, d *libvirt.Driver, im fleet.Image, content []byte, diskGiB int64) drivers.Spec {
+	t.Helper()
+	must(t, d.ImportImage(t.Context(), im, bytes.NewReader(content)))
+	id := randomID()
+	t.Cleanup(func() {
+		if err := d.Delete(context.WithoutCancel(t.Context()), id); err != nil {
+			t.Error(err)
+		}
+	})
+	size := fleet.Resources{VCPUs: 1, MemoryMiB: 96, DiskGiB: diskGiB}
+	return drivers.Spec{Mark: drivers.Mark{ID: id, Name: t.Name(), Image: im.ID}, Resources: size, Image: im}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func driver(t *testing.T, l *lab, change func(*libvirt.Config)) *libvirt.Driver {
+	t.Helper()
+	d := l.open(t, change)
+	t.Cleanup(func() { must(t, d.Close()) })
+	return d
+}
+
+func console(t *testing.T, d *libvirt.Driver, id fleet.InstanceID, offset int64) string {
+	t.Helper()
+	r, err := d.ConsoleLog(t.Context(), id, offset)
+	must(t, err)
+	defer r.Close()
+	b, err := io.ReadAll(r)
+	must(t, err)
+	return string(b)
+}
+
+// awaitConsole waits until the log has this text so many times.
+func awaitConsole(t *testing.T, d *libvirt.Driver, id fleet.InstanceID, text string, times int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for log := ""; strings.Count(log, text) < times; log = console(t, d, id, 0) {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("the console does not say %q %d times within %s: %s", text, times, patience, log)
+		}
+	}
+}
+
+func kernelGuest(t *testing.T, l *lab) {
+	d := driver(t, l, nil)
+	im, content := tinyGuest()
+	s := spec(t, d, im, content, 1)
+	id := s.Mark.ID
+	must(t, d.Build(t.Context(), s))
+	must(t, d.Act(t.Context(), id, fleet.Start, drivers.ActOptions{}))
+	up := fmt.Sprintf("tiny-guest: up, id %s, disks vda:%d", id, 1<<30/512)
+	awaitConsole(t, d, id, up, 1)
+
+	must(t, d.Act(t.Context(), id, fleet.Reboot, drivers.ActOptions{Grace: patience}))
+	awaitConsole(t, d, id, up, 2)
+	if n := strings.Count(console(t, d, id, 0), "tiny-guest: power button"); n != 1 {
+		t.Errorf("the guest was asked to reboot %d times, want once", n)
+	}
+	began := time.Now()
+	must(t, d.Act(t.Context(), id, fleet.Stop, drivers.ActOptions{Grace: patience}))
+	if took := time.Since(began); took > patience/2 {
+		t.Errorf("stop took %s; the guest goes down by itself when asked", took)
+	}
+	if n := strings.Count(console(t, d, id, 0), "tiny-guest: power button"); n != 2 {
+		t.Errorf("the guest was asked to go down %d times in all, want twice", n)
+	}
+}
+
+// bootSector writes its word to the first serial port and halts.
+func bootSector(word string) []byte {
+	code := []byte{
+		0xbe, 0x13, 0x7c, // mov si, 0x7c13
+		0xba, 0xf8, 0x03, // mov dx, 0x3f8
+		0x2e, 0xac, // cs lodsb
+		0x84, 0xc0, // test al, al
+		0x74, 0x03, // jz +3
+		0xee,       // out dx, al
+		0xeb, 0xf7, // jmp -9
+		0xfa, 0xf4, 0xeb, 0xfd, // cli; hlt; jmp -3
+	}
+	disk := make([]byte, 1<<20)
+	copy(disk, append(code, word...))
+	disk[510], disk[511] = 0x55, 0xaa
+	return disk
+}
+
+func diskGuest(t *testing.T, l *lab) {
+	d := driver(t, l, nil)
+	content := bootSector("a disk has booted\n")
+	f := imageFile(fleet.RoleDisk, "raw", content, int64(len(content)))
+	im := fleet.Image{ID: f.SHA256, Name: "disk", Files: []fleet.ImageFile{f}, Bytes: f.Bytes}
+	s := spec(t, d, im, content, 0)
+	must(t, d.Build(t.Context(), s))
+	must(t, d.Act(t.Context(), s.Mark.ID, fleet.Start, drivers.ActOptions{}))
+	awaitConsole(t, d, s.Mark.ID, "a disk has booted", 1)
+	m, err := d.Inspect(t.Context(), s.Mark.ID)
+	must(t, err)
+	if m.Resources.DiskGiB != 1 {
+		t.Errorf("the disk of 1 MiB counts as %d GiB, want 1", m.Resources.DiskGiB)
+	}
+	if err := d.RemoveImage(t.Context(), im.ID); fleet.CodeOf(err) != fleet.CodeConflict || !strings.Contains(err.Error(), s.Mark.ID.String()) {
+		t.Errorf("remove an image in use: got %v, want a conflict that names the instance", err)
+	}
+	must(t, d.Delete(t.Context(), s.Mark.ID))
+	must(t, d.RemoveImage(t.Context(), im.ID))
+}
+
+func networkCard(t *testing.T, l *lab) {
+	file := filepath.Join(l.dir, "network.xml")
+	must(t, os.WriteFile(file, []byte(`<network><name>island</name><bridge name="gvtest0"/></network>`), 0o600))
+	l.virsh(t, "net-define", file)
+	d := driver(t, l, func(c *libvirt.Config) { c.Network = "island" })
+	im, content := tinyGuest()
+	for _, active := range []bool{false, true} {
+		if active {
+			l.virsh(t, "net-start", "island")
+		}
+		s := spec(t, d, im, content, 0)
+		must(t, d.Build(t.Context(), s))
+		text := l.virsh(t, "dumpxml", s.Mark.ID.String())
+		if has := strings.Contains(text, "<source network='island'/>"); has != active {
+			t.Errorf("network active %v: card %v", active, has)
+		}
+		must(t, d.Act(t.Context(), s.Mark.ID, fleet.Start, drivers.ActOptions{}))
+	}
+}
+
+func rotatedConsole(t *testing.T, l *lab) {
+	d := driver(t, l, nil)
+	im, content := tinyGuest()
+	s := spec(t, d, im, content, 0)
+	must(t, d.Build(t.Context(), s))
+	base := filepath.Join(l.pool(), "console-"+s.Mark.ID.String()+".log")
+	for suffix, text := range map[string]string{".1": "oldest ", ".0": "older ", "": "newest"} {
+		must(t, os.WriteFile(base+suffix, []byte(text), 0o600))
+	}
+	const whole = "oldest older newest"
+	for offset := range len(whole) + 2 {
+		if got, want := console(t, d, s.Mark.ID, int64(offset)), whole[min(offset, len(whole)):]; got != want {
+			t.Errorf("from byte %d on: got %q, want %q", offset, got, want)
+		}
+	}
+	must(t, d.Delete(t.Context(), s.Mark.ID))
+	if left, _ := filepath.Glob(base + "*"); len(left) != 0 {
+		t.Errorf("delete left %q", left)
+	}
+}
+
+func interruptedImport(t *testing.T, l *lab) {
+	d := driver(t, l, nil)
+	im, content := tinyGuest()
+	must(t, d.ImportImage(t.Context(), im, bytes.NewReader(content)))
+	id := strings.Repeat("0123456789abcdef", 4)
+	for _, left := range []string{"image-" + id + "-kernel", "image-" + id + ".json"} {
+		l.virsh(t, "vol-create-as", "grapevine", left, "4096")
+	}
+	l.virsh(t, "vol-create-as", "grapevine", "image-of-mine", "4096")
+	images, err := d.Images(t.Context())
+	must(t, err)
+	if slices.ContainsFunc(images, func(im fleet.Image) bool { return im.ID == id }) {
+		t.Error("half an image is listed")
+	}
+	must(t, d.ImportImage(t.Context(), im, bytes.NewReader(nil))) // already there: not read
+	volumes := l.virsh(t, "vol-list", "grapevine")
+	if strings.Contains(volumes, id) {
+		t.Errorf("the next import left the volumes of the interrupted one:\n%s", volumes)
+	}
+	if !strings.Contains(volumes, "image-of-mine") || !strings.Contains(volumes, "image-"+im.ID+".json") {
+		t.Errorf("the sweep took what is not of an interrupted import:\n%s", volumes)
+	}
+}
+
+func fullPool(t *testing.T, l *lab) {
+	path := filepath.Join(l.dir, "small")
+	must(t, os.Mkdir(path, 0o700))
+	l.daemon(t, "exec", "mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", path)
+	d := driver(t, l, func(c *libvirt.Config) { c.Pool, c.PoolPath = "small", path })
+	im, content := tinyGuest()
+	if err := d.ImportImage(t.Context(), im, bytes.NewReader(content)); !errors.Is(err, drivers.ErrOutOfSpace) {
+		t.Errorf("got %v, want ErrOutOfSpace", err)
+	}
+	if left := l.daemon(t, "exec", "ls", path); left != "" {
+		t.Errorf("the import left %q", left)
+	}
+}
+
+func hungDaemon(t *testing.T, l *lab) {
+	d := driver(t, l, nil)
+	_, err := d.List(t.Context())
+	must(t, err)
+	l.daemon(t, "exec", "sh", "-c", "kill -STOP $(cat /run/libvirt/libvirtd.pid)")
+	resume := func() { l.daemon(t, "exec", "sh", "-c", "kill -CONT $(cat /run/libvirt/libvirtd.pid)") }
+	for _, fresh := range []bool{false, true} {
+		if fresh {
+			d = driver(t, l, nil)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		began := time.Now()
+		_, err := d.List(ctx)
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want the context's error", err)
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("the call returned after %s", took)
+		}
+	}
+	resume()
+	_, err = d.List(t.Context())
+	must(t, err)
+}
+
+func diagnoseBeforeAndAfter(t *testing.T, l *lab) {
+	d := driver(t, l, func(c *libvirt.Config) { c.Accelerator = libvirt.Auto })
+	codes := func() []string {
+		var all []string
+		for _, f := range d.Diagnose(t.Context()) {
+			if (f.Severity == drivers.SeverityOK) != (f.Fix == "") || f.Detail == "" || f.Subject == "" {
+				t.Errorf("finding %+v does not say what was found and what to do", f)
+			}
+			all = append(all, f.Code)
+		}
+		return all
+	}
+	before := codes()
+	desc, err := d.Describe(t.Context())
+	must(t, err)
+	after := codes()
+	accelerator := "accelerator_ok"
+	if slices.Contains(desc.Traits, "accelerator-tcg") {
+		accelerator = "kvm_unusable"
+	}
+	if want := []string{"libvirt_ok", accelerator, "pool_missing", "network_inactive"}; !slices.Equal(before, want) {
+		t.Errorf("before the first use: got %q, want %q", before, want)
+	}
+	if want := []string{"libvirt_ok", accelerator, "pool_ok", "network_inactive"}; !slices.Equal(after, want) {
+		t.Errorf("after it: got %q, want %q", after, want)
+	}
+}
+
+// testDriver goes to libvirt's own mock hypervisor, which is always there with
+// one running machine named test.
+func testDriver(t *testing.T, l *lab) {
+	d := driver(t, l, func(c *libvirt.Config) { c.URI = "test:///default" })
+	events := make(chan drivers.Event, 64) // more than this test causes
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- d.Watch(ctx, func(e drivers.Event) { events <- e }) }()
+	<-events
+	list, err := d.List(t.Context())
+	must(t, err)
+	if len(list) != 1 || list[0].Name != "test" || list[0].Mark != nil || list[0].Power != fleet.PowerRunning || list[0].Resources.MemoryMiB != 8192 {
+		t.Fatalf("got %+v", list)
+	}
+	id := list[0].ID
+	must(t, d.Adopt(t.Context(), id, drivers.Mark{ID: id, Name: "mine"}))
+	for _, step := range []struct {
+		action fleet.InstanceAction
+		want   fleet.Power
+	}{{fleet.Pause, fleet.PowerPaused}, {fleet.Resume, fleet.PowerRunning}, {fleet.Stop, fleet.PowerStopped}, {fleet.Start, fleet.PowerRunning}} {
+		must(t, d.Act(t.Context(), id, step.action, drivers.ActOptions{}))
+		m, err := d.Inspect(t.Context(), id)
+		must(t, err)
+		if m.Power != step.want || m.Mark == nil {
+			t.Errorf("after %s: %+v", step.action, m)
+		}
+		for e := range events {
+			if e.ID == id {
+				break
+			}
+		}
+	}
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("Watch ended with %v", err)
+	}
+}

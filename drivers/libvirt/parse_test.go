@@ -1,0 +1,350 @@
+package libvirt
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	golibvirt "github.com/digitalocean/go-libvirt"
+	"github.com/google/go-cmp/cmp"
+
+	"grapevine/drivers"
+	"grapevine/fleet"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+var testID = fleet.InstanceID{0x0f, 0x4d, 0x23, 0x5e, 0x8f, 0x9c, 0x41, 0xf4, 0x9e, 0x37, 0xfa, 0x3e, 0x96, 0x68, 0x4e, 0x3b}
+
+func testMark(name string) drivers.Mark {
+	return drivers.Mark{ID: testID, Name: name, Project: "p", Flavor: "nano", CreatedAt: time.Unix(1700000000, 0).UTC(), Generation: 3}
+}
+
+func TestDomainXMLIsGolden(t *testing.T) {
+	kernel := blueprint{
+		name: "web-0f4d235e", accelerator: TCG, arch: "x86_64",
+		spec:   drivers.Spec{Mark: testMark("web <1>"), Resources: fleet.Resources{VCPUs: 2, MemoryMiB: 128}, Image: fleet.Image{Cmdline: "console=ttyS0 a=\"b\""}},
+		kernel: "/pool/kernel", initrd: "/pool/initrd", console: "/pool/console.log",
+	}
+	disk := kernel
+	disk.kernel, disk.initrd, disk.accelerator, disk.network, disk.disk = "", "", KVM, "default", "/pool/disk.qcow2"
+	other := disk
+	other.arch, other.accelerator = "aarch64", TCG
+	for name, b := range map[string]blueprint{"kernel-tcg": kernel, "disk-kvm": disk, "disk-aarch64": other} {
+		t.Run(name, func(t *testing.T) {
+			got, err := domainXML(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			file := filepath.Join("testdata", name+".xml")
+			if *update {
+				if err := os.WriteFile(file, []byte(got+"\n"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got+"\n"); diff != "" {
+				t.Errorf("domain XML changed (-want +got); if that is meant: go test -run Golden -update\n%s", diff)
+			}
+			seen, err := parseDomain(got)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if mark := decodeMark(seen.Metadata.Inner, testID); mark == nil || mark.Name != "web <1>" {
+				t.Errorf("the mark read back is %+v", mark)
+			}
+			if seen.VCPUs() != 2 || seen.Memory.mib() != 128 {
+				t.Errorf("read back %d vCPUs and %d MiB", seen.VCPUs(), seen.Memory.mib())
+			}
+		})
+	}
+}
+
+func TestMarkSurvivesAnyName(t *testing.T) {
+	for _, name := range []string{"plain", "日本語 🍇", "]]></metadata>", "\ufffe\uffff", "\u2028", "a\\u0041", "&amp;&#0;"} {
+		text, err := encodeSpacedMark(testMark(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := testMark(name)
+		if diff := cmp.Diff(&want, decodeMark([]byte("<other>x</other>"+text), testID)); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+func TestMarkOfAnotherMachineIsNone(t *testing.T) {
+	text, err := encodeSpacedMark(testMark("original"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, metadata := range map[string]string{
+		"a clone's":          text,
+		"nothing":            "",
+		"other name space":   "<x:instance xmlns:x='urn:other'>{}</x:instance>",
+		"unreadable":         "<g:instance xmlns:g='" + markSpace + "'>not JSON</g:instance>",
+		"cut off in the XML": text[:len(text)-4],
+	} {
+		clone := testID
+		clone[0] ^= 1
+		if mark := decodeMark([]byte(metadata), clone); mark != nil {
+			t.Errorf("%s: got %+v, want none", what, mark)
+		}
+	}
+}
+
+func TestDomainNameIsPlainAndUnique(t *testing.T) {
+	for name, want := range map[string]string{
+		"web":                    "web-0f4d235e",
+		"../../etc/passwd":       "etc-passwd-0f4d235e",
+		"-rf":                    "rf-0f4d235e",
+		"日本語":                    "instance-0f4d235e",
+		"a b\"c":                 "a-b-c-0f4d235e",
+		strings.Repeat("n", 128): strings.Repeat("n", 40) + "-0f4d235e",
+	} {
+		if got := domainName(name, testID, 8); got != want {
+			t.Errorf("%q: got %q, want %q", name, got, want)
+		}
+	}
+	if got, want := domainName("web", testID, 32), "web-0f4d235e8f9c41f49e37fa3e96684e3b"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestPowerOf(t *testing.T) {
+	for _, tt := range []struct {
+		state  golibvirt.DomainState
+		reason int32
+		want   fleet.Power
+	}{
+		{golibvirt.DomainNostate, 0, fleet.PowerUnknown},
+		{golibvirt.DomainRunning, 1, fleet.PowerRunning},
+		{golibvirt.DomainBlocked, 0, fleet.PowerRunning},
+		{golibvirt.DomainShutdown, 0, fleet.PowerRunning},
+		{golibvirt.DomainPaused, int32(golibvirt.DomainPausedUser), fleet.PowerPaused},
+		{golibvirt.DomainPaused, int32(golibvirt.DomainPausedIoerror), fleet.PowerPaused},
+		{golibvirt.DomainPaused, int32(golibvirt.DomainPausedStartingUp), fleet.PowerRunning},
+		{golibvirt.DomainPaused, int32(golibvirt.DomainPausedCrashed), fleet.PowerCrashed},
+		{golibvirt.DomainPmsuspended, 0, fleet.PowerSuspended},
+		{golibvirt.DomainShutoff, int32(golibvirt.DomainShutoffShutdown), fleet.PowerStopped},
+		{golibvirt.DomainShutoff, int32(golibvirt.DomainShutoffFailed), fleet.PowerStopped},
+		{golibvirt.DomainShutoff, int32(golibvirt.DomainShutoffCrashed), fleet.PowerCrashed},
+		{golibvirt.DomainCrashed, 0, fleet.PowerCrashed},
+		{golibvirt.DomainState(99), 0, fleet.PowerUnknown},
+	} {
+		if got := powerOf(int32(tt.state), tt.reason); got != tt.want {
+			t.Errorf("state %d, reason %d: got %s, want %s", tt.state, tt.reason, got, tt.want)
+		}
+	}
+}
+
+func TestErrorsAreTyped(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want error
+	}{
+		{golibvirt.Error{Code: uint32(golibvirt.ErrNoDomain), Message: "x"}, drivers.ErrNotFound},
+		{golibvirt.Error{Code: uint32(golibvirt.ErrNoStorageVol), Message: "x"}, drivers.ErrNotFound},
+		{golibvirt.Error{Code: uint32(golibvirt.ErrNoSupport), Message: "x"}, drivers.ErrUnsupported},
+		{golibvirt.Error{Code: uint32(golibvirt.ErrSystemError), Message: "cannot allocate 5 bytes: No space left on device"}, drivers.ErrOutOfSpace},
+		{golibvirt.ErrUnsupported, drivers.ErrUnsupported},
+		{golibvirt.ErrInterrupted, drivers.ErrUnavailable},
+		{fmt.Errorf("send: %w", syscall.EINVAL), drivers.ErrUnavailable},
+		{io.EOF, drivers.ErrUnavailable},
+	} {
+		if got := translate(tt.err); !errors.Is(got, tt.want) {
+			t.Errorf("%v: got %v, want %v", tt.err, got, tt.want)
+		}
+	}
+	if got := translate(golibvirt.Error{Code: 1, Message: "other"}); got.Error() != "other" {
+		t.Errorf("another error became %v", got)
+	}
+}
+
+func TestSaidErrorReadsWhatIsThere(t *testing.T) {
+	whole := xdr{}.u32(uint32(golibvirt.ErrNoStorageVol)).u32(18).u32(1).str("no such volume")
+	if got := saidError(whole); got.Error() != "no such volume" || !isCode(got, golibvirt.ErrNoStorageVol) {
+		t.Errorf("got %v", got)
+	}
+	for n := range len(whole) {
+		if saidError(whole[:n]) == nil {
+			t.Errorf("%d bytes of an error are no error", n)
+		}
+	}
+}
+
+func TestSplitURI(t *testing.T) {
+	for uri, want := range map[string][2]string{
+		"qemu:///system":                         {"qemu:///system", ""},
+		"test:///default":                        {"test:///default", ""},
+		"qemu+unix:///system?socket=/a/b":        {"qemu:///system", "/a/b"},
+		"qemu:///system?socket=/a&no_verify=1":   {"qemu:///system?no_verify=1", "/a"},
+		"qemu+ssh://host/system":                 {},
+		"qemu+tcp:///system":                     {},
+		"/run/libvirt/libvirt-sock":              {},
+		"qemu://elsewhere/system":                {},
+		"qemu+unix:///embed?root=/r&socket=/s/t": {"qemu:///embed?root=%2Fr", "/s/t"},
+	} {
+		plain, socket, err := splitURI(uri)
+		if got := [2]string{plain, socket}; got != want || (err != nil) != (want[0] == "") {
+			t.Errorf("%s: got %q, %v; want %q", uri, got, err, want)
+		}
+	}
+}
+
+func TestNewRefusesUnknownAccelerator(t *testing.T) {
+	if _, err := New(Config{Accelerator: "warp"}); err == nil || !strings.Contains(err.Error(), "auto, kvm, tcg") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestCapabilitiesOfRealHosts(t *testing.T) {
+	for file, want := range map[string]struct{ kvm, needs bool }{
+		"capabilities-kvm-without-svm.xml": {true, true},
+		"capabilities-no-kvm.xml":          {false, true},
+		"capabilities-aarch64.xml":         {true, false},
+	} {
+		text, err := os.ReadFile(filepath.Join("testdata", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		caps, err := parseCapabilities(string(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if caps.Host.UUID == "" || caps.offers("kvm") != want.kvm || !caps.offers("qemu") || caps.needsExtension() != want.needs {
+			t.Errorf("%s: uuid %q, kvm %v, needs %v", file, caps.Host.UUID, caps.offers("kvm"), caps.needsExtension())
+		}
+	}
+}
+
+func TestExtensionIsSeenInExpandedProcessor(t *testing.T) {
+	for cpu, want := range map[string]bool{
+		`<cpu><model>EPYC</model><feature policy="require" name="sse"/><feature policy="require" name="svm"/></cpu>`: true,
+		`<cpu><model>Skylake-Client</model><feature policy="require" name="vmx"/></cpu>`:                             true,
+		`<cpu><model>kvm64</model><feature policy="require" name="sse"/></cpu>`:                                      false,
+		`<cpu><model>EPYC</model><feature policy="disable" name="svm"/></cpu>`:                                       false,
+		`nonsense`: false,
+	} {
+		if got := hasExtension(cpu); got != want {
+			t.Errorf("%s: got %v", cpu, got)
+		}
+	}
+}
+
+func TestHardwareIsStable(t *testing.T) {
+	dir := t.TempDir()
+	smbios, machineID := filepath.Join(dir, "uuid"), filepath.Join(dir, "machine-id")
+	if got := hardware("u", smbios, machineID); got != "u" {
+		t.Errorf("neither is there: got %q", got)
+	}
+	write(t, machineID, "0123\n")
+	one, two := hardware("u", smbios, machineID), hardware("another at the next start", smbios, machineID)
+	if one != two || !strings.HasPrefix(one, "machine-id:") || strings.Contains(one, "0123") {
+		t.Errorf("without SMBIOS: got %q and %q", one, two)
+	}
+	write(t, smbios, "secret")
+	if got := hardware("u", smbios, machineID); got != "u" {
+		t.Errorf("with SMBIOS: got %q", got)
+	}
+}
+
+func write(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDisksThatNameOtherFilesAreRefused(t *testing.T) {
+	qcow := func(backing, features uint64) []byte {
+		b := append([]byte("QFI\xfb"), make([]byte, 100)...)
+		binary.BigEndian.PutUint32(b[4:], 3)
+		binary.BigEndian.PutUint64(b[8:], backing)
+		binary.BigEndian.PutUint64(b[24:], 1<<30)
+		binary.BigEndian.PutUint64(b[72:], features)
+		return b
+	}
+	vmdk := func(sectors uint64, description string) []byte {
+		b := append([]byte("KDMV"), make([]byte, 1<<10-4)...)
+		binary.LittleEndian.PutUint64(b[12:], sectors)
+		binary.LittleEndian.PutUint64(b[28:], 1)
+		binary.LittleEndian.PutUint64(b[36:], 1)
+		copy(b[512:], description)
+		return b
+	}
+	for what, tt := range map[string]struct {
+		format  string
+		virtual int64
+		head    []byte
+		ok      bool
+	}{
+		"qcow2":                   {"qcow2", 1 << 30, qcow(0, 0), true},
+		"qcow2, backing file":     {"qcow2", 1 << 30, qcow(104, 0), false},
+		"qcow2, external data":    {"qcow2", 1 << 30, qcow(0, 4), false},
+		"qcow2, larger than said": {"qcow2", 1<<30 - 1, qcow(0, 0), false},
+		"qcow2 that is not":       {"qcow2", 1 << 30, []byte("short"), false},
+		"raw":                     {"raw", 5, []byte("short"), true},
+		"raw, larger than said":   {"raw", 4, []byte("short"), false},
+		"raw that looks like one": {"raw", 1 << 30, qcow(104, 0), true},
+		"vmdk":                    {"vmdk", 1 << 20, vmdk(2048, "createType=monolithicSparse"), true},
+		"vmdk, parent":            {"vmdk", 1 << 20, vmdk(2048, "parentFileNameHint=/etc/shadow"), false},
+		"vmdk, flat description":  {"vmdk", 1 << 20, []byte("# Disk DescriptorFile\nRW 1 FLAT \"/etc/shadow\" 0"), false},
+		"vmdk, extents elsewhere": {"vmdk", 1 << 20, vmdk(0, `RW 1 FLAT "/etc/shadow" 0`), false},
+	} {
+		f := fleet.ImageFile{Role: fleet.RoleDisk, Format: tt.format, Bytes: int64(len(tt.head)), VirtualBytes: tt.virtual}
+		r := bufio.NewReaderSize(bytes.NewReader(tt.head), headBytes)
+		err := checkDisk(f, r)
+		if (err == nil) != tt.ok || err != nil && !errors.Is(err, drivers.ErrBadImage) {
+			t.Errorf("%s: got %v", what, err)
+		}
+		if rest, _ := io.ReadAll(r); err == nil && !bytes.Equal(rest, tt.head) {
+			t.Errorf("%s: looking at the disk has changed it", what)
+		}
+	}
+}
+
+func TestDiagnoseSaysWhatToDo(t *testing.T) {
+	dir := t.TempDir()
+	stale := filepath.Join(dir, "stale")
+	l, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Bind(l, &syscall.SockaddrUnix{Name: stale}); err != nil {
+		t.Fatal(err)
+	}
+	syscall.Close(l)
+	for socket, want := range map[string]string{
+		filepath.Join(dir, "absent"): "libvirt_socket_absent",
+		stale:                        "libvirt_not_running",
+	} {
+		d, err := New(Config{Socket: socket})
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := d.Diagnose(t.Context())
+		if len(found) != 1 || found[0].Code != want || found[0].Severity != drivers.SeverityError || found[0].Fix == "" || found[0].Subject != socket {
+			t.Errorf("got %+v, want one %s", found, want)
+		}
+		if _, err := d.List(t.Context()); !errors.Is(err, drivers.ErrUnavailable) {
+			t.Errorf("list: got %v, want ErrUnavailable", err)
+		}
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
