@@ -1,0 +1,221 @@
+package wire_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"grapevine/fleet"
+	"grapevine/mesh/wire"
+)
+
+func TestHostSurvivesTheWire(t *testing.T) {
+	since := time.UnixMilli(1_700_000_000_123).UTC()
+	want := fleet.Host{
+		ID: fleet.UUID{1}, Name: "alpha", Zone: "z1", Hypervisor: fleet.Xen, HypervisorVersion: "4.17",
+		State:     fleet.HostCordoned,
+		Capacity:  fleet.NewCapacity(fleet.Resources{VCPUs: 8, MemoryMiB: 1 << 20, DiskGiB: 9}, fleet.Resources{VCPUs: 1}, fleet.Resources{MemoryMiB: 2 << 20}),
+		Instances: 3, Traits: []string{"pause"}, Images: []string{}, API: "10.0.0.1:7947", AgentVersion: "v1",
+		Hardware: "abc", HypervisorFault: "connection refused", HypervisorFaultSince: &since, ObservedAt: since,
+	}
+	body := wire.EncodeHost(want)
+	got, err := wire.DecodeHost(want.ID, body.Bytes())
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	if again := wire.EncodeHost(got); !bytes.Equal(again.Bytes(), body.Bytes()) {
+		t.Error("the encoding is not deterministic")
+	}
+}
+
+func TestInstanceSurvivesTheWire(t *testing.T) {
+	at := time.UnixMilli(1_700_000_000_123).UTC()
+	want := fleet.Instance{
+		ID: fleet.UUID{2}, Host: fleet.UUID{1}, Name: "vm", Project: "p", Hypervisor: fleet.KVM, Ownership: fleet.Managed,
+		Power: fleet.PowerPaused, Task: fleet.TaskResuming, Fault: "f", Flavor: "tiny", Image: "i",
+		VCPUs: 1, MemoryMiB: 2, DiskGiB: 3, Addresses: []string{"10.0.0.9"}, CreatedAt: at, ObservedAt: at,
+		Labels: map[string]string{"b": "2", "a": "1", "c": ""}, Generation: 7,
+	}
+	body := wire.EncodeInstance(want)
+	got, err := wire.DecodeInstance(want.Host, want.ID, body.Bytes())
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	for range 20 {
+		if again := wire.EncodeInstance(got); !bytes.Equal(again.Core, body.Core) {
+			t.Fatal("the encoding is not deterministic")
+		}
+	}
+	want.ObservedAt = at.Add(time.Hour)
+	if later := wire.EncodeInstance(want); !bytes.Equal(later.Core, body.Core) {
+		t.Error("the time of observation is part of the core")
+	}
+}
+
+func TestEmptyListsAreNotNull(t *testing.T) {
+	in, err := wire.DecodeInstance(fleet.UUID{}, fleet.UUID{}, nil)
+	if err != nil || in.Addresses == nil || in.Labels == nil || !in.CreatedAt.IsZero() {
+		t.Errorf("an empty body gives %+v, %v", in, err)
+	}
+}
+
+func TestNameThatIsNotTextIsMadeOne(t *testing.T) {
+	body := wire.EncodeInstance(fleet.Instance{Name: "caf\xe9"})
+	got, err := wire.DecodeInstance(fleet.UUID{}, fleet.UUID{}, body.Bytes())
+	if got.Name != "caf\uFFFD" || err != nil {
+		t.Errorf("the name came as %q, %v", got.Name, err)
+	}
+}
+
+func TestImageSurvivesTheWire(t *testing.T) {
+	sum := "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+	want := fleet.Image{
+		ID: sum, Name: "tiny", Cmdline: "console=ttyS0", Bytes: 30, CreatedAt: time.UnixMilli(5).UTC(),
+		Files: []fleet.ImageFile{
+			{Role: fleet.RoleKernel, SHA256: sum, Bytes: 10},
+			{Role: fleet.RoleDisk, SHA256: sum, Bytes: 20, Format: "raw", VirtualBytes: 40},
+		},
+	}
+	got, err := wire.DecodeImage(want.ID, wire.EncodeImage(want).Bytes())
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+}
+
+// messages are one of each kind.
+func messages() []wire.Message {
+	rows := &wire.Rows{Answer: true, Entries: []wire.Entry{{Tag: 0xfe000001, Epoch: 2, Incarnation: 1 << 63, Seq: 4}}}
+	rows.Cover(0xfe)
+	return []wire.Message{
+		&wire.Hello{Protocol: 1, MinProtocol: 1, Label: "l", ID: fleet.UUID{1}, Role: fleet.RoleAgent, Name: "n", Gossip: "g",
+			Ready: true, Settled: true, Yours: &wire.Life{Epoch: 1, Incarnation: 2, Seq: 3, Hardware: "h"}},
+		&wire.Bye{Reason: wire.ByeFull, Detail: "full"},
+		&wire.Ping{Number: 1, Ready: true},
+		&wire.Pong{Number: 1},
+		&wire.Root{Root: 1 << 60},
+		&wire.BucketDigests{Digests: make([]uint64, wire.Buckets)},
+		&wire.BucketDigests{},
+		rows,
+		&wire.Announce{Items: []wire.Announcement{{Tag: 1, Epoch: 2, Seq: 3, Beat: 4, AgeMS: 5}}},
+		&wire.Want{Items: []wire.WantItem{{Tag: 1, Epoch: 2, Incarnation: 3, Seq: 4, Hash: wire.Hash{5}, Ask: 6}, {Tag: 2, Ask: 7}}},
+		&wire.Answer{Deltas: []wire.Delta{{
+			Tag: 1, Form: wire.Whole, Head: wire.Head{Host: fleet.UUID{1}, Incarnation: 2, Epoch: 3, Seq: 4, Count: 1, Hash: wire.Hash{9}},
+			Rows:      []wire.Row{{Key: wire.Key{Kind: 77, ID: "x"}, Seq: 4, Body: bytes.Repeat([]byte("opaque "), 100)}},
+			Deletions: []wire.Deletion{}, Beat: 1, AgeMS: 2, Ask: 3,
+		}}},
+		&wire.Answer{Deltas: []wire.Delta{{
+			Tag: 1, Form: wire.Changes, Since: 3, Head: wire.Head{Seq: 4, Count: 1, Hash: wire.Hash{9}},
+			Rows: []wire.Row{}, Deletions: []wire.Deletion{{Key: wire.Key{Kind: 2, ID: "y"}, Seq: 4}},
+		}}},
+	}
+}
+
+func TestEveryMessageSurvivesTheWire(t *testing.T) {
+	var stream bytes.Buffer
+	for _, m := range messages() {
+		frame, err := wire.AppendFrame(nil, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stream.Write(frame)
+	}
+	for _, want := range messages() {
+		got, _, err := wire.ReadFrame(&stream)
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("%T: %v (-want +got):\n%s", want, err, diff)
+		}
+	}
+}
+
+func TestWholeBlocksAreCompressed(t *testing.T) {
+	m := &wire.Answer{Deltas: []wire.Delta{{Form: wire.Whole, Rows: []wire.Row{{Body: make([]byte, 60<<10)}}}}}
+	frame, err := wire.AppendFrame(nil, m)
+	if err != nil || len(frame) > 4<<10 {
+		t.Errorf("60 KiB of zeros take %d bytes, %v", len(frame), err)
+	}
+}
+
+func TestFrameOfUnknownKindIsSkipped(t *testing.T) {
+	got, n, err := wire.ReadFrame(bytes.NewReader([]byte{0, 0, 0, 5, 200, 0, 1, 2, 3}))
+	if got != nil || n != 9 || err != nil {
+		t.Errorf("got %v, %d, %v", got, n, err)
+	}
+}
+
+func TestLengthAloneAllocatesNothing(t *testing.T) {
+	header := append(binary.BigEndian.AppendUint32(nil, fleet.MaxBlockBytes), 10, 0)
+	if allocated := testing.Benchmark(func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_, _, err := wire.ReadFrame(bytes.NewReader(header))
+			if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+				b.Fatal(err)
+			}
+		}
+	}).AllocedBytesPerOp(); allocated > 128<<10 {
+		t.Errorf("a length of 16 MiB with nothing behind it allocates %d bytes", allocated)
+	}
+}
+
+func TestFrameLargerThanItsKindIsRefused(t *testing.T) {
+	for kind, length := range map[byte]uint32{1: 5 << 10, 3: 100, 9: 70 << 10, 10: fleet.MaxBlockBytes * 2, 200: 2 << 20, 2: 0} {
+		frame := append(binary.BigEndian.AppendUint32(nil, length), kind, 0)
+		if _, _, err := wire.ReadFrame(bytes.NewReader(frame)); !errors.Is(err, wire.ErrBadFrame) {
+			t.Errorf("kind %d of %d bytes: %v", kind, length, err)
+		}
+	}
+}
+
+func TestManyEmptyRowsAreRefusedBeforeTheyAreDecoded(t *testing.T) {
+	delta := bytes.Repeat([]byte{5<<3 | 2, 0}, 100_000) // rows of no bytes
+	payload := append(binary.AppendUvarint([]byte{1<<3 | 2}, uint64(len(delta))), delta...)
+	frame := append(binary.BigEndian.AppendUint32(nil, uint32(len(payload)+2)), 10, 0) //nolint:gosec // small
+	if _, _, err := wire.ReadFrame(bytes.NewReader(append(frame, payload...))); !errors.Is(err, wire.ErrBadFrame) {
+		t.Errorf("100,000 empty rows gave %v", err)
+	}
+}
+
+func FuzzReadFrame(f *testing.F) {
+	for _, m := range messages() {
+		frame, err := wire.AppendFrame(nil, m)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(frame)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, _, err := wire.ReadFrame(bytes.NewReader(b))
+		if err != nil || m == nil {
+			return
+		}
+		frame, err := wire.AppendFrame(nil, m)
+		if err != nil {
+			return // past a limit once unpacked
+		}
+		again, _, err := wire.ReadFrame(bytes.NewReader(frame))
+		if diff := cmp.Diff(m, again); diff != "" || err != nil {
+			t.Errorf("%T read, written and read again: %v\n%s", m, err, diff)
+		}
+	})
+}
+
+func FuzzDecodeBodies(f *testing.F) {
+	f.Add(wire.EncodeHost(fleet.Host{Name: "h"}).Bytes())
+	f.Add(wire.EncodeInstance(fleet.Instance{Name: "i", Labels: map[string]string{"a": "b"}}).Bytes())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if h, err := wire.DecodeHost(fleet.UUID{}, b); err == nil {
+			_ = wire.EncodeHost(h)
+		}
+		if in, err := wire.DecodeInstance(fleet.UUID{}, fleet.UUID{}, b); err == nil {
+			_ = wire.EncodeInstance(in)
+		}
+		if im, err := wire.DecodeImage("", b); err == nil {
+			_ = wire.EncodeImage(im)
+		}
+	})
+}
