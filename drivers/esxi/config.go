@@ -17,11 +17,11 @@ type Config struct {
 	User     string
 	Password string
 	// Thumbprint is the SHA-1 or SHA-256 of the host's certificate, as
-	// hexadecimal pairs with colons between them; needed when the certificate
-	// is not signed by an authority that the system trusts.
+	// hexadecimal pairs with colons between them: then that certificate and no
+	// other is accepted. When empty, the system's authorities decide.
 	Thumbprint string
-	// Insecure accepts any certificate. It is for trials: whoever answers gets
-	// the password.
+	// Insecure, where there is no thumbprint, accepts any certificate. It is
+	// for trials: whoever answers gets the password.
 	Insecure bool
 	// Datastore holds images and machines; it may be empty on a host that has
 	// only one.

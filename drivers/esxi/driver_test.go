@@ -99,7 +99,9 @@ func TestCertificateMustBeTheOneThatIsTrusted(t *testing.T) {
 		works      bool
 	}{
 		"right thumbprint": {right, false, true},
+		"lower case":       {strings.ToLower(right), false, true},
 		"wrong thumbprint": {"00" + right[2:], false, false},
+		"wrong, insecure":  {"00" + right[2:], true, false},
 		"no thumbprint":    {"", false, false},
 		"insecure":         {"", true, true},
 	} {

@@ -85,7 +85,7 @@ func (d *Driver) connect(ctx context.Context) (*session, error) {
 	u := *d.url
 	transport := soap.NewClient(&u, d.config.Insecure)
 	if d.config.Thumbprint != "" {
-		transport.SetThumbprint(u.Host, d.config.Thumbprint)
+		trust(transport, d.config.Thumbprint)
 	}
 	client, err := vim25.NewClient(ctx, transport)
 	if err != nil {
