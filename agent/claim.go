@@ -7,6 +7,7 @@ import (
 
 	"grapevine/agent/journal"
 	"grapevine/agent/ledger"
+	"grapevine/agent/observer"
 	"grapevine/fleet"
 )
 
@@ -90,18 +91,11 @@ func (a *Agent) admit(p fleet.Proposal) (*journal.Operation, *ledger.Claim, erro
 	a.state.mu.Lock()
 	host := a.state.settle(&picture)
 	op := a.state.newOperation(host.ID, p.ID, verbCreate)
-	var refusals []fleet.Refusal
+	refusals := preconditions(&picture, elsewhere)
 	var claim *ledger.Claim
-	switch {
-	case elsewhere != "":
-		refusals = []fleet.Refusal{{
-			Code: fleet.RefuseDuplicate, Detail: fmt.Sprintf("host %s shows an instance with this id", elsewhere),
-		}}
-	case !picture.Complete:
-		refusals = []fleet.Refusal{{
-			Code: fleet.RefuseHypervisorUnreachable, Detail: "it has not seen its hypervisor's machines yet",
-		}}
-	default:
+	if len(refusals) > 0 {
+		a.state.ledger.Refuse(p)
+	} else {
 		claim, refusals = a.state.ledger.Admit(&host, p, op.ID)
 	}
 	if claim != nil {
@@ -112,6 +106,22 @@ func (a *Agent) admit(p fleet.Proposal) (*journal.Operation, *ledger.Claim, erro
 		return nil, nil, a.refused(refusals)
 	}
 	return op, claim, nil
+}
+
+// preconditions says why nothing could be admitted, whatever the capacity.
+func preconditions(picture *observer.Picture, elsewhere string) []fleet.Refusal {
+	switch {
+	case elsewhere != "":
+		return []fleet.Refusal{{
+			Code: fleet.RefuseDuplicate, Detail: fmt.Sprintf("host %s shows an instance with this id", elsewhere),
+		}}
+	case !picture.Complete:
+		return []fleet.Refusal{{
+			Code: fleet.RefuseHypervisorUnreachable, Detail: "it has not seen its hypervisor's machines yet",
+		}}
+	default:
+		return nil
+	}
 }
 
 // elsewhere returns the name of another host that shows the instance, empty

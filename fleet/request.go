@@ -63,7 +63,9 @@ type KeyRecord struct {
 	Instance    InstanceID `json:"instance"`
 	RequestHash string     `json:"request_hash"`
 	Host        HostID     `json:"host"`
-	// Attempt rises by one whenever the host is swapped, by compare-and-set.
+	// Attempt rises by one, by compare-and-set, whenever a registry takes the
+	// key over, with another host or the same one: only who stored the newest
+	// attempt may propose it.
 	Attempt uint32 `json:"attempt"`
 }
 

@@ -96,7 +96,7 @@ func (l *Ledger) Admit(host *fleet.Host, p fleet.Proposal, operation string) (*C
 	row := *host
 	row.Capacity = l.Capacity()
 	if refusals := fleet.Fits(&row, &p.Request); len(refusals) > 0 {
-		l.refused[p.ID] = max(l.refused[p.ID], p.Attempt)
+		l.Refuse(p)
 		return nil, refusals
 	}
 	delete(l.refused, p.ID)
@@ -104,6 +104,9 @@ func (l *Ledger) Admit(host *fleet.Host, p fleet.Proposal, operation string) (*C
 	l.claims[p.ID] = claim
 	return claim, nil
 }
+
+// Refuse remembers the attempt as refused, for reasons that the caller knows.
+func (l *Ledger) Refuse(p fleet.Proposal) { l.refused[p.ID] = max(l.refused[p.ID], p.Attempt) }
 
 // Claim returns the claim for an instance, nil for none.
 func (l *Ledger) Claim(id fleet.InstanceID) *Claim { return l.claims[id] }
