@@ -2,8 +2,11 @@
 # `make` alone prints what there is.
 
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
-LDFLAGS  := -s -w -X grapevine/internal/buildinfo.version=$(VERSION)
-BUILD    := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
+COMMIT   ?= $(shell git rev-parse HEAD 2>/dev/null)
+LDFLAGS  := -s -w -X grapevine/internal/buildinfo.version=$(VERSION) -X grapevine/internal/buildinfo.commit=$(COMMIT)
+# Without gin's msgpack codec, which nobody calls, the binary is 6 MB smaller.
+TAGS     := nomsgpack
+BUILD    := CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)'
 PREFIX   ?= /usr/local
 UNITDIR  ?= /etc/systemd/system
 LINT     := bin/golangci-lint
@@ -73,7 +76,7 @@ uninstall: ## remove what install put there; configuration and state stay
 	PREFIX=$(PREFIX) UNITDIR=$(UNITDIR) scripts/install-files uninstall
 
 dist: ## build release archives for linux amd64 and arm64 into dist/
-	VERSION=$(VERSION) LDFLAGS='$(LDFLAGS)' scripts/build-dist
+	VERSION=$(VERSION) TAGS=$(TAGS) LDFLAGS='$(LDFLAGS)' scripts/build-dist
 
 clean: ## remove what was built
 	rm -rf bin/grapevine bin/cover.out bin/cover.html dist

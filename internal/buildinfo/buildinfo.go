@@ -7,8 +7,8 @@ import (
 	"runtime/debug"
 )
 
-// version is set by the linker: -ldflags "-X grapevine/internal/buildinfo.version=v1.2.3".
-var version = ""
+// These are set by the linker: -ldflags "-X grapevine/internal/buildinfo.version=v1.2.3".
+var version, commit = "", ""
 
 // Info is what a build knows about itself.
 type Info struct {
@@ -21,7 +21,7 @@ type Info struct {
 
 // Get returns this build's Info.
 func Get() Info {
-	info := Info{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	info := Info{Version: version, Commit: commit, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	if info.Version == "" {
 		info.Version = "devel"
 	}
