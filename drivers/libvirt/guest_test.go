@@ -23,22 +23,15 @@ import (
 // console logs itself (the suite's has virtlogd write them).
 func TestRealGuests(t *testing.T) {
 	l := newLab(t, "file")
-	for _, tt := range []struct {
-		name string
-		run  func(*testing.T, *lab)
-	}{
-		{"DiagnoseBeforeAndAfterFirstUse", diagnoseBeforeAndAfter},
-		{"KernelBootsWithDiskAndObeysThePowerButton", kernelGuest},
-		{"DiskBootsAndHoldsItsImage", diskGuest},
-		{"CardOnActiveNetworkOnly", networkCard},
-		{"RotatedConsoleLogIsReadWholeAndDeleted", rotatedConsole},
-		{"InterruptedImportIsSweptAway", interruptedImport},
-		{"FullPoolIsOutOfSpace", fullPool},
-		{"HungDaemonDoesNotHoldCallers", hungDaemon},
-		{"TestDriverShowsForeignMachine", testDriver},
-	} {
-		t.Run(tt.name, func(t *testing.T) { tt.run(t, l) })
-	}
+	t.Run("DiagnoseBeforeAndAfterFirstUse", l.diagnoseBeforeAndAfter)
+	t.Run("KernelBootsWithDiskAndObeysThePowerButton", l.kernelGuest)
+	t.Run("DiskBootsAndHoldsItsImage", l.diskGuest)
+	t.Run("CardOnActiveNetworkOnly", l.networkCard)
+	t.Run("RotatedConsoleLogIsReadWholeAndDeleted", l.rotatedConsole)
+	t.Run("InterruptedImportIsSweptAway", l.interruptedImport)
+	t.Run("FullPoolIsOutOfSpace", l.fullPool)
+	t.Run("HungDaemonDoesNotHoldCallers", l.hungDaemon)
+	t.Run("TestDriverShowsForeignMachine", l.testDriver)
 }
 
 // patience is for a busy machine: a guest boots in 4 s on a quiet one.
@@ -98,7 +91,7 @@ func awaitConsole(t *testing.T, d *libvirt.Driver, id fleet.InstanceID, text str
 	}
 }
 
-func kernelGuest(t *testing.T, l *lab) {
+func (l *lab) kernelGuest(t *testing.T) {
 	d := driver(t, l, nil)
 	im, content := tinyGuest()
 	s := spec(t, d, im, content, 1)
@@ -141,7 +134,7 @@ func bootSector(word string) []byte {
 	return disk
 }
 
-func diskGuest(t *testing.T, l *lab) {
+func (l *lab) diskGuest(t *testing.T) {
 	d := driver(t, l, nil)
 	content := bootSector("a disk has booted\n")
 	f := imageFile(fleet.RoleDisk, "raw", content, int64(len(content)))
@@ -162,7 +155,7 @@ func diskGuest(t *testing.T, l *lab) {
 	must(t, d.RemoveImage(t.Context(), im.ID))
 }
 
-func networkCard(t *testing.T, l *lab) {
+func (l *lab) networkCard(t *testing.T) {
 	file := filepath.Join(l.dir, "network.xml")
 	must(t, os.WriteFile(file, []byte(`<network><name>island</name><bridge name="gvtest0"/></network>`), 0o600))
 	l.virsh(t, "net-define", file)
@@ -182,7 +175,7 @@ func networkCard(t *testing.T, l *lab) {
 	}
 }
 
-func rotatedConsole(t *testing.T, l *lab) {
+func (l *lab) rotatedConsole(t *testing.T) {
 	d := driver(t, l, nil)
 	im, content := tinyGuest()
 	s := spec(t, d, im, content, 0)
@@ -203,7 +196,7 @@ func rotatedConsole(t *testing.T, l *lab) {
 	}
 }
 
-func interruptedImport(t *testing.T, l *lab) {
+func (l *lab) interruptedImport(t *testing.T) {
 	d := driver(t, l, nil)
 	im, content := tinyGuest()
 	must(t, d.ImportImage(t.Context(), im, bytes.NewReader(content)))
@@ -227,7 +220,7 @@ func interruptedImport(t *testing.T, l *lab) {
 	}
 }
 
-func fullPool(t *testing.T, l *lab) {
+func (l *lab) fullPool(t *testing.T) {
 	path := filepath.Join(l.dir, "small")
 	must(t, os.Mkdir(path, 0o700))
 	l.daemon(t, "exec", "mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", path)
@@ -241,7 +234,7 @@ func fullPool(t *testing.T, l *lab) {
 	}
 }
 
-func hungDaemon(t *testing.T, l *lab) {
+func (l *lab) hungDaemon(t *testing.T) {
 	d := driver(t, l, nil)
 	_, err := d.List(t.Context())
 	must(t, err)
@@ -267,7 +260,7 @@ func hungDaemon(t *testing.T, l *lab) {
 	must(t, err)
 }
 
-func diagnoseBeforeAndAfter(t *testing.T, l *lab) {
+func (l *lab) diagnoseBeforeAndAfter(t *testing.T) {
 	d := driver(t, l, func(c *libvirt.Config) { c.Accelerator = libvirt.Auto })
 	codes := func() []string {
 		var all []string
@@ -297,7 +290,7 @@ func diagnoseBeforeAndAfter(t *testing.T, l *lab) {
 
 // testDriver goes to libvirt's own mock hypervisor, which is always there with
 // one running machine named test.
-func testDriver(t *testing.T, l *lab) {
+func (l *lab) testDriver(t *testing.T) {
 	d := driver(t, l, func(c *libvirt.Config) { c.URI = "test:///default" })
 	events := make(chan drivers.Event, 64) // more than this test causes
 	ctx, cancel := context.WithCancel(t.Context())
