@@ -32,16 +32,17 @@ func (m mark) compare(o mark) int {
 // tag shared by several hosts it answers for the one furthest behind: a want
 // too many, never one too few.
 func (e *Exchange) lacks(tag wire.Tag, m mark) bool {
-	if e.isSelf(tag) {
-		return m.compare(e.ownMark()) > 0
+	self := e.isSelf(tag)
+	if self && m.compare(e.ownMark()) > 0 {
+		return true
 	}
 	held := e.replica.Tagged(tag)
 	for _, b := range held {
-		if m.compare(markOf(b.Head())) > 0 {
+		if own := self && b.HostID() == e.self; !own && m.compare(markOf(b.Head())) > 0 {
 			return true
 		}
 	}
-	return len(held) == 0
+	return len(held) == 0 && !self
 }
 
 func (e *Exchange) isSelf(tag wire.Tag) bool { return e.owner && tag == e.selfTag }
