@@ -213,3 +213,17 @@ func fleetNode(t *testing.T) *node {
 	})
 	return n
 }
+
+// mustList returns the names in a folder.
+func mustList(t *testing.T, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
