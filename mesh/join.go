@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"strconv"
 	"strings"
@@ -42,7 +41,9 @@ func (s *serfMembers) keepJoined(ctx context.Context) {
 		switch {
 		case alone:
 			pending = s.cfg.Join
-			s.logs.limited("no member of the fleet joined yet; trying on", "error", errors.Join(errs...))
+			if len(errs) > 0 { // else only this member itself answers
+				s.logs.limited("no member of the fleet joined yet; trying on", "error", errors.Join(errs...))
+			}
 		case len(failed) > 0:
 			s.cfg.Log.Debug("some members to join do not answer", "error", errors.Join(errs...))
 		default:
@@ -104,10 +105,11 @@ func (s *serfMembers) Join(addr string) error {
 // explainJoin adds what a person can do about a join that failed. A member
 // with another key or label closes the stream without a word.
 func explainJoin(addr string, err error) error {
-	text := err.Error()
-	if errors.Is(err, io.EOF) || strings.Contains(text, "EOF") || strings.Contains(text, "reset by peer") ||
-		strings.Contains(text, "remote state is") || strings.Contains(text, "Remote state is") {
-		return fmt.Errorf("join %s: it answers and hangs up: its gossip key or its fleet's label is another; make both equal: %w", addr, err)
+	text := strings.ToLower(err.Error())
+	for _, sign := range []string{"eof", "reset by peer", "decrypt", "encrypted", "closed pipe"} {
+		if strings.Contains(text, sign) {
+			return fmt.Errorf("join %s: it answers, and no word can be exchanged: its gossip key or its fleet's label is another; make both equal: %w", addr, err)
+		}
 	}
 	return fmt.Errorf("join %s: %w", addr, err)
 }

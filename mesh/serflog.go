@@ -26,17 +26,15 @@ func newSerfLog(log *slog.Logger) *serfLog {
 	return &serfLog{log: log, last: map[string]time.Time{}}
 }
 
-// complaints are what a person has to act on, by a part of the line.
+// complaints are what a person has to act on, by a part of the line in lower
+// case.
 var complaints = []struct{ part, sentence string }{
-	{"Decrypt packet failed", wrongKey},
-	{"No installed keys could decrypt", wrongKey},
-	{"failed to decrypt", wrongKey},
-	{"Encrypted packet is too small", wrongKey},
-	{"Remote state is encrypted and encryption is not configured", wrongKey},
-	{"Encryption is configured but remote state is not encrypted", wrongKey},
+	{"decrypt", wrongKey},
+	{"encrypted packet is too small", wrongKey},
+	{"remote state is encrypted and encryption is not configured", wrongKey},
+	{"encryption is configured but remote state is not encrypted", wrongKey},
 	{"unacceptable label", wrongLabel},
 	{"label header", wrongLabel},
-	{"Refuting a suspect message", ""}, // known to be harmless
 }
 
 const (
@@ -49,8 +47,9 @@ var fromAddress = regexp.MustCompile(`from=(\S+)`)
 // Write implements io.Writer for log.Logger, which calls it once a line.
 func (s *serfLog) Write(line []byte) (int, error) {
 	text := strings.TrimSpace(string(line))
+	lower := strings.ToLower(text)
 	for _, c := range complaints {
-		if c.sentence != "" && strings.Contains(text, c.part) {
+		if strings.Contains(lower, c.part) {
 			from := ""
 			if match := fromAddress.FindStringSubmatch(text); match != nil {
 				from = match[1]
