@@ -30,6 +30,9 @@ func newLab(tb testing.TB, stdio string) *lab {
 	if os.Geteuid() != 0 {
 		leaveOut(tb, "a private libvirtd needs root")
 	}
+	if _, err := command("unshare", "--mount", "--net", "--uts", "--pid", "--fork", "true"); err != nil {
+		leaveOut(tb, "namespaces cannot be made here")
+	}
 	dir, err := os.MkdirTemp("", "grapevine-libvirt-") //nolint:usetesting // the test's own folder has too long a name for unix sockets
 	if err != nil {
 		tb.Fatal(err)
