@@ -1,10 +1,10 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"path/filepath"
@@ -20,23 +20,22 @@ import (
 	"grapevine/fleet"
 	"grapevine/identity"
 	"grapevine/internal/buildinfo"
+	"grapevine/internal/hostname"
 	"grapevine/internal/rungroup"
 	"grapevine/mesh"
 	"grapevine/view"
 )
 
-// Deps are what an agent is given beside its configuration. Driver is needed;
-// the rest may be left out.
+// Deps are what an agent is given beside its configuration.
 type Deps struct {
 	// Driver drives the host's hypervisor; the agent closes it.
 	Driver drivers.Driver
-	// Identity is the host's certificate, whose id is the host's id, and
-	// GossipKey encrypts gossip. Without them the configured files are read.
-	Identity  *identity.Identity
-	GossipKey []byte
+	// Credentials have the role agent; their id is the host's.
+	identity.Credentials
 	// Log is where the agent logs; nil discards.
 	Log *slog.Logger
 	// Ready is called once, when the agent serves and others can see its host.
+	// It may be nil.
 	Ready func()
 }
 
@@ -87,9 +86,9 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Agent, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	deps, err := load(&cfg, deps)
-	if err != nil {
-		return nil, err
+	cfg.Name = cmp.Or(cfg.Name, hostname.Short(), "unnamed")
+	if deps.Log == nil {
+		deps.Log = slog.New(slog.DiscardHandler)
 	}
 	a := &Agent{
 		cfg: cfg, driver: deps.Driver, identity: deps.Identity, hostID: deps.Identity.Subject().ID,
@@ -117,7 +116,7 @@ func (a *Agent) open(ctx context.Context, deps Deps) error {
 	}
 	api := advertised(a.listener.Addr(), a.cfg.ListenAdvertise)
 	if a.mesh, err = mesh.New(mesh.Config{
-		ID: a.hostID, Name: a.cfg.Name, Role: fleet.RoleAgent, Label: a.cfg.Fleet, API: api,
+		ID: a.hostID, Name: a.cfg.Name, Role: fleet.RoleAgent, Label: a.identity.Subject().Fleet, API: api,
 		GossipBind: a.cfg.GossipBind, GossipAdvertise: a.cfg.GossipAdvertise, Key: deps.GossipKey, Join: a.cfg.Join,
 		Epochs: a.journal, Hardware: hardware, Dial: a.dial, Log: a.log, Metrics: a.metrics.registry,
 	}); err != nil {
@@ -209,10 +208,5 @@ func (a *Agent) name() string { return a.cfg.Name }
 
 // dial opens a link to a peer.
 func (a *Agent) dial(ctx context.Context, addr string, peer fleet.UUID) (net.Conn, error) {
-	dialer := tls.Dialer{Config: a.identity.ClientTLS(peer, mesh.ALPN)}
-	conn, err := dialer.DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return nil, identity.Explain(addr, fmt.Errorf("dial link: %w", err))
-	}
-	return conn, nil
+	return a.identity.Dial(ctx, addr, peer, mesh.ALPN)
 }

@@ -86,7 +86,7 @@ func (s *site) issue(role identity.Role, id fleet.UUID) *identity.Identity {
 // make returns an agent of the site that does not run yet.
 func (s *site) make(ready func()) (*agent.Agent, error) {
 	return agent.New(s.t.Context(), s.cfg, agent.Deps{
-		Driver: s.hypervisor.Connect(), Identity: s.own, GossipKey: s.key, Log: slog.New(slog.DiscardHandler), Ready: ready,
+		Driver: s.hypervisor.Connect(), Credentials: identity.Credentials{Identity: s.own, GossipKey: s.key}, Log: slog.New(slog.DiscardHandler), Ready: ready,
 	})
 }
 

@@ -3,15 +3,7 @@ package agent
 import (
 	"context"
 	"crypto/tls"
-	"errors"
-	"fmt"
-	"net"
 	"net/http"
-	"os"
-	"os/user"
-	"path/filepath"
-	"strconv"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -20,53 +12,18 @@ import (
 	"grapevine/identity"
 	"grapevine/internal/buildinfo"
 	"grapevine/internal/rungroup"
+	"grapevine/internal/sockets"
 	"grapevine/mesh"
 )
 
 // listen binds the HTTPS listener and the unix socket.
 func (a *Agent) listen() error {
-	l, err := net.Listen("tcp", a.cfg.Listen)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("listen on %s: the port is in use; stop the other process or set listen to another address: %w", a.cfg.Listen, err)
+	var err error
+	if a.listener, err = sockets.Listen("listen", a.cfg.Listen); err != nil || a.cfg.Socket == "" {
+		return err
 	}
-	if err != nil {
-		return fmt.Errorf("listen on %s: %w", a.cfg.Listen, err)
-	}
-	a.listener = l
-	if a.cfg.Socket == "" {
-		return nil
-	}
-	a.socket, err = listenSocket(a.cfg.Socket, a.cfg.SocketGroup)
+	a.socket, err = sockets.ListenUnix("socket", a.cfg.Socket, a.cfg.SocketGroup)
 	return err
-}
-
-// listenSocket binds a unix socket for root and one group. A socket that a
-// dead agent left is replaced; a living one is not.
-func listenSocket(path, group string) (net.Listener, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
-		return nil, fmt.Errorf("make the socket's folder: %w", err)
-	}
-	if conn, err := net.DialTimeout("unix", path, time.Second); err == nil {
-		_ = conn.Close()
-		return nil, fmt.Errorf("socket %s is in use by another agent: stop it, or set socket to another path", path)
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("remove the socket of an earlier run: %w", err)
-	}
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		return nil, fmt.Errorf("listen on socket %s: %w", path, err)
-	}
-	if err := os.Chmod(path, 0o660); err != nil {
-		return nil, errors.Join(fmt.Errorf("set the socket's mode: %w", err), l.Close())
-	}
-	// The group exists where the packages made it; elsewhere root is enough.
-	if g, err := user.LookupGroup(group); err == nil {
-		if gid, err := strconv.Atoi(g.Gid); err == nil {
-			_ = os.Chown(path, -1, gid)
-		}
-	}
-	return l, nil
 }
 
 // serve adds the servers to the group.

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -33,7 +32,7 @@ func (a *app) runAgent(ctx context.Context, c *agentConfig) error {
 		return err
 	}
 	files := identity.Files{CA: c.TLSCA, Cert: c.TLSCert, Key: c.TLSKey}
-	id, err := identity.Load(files, time.Now(), identity.Agent)
+	own, err := identity.LoadCredentials(files, c.GossipKeyFile, c.Fleet, identity.Agent, a.now())
 	if err != nil {
 		return err
 	}
@@ -43,11 +42,11 @@ func (a *app) runAgent(ctx context.Context, c *agentConfig) error {
 	}
 	var node *agent.Agent
 	node, err = agent.New(ctx, c.Config, agent.Deps{
-		Driver: driver, Identity: id, Log: log,
+		Driver: driver, Credentials: own, Log: log,
 		Ready: func() { tellReady(log, "agent", node.Addr()) },
 	})
 	if err != nil {
 		return err
 	}
-	return a.watched(ctx, log, "https://"+node.Addr(), id, node.Run)
+	return a.watched(ctx, log, "https://"+node.Addr(), own.Identity, node.Run)
 }

@@ -26,17 +26,17 @@ func (a *app) runRegistry(ctx context.Context, c *registry.Config) error {
 		return err
 	}
 	files := identity.Files{CA: c.TLSCA, Cert: c.TLSCert, Key: c.TLSKey}
-	id, err := identity.Load(files, time.Now(), identity.Registry)
+	own, err := identity.LoadCredentials(files, c.GossipKeyFile, c.Fleet, identity.Registry, a.now())
 	if err != nil {
 		return err
 	}
-	node, err := registry.New(*c, registry.Deps{Identity: id, Log: log})
+	node, err := registry.New(*c, registry.Deps{Credentials: own, Log: log})
 	if err != nil {
 		return err
 	}
-	addr, own := "http://"+node.Addr(), (*identity.Identity)(nil)
+	addr, secured := "http://"+node.Addr(), (*identity.Identity)(nil)
 	if c.ListenTLS {
-		addr, own = "https://"+node.Addr(), id
+		addr, secured = "https://"+node.Addr(), own.Identity
 	}
 	ready, stop := context.WithCancel(ctx)
 	defer stop()
@@ -47,7 +47,7 @@ func (a *app) runRegistry(ctx context.Context, c *registry.Config) error {
 			tellReady(log, "registry", node.Addr())
 		}
 	}()
-	err = a.watched(ctx, log, addr, own, node.Run)
+	err = a.watched(ctx, log, addr, secured, node.Run)
 	stop()
 	<-told
 	return err

@@ -93,7 +93,7 @@ func (f *Fleet) addRegistry() error {
 	if err != nil {
 		return err
 	}
-	f.registry, err = registry.New(cfg, registry.Deps{Identity: id, GossipKey: f.gossipKey, Log: f.cfg.Log})
+	f.registry, err = registry.New(cfg, registry.Deps{Credentials: f.credentials(id), Log: f.cfg.Log})
 	return err
 }
 
@@ -116,7 +116,7 @@ func (f *Fleet) addHost(ctx context.Context, i int) error {
 	cfg.Listen, cfg.GossipBind, cfg.Socket = "127.0.0.1:0", "127.0.0.1:0", ""
 	cfg.Join = []string{f.registry.GossipAddr()}
 	h.agent, err = agent.New(ctx, cfg, agent.Deps{
-		Driver: h.driver, Identity: id, GossipKey: f.gossipKey, Log: f.cfg.Log,
+		Driver: h.driver, Credentials: f.credentials(id), Log: f.cfg.Log,
 		Ready: func() { close(h.ready) },
 	})
 	return err
@@ -129,6 +129,10 @@ func (f *Fleet) issue(role identity.Role, name string, id fleet.UUID) (*identity
 		return nil, err
 	}
 	return identity.New(f.ca.CertPEM(), pair, now, role)
+}
+
+func (f *Fleet) credentials(id *identity.Identity) identity.Credentials {
+	return identity.Credentials{Identity: id, GossipKey: f.gossipKey}
 }
 
 // certificateLife outlasts any demonstration.

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -8,10 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"strings"
-	"syscall"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
@@ -20,18 +17,17 @@ import (
 	"grapevine/fleet"
 	"grapevine/identity"
 	"grapevine/internal/buildinfo"
+	"grapevine/internal/hostname"
 	"grapevine/internal/rungroup"
+	"grapevine/internal/sockets"
 	"grapevine/mesh"
 	"grapevine/view"
 )
 
-// Deps is what a registry may be handed instead of reading it from the files
-// that its Config names. Zero fields are made from the Config.
+// Deps are what a registry is given beside its configuration.
 type Deps struct {
-	// Identity has the role registry; its id is the registry's.
-	Identity *identity.Identity
-	// GossipKey encrypts gossip.
-	GossipKey []byte
+	// Credentials have the role registry; their id is the registry's.
+	identity.Credentials
 	// Log is where the registry logs; nil discards.
 	Log *slog.Logger
 }
@@ -54,12 +50,13 @@ func New(cfg Config, deps Deps) (*Registry, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	deps, err := load(&cfg, deps)
-	if err != nil {
-		return nil, err
+	cfg.Name = cmp.Or(cfg.Name, hostname.Short(), "unnamed")
+	if deps.Log == nil {
+		deps.Log = slog.New(slog.DiscardHandler)
 	}
 	r := &Registry{cfg: cfg, deps: deps}
-	if r.listener, err = listen(cfg.Listen); err != nil {
+	var err error
+	if r.listener, err = sockets.Listen("listen", cfg.Listen); err != nil {
 		return nil, err
 	}
 	counts := newMetrics()
@@ -81,54 +78,11 @@ func New(cfg Config, deps Deps) (*Registry, error) {
 	return r, nil
 }
 
-// load fills in what was not handed over.
-func load(cfg *Config, deps Deps) (Deps, error) {
-	var err error
-	if deps.Identity == nil {
-		files := identity.Files{CA: cfg.TLSCA, Cert: cfg.TLSCert, Key: cfg.TLSKey}
-		if deps.Identity, err = identity.Load(files, time.Now(), identity.Registry); err != nil {
-			return deps, err
-		}
-	}
-	subject := deps.Identity.Subject()
-	if cfg.Fleet != "" && cfg.Fleet != subject.Fleet {
-		return deps, fmt.Errorf("fleet is %q and the certificate is of fleet %q; set fleet to that, leave it out, or use the other fleet's certificate", cfg.Fleet, subject.Fleet)
-	}
-	cfg.Fleet = subject.Fleet
-	if deps.GossipKey == nil {
-		if deps.GossipKey, err = identity.LoadGossipKey(cfg.GossipKeyFile); err != nil {
-			return deps, err
-		}
-	}
-	if deps.Log == nil {
-		deps.Log = slog.New(slog.DiscardHandler)
-	}
-	if cfg.Name == "" {
-		name, err := os.Hostname()
-		if err != nil {
-			return deps, fmt.Errorf("find this machine's host name; set name: %w", err)
-		}
-		cfg.Name, _, _ = strings.Cut(name, ".")
-	}
-	return deps, nil
-}
-
-func listen(address string) (net.Listener, error) {
-	l, err := net.Listen("tcp", address) //nolint:noctx // binding a socket does not block
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("listen on %s: the port is in use; stop the other process or set listen to another address: %w", address, err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", address, err)
-	}
-	return l, nil
-}
-
 // member is how the registry takes part in the mesh: as one that dials links
 // and owns no block.
 func (r *Registry) member(counts *metrics) mesh.Config {
 	return mesh.Config{
-		ID: r.deps.Identity.Subject().ID, Name: r.cfg.Name, Role: fleet.RoleRegistry, Label: r.cfg.Fleet,
+		ID: r.deps.Identity.Subject().ID, Name: r.cfg.Name, Role: fleet.RoleRegistry, Label: r.deps.Identity.Subject().Fleet,
 		API:        r.listener.Addr().String(),
 		GossipBind: r.cfg.GossipBind, GossipAdvertise: r.cfg.GossipAdvertise, Key: r.deps.GossipKey,
 		Join: r.cfg.Join, Dial: r.dialLink, Log: r.deps.Log, Metrics: counts.registry,
@@ -137,12 +91,7 @@ func (r *Registry) member(counts *metrics) mesh.Config {
 
 // dialLink opens the stream of a link to an agent.
 func (r *Registry) dialLink(ctx context.Context, addr string, peer fleet.UUID) (net.Conn, error) {
-	dialer := tls.Dialer{Config: r.deps.Identity.ClientTLS(peer, mesh.ALPN)}
-	conn, err := dialer.DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return nil, identity.Explain(addr, err)
-	}
-	return conn, nil
+	return r.deps.Identity.Dial(ctx, addr, peer, mesh.ALPN)
 }
 
 // Addr returns the address on which the API is served.
@@ -177,7 +126,7 @@ func (r *Registry) Run(ctx context.Context) error {
 	group.Add("mesh", member.watch)
 	group.Add("view", r.core.Run)
 	group.Add("api", served.watch)
-	r.deps.Log.Info("registry is starting", "name", r.cfg.Name, "fleet", r.cfg.Fleet, "listen", r.Addr(), "tls", r.cfg.ListenTLS, "gossip", r.GossipAddr())
+	r.deps.Log.Info("registry is starting", "name", r.cfg.Name, "fleet", r.deps.Identity.Subject().Fleet, "listen", r.Addr(), "tls", r.cfg.ListenTLS, "gossip", r.GossipAddr())
 	return group.Run(ctx, r.cfg.ShutdownGrace)
 }
 

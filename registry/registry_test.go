@@ -6,10 +6,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"grapevine/api"
 	"grapevine/api/client"
@@ -22,7 +20,7 @@ import (
 func testConfig(w *world) (Config, Deps) {
 	cfg := Default()
 	cfg.Listen, cfg.GossipBind = "127.0.0.1:0", "127.0.0.1:0"
-	return cfg, Deps{Identity: w.identity(identity.Registry, newInstanceID()), GossipKey: identity.NewGossipKey()}
+	return cfg, Deps{Credentials: identity.Credentials{Identity: w.identity(identity.Registry, newInstanceID()), GossipKey: identity.NewGossipKey()}}
 }
 
 // run runs the registry until the returned function is called, which returns
@@ -103,33 +101,6 @@ func TestPortInUseIsOneClearError(t *testing.T) {
 	}
 	if err == nil || !strings.Contains(err.Error(), "the port is in use") {
 		t.Errorf("error %v; want one that says that the port is in use", err)
-	}
-}
-
-func TestCertificateAndFleetMustFit(t *testing.T) {
-	w := newWorld(t, 0)
-	cfg, deps := testConfig(w)
-	cfg.Fleet = "another"
-	if _, err := New(cfg, deps); err == nil || !strings.Contains(err.Error(), `fleet is "another"`) {
-		t.Errorf("error %v; want the fleet named", err)
-	}
-	// An agent's certificate does not make a registry.
-	pair, err := w.ca.Issue(identity.Subject{Role: identity.Agent, ID: newInstanceID(), Name: "a"}, time.Hour, time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	cfg, deps = testConfig(w)
-	cfg.TLSCA, cfg.TLSCert, cfg.TLSKey = filepath.Join(dir, "ca.pem"), filepath.Join(dir, "a.pem"), filepath.Join(dir, "a-key.pem")
-	if err := identity.WriteNew(cfg.TLSCA, w.ca.CertPEM(), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := pair.Write(cfg.TLSCert, cfg.TLSKey); err != nil {
-		t.Fatal(err)
-	}
-	deps.Identity = nil
-	if _, err := New(cfg, deps); err == nil || !strings.Contains(err.Error(), "role agent") {
-		t.Errorf("error %v; want the role named", err)
 	}
 }
 

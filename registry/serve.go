@@ -55,16 +55,7 @@ func (r *Registry) principal(req *http.Request) api.Principal {
 	if err != nil {
 		return api.Principal{}
 	}
-	p := api.Principal{ID: subject.ID, Name: subject.Name}
-	switch subject.Role {
-	case identity.Agent:
-		p.Role = api.AsAgent
-	case identity.Registry:
-		p.Role = api.AsRegistry
-	case identity.Operator:
-		p.Role = api.AsOperator
-	}
-	return p
+	return api.Principal{Role: api.PrincipalRole(subject.Role), ID: subject.ID, Name: subject.Name}
 }
 
 // localName reports whether the Host of a request is a loopback address or

@@ -104,7 +104,7 @@ func TestAgentWithoutLibvirtSaysSoInItsRow(t *testing.T) {
 		}
 		return os.ErrNotExist
 	})
-	stdout, stderr, code := w.run(nil, "doctor", "--config", n.config)
+	stdout, stderr, code := w.run(nil, "doctor", "--agent-config", n.config)
 	if code != 1 || !strings.Contains(stdout+stderr, "none") {
 		t.Errorf("doctor ended with %d and said:\n%s%s", code, stdout, stderr)
 	}
@@ -157,7 +157,7 @@ func TestBadRequestsAreAnsweredInOneSentenceAndChangeNothing(t *testing.T) {
 		{"an id that nobody has", "GET", "/v1/instances/00000000-0000-4000-8000-000000000001", "", "404", "not_found"},
 		{"a path that is none", "GET", "/v1/machines", "", "404", "not_found"},
 		{"a method that is none", "PATCH", "/v1/hosts", "", "405", "method_not_allowed"},
-		{"an unknown action", "POST", "/v1/instances/00000000-0000-4000-8000-000000000001/explode", "", "404", "not_found"},
+		{"an unknown action", "POST", "/v1/instances/00000000-0000-4000-8000-000000000001/explode", "", "422", "invalid"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "body")

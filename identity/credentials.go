@@ -1,0 +1,48 @@
+package identity
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"time"
+
+	"grapevine/fleet"
+)
+
+// Credentials are what makes a node a member of its fleet.
+type Credentials struct {
+	// Identity proves who the node is on links and to the API's clients.
+	Identity *Identity
+	// GossipKey encrypts what Serf sends.
+	GossipKey []byte
+}
+
+// LoadCredentials reads the credentials of a node with this role. When
+// fleetName is not empty the certificate must be of that fleet.
+func LoadCredentials(files Files, gossipKeyFile, fleetName string, role Role, now time.Time) (Credentials, error) {
+	id, err := Load(files, now, role)
+	if err != nil {
+		return Credentials{}, err
+	}
+	if own := id.subject.Fleet; fleetName != "" && fleetName != own {
+		return Credentials{}, fmt.Errorf("fleet is %q and the certificate %s is of fleet %q; set fleet to that, leave it out, or use a certificate of the other fleet",
+			fleetName, files.Cert, own)
+	}
+	key, err := LoadGossipKey(gossipKeyFile)
+	if err != nil {
+		return Credentials{}, err
+	}
+	return Credentials{Identity: id, GossipKey: key}, nil
+}
+
+// Dial opens a stream to the node with id peer at addr, speaking the ALPN
+// protocol proto, and blocks until both ends have proved who they are.
+func (id *Identity) Dial(ctx context.Context, addr string, peer fleet.UUID, proto string) (net.Conn, error) {
+	dialer := tls.Dialer{Config: id.ClientTLS(peer, proto)}
+	conn, err := dialer.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, Explain(addr, err)
+	}
+	return conn, nil
+}
