@@ -390,7 +390,12 @@ func TestPublicationsAreHeldToTheBudget(t *testing.T) {
 		w := newWorld(t, lan())
 		members := fleetOf(w, 4)
 		time.Sleep(time.Second)
-		before := members[0].exchange.Stats().Announced
+		announced := func() uint64 {
+			members[0].mu.Lock()
+			defer members[0].mu.Unlock()
+			return members[0].exchange.Stats().Announced
+		}
+		before := announced()
 		var last fleet.Version
 		for i := range 1000 {
 			last = members[0].say(i % 2)
@@ -400,7 +405,7 @@ func TestPublicationsAreHeldToTheBudget(t *testing.T) {
 			return w.agree(4) && members[3].Replica().Version(last.Host) == last
 		})
 		// 20 a second and a burst of 4, to 3 peers at most, in about a second.
-		if sent := members[0].exchange.Stats().Announced - before; sent > 3*30 {
+		if sent := announced() - before; sent > 3*30 {
 			t.Errorf("1000 publications made %d announcements", sent)
 		}
 		w.stopAll()

@@ -114,6 +114,7 @@ func (m *Mesh) send(l *link, msg wire.Message, patience time.Duration) error {
 // side ends it. It closes the connection. The error says why it ended.
 func (m *Mesh) serve(ctx context.Context, l *link, added func()) error {
 	defer l.conn.Close() //nolint:errcheck // nothing is lost with it
+	running := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	l.cancel = cancel
@@ -125,13 +126,24 @@ func (m *Mesh) serve(ctx context.Context, l *link, added func()) error {
 	added()
 	read := make(chan error, 1)
 	go func() {
-		read <- m.read(l)
+		err := m.read(l)
+		if errors.Is(err, exchange.ErrProtocol) || errors.Is(err, wire.ErrBadFrame) {
+			m.cfg.Log.Warn("link dropped", "peer", l.peer.ID, "peer_name", l.hello.Name, "error", err)
+			l.stop(wire.ByeProtocol, err.Error())
+		}
+		read <- err
 		cancel()
 	}()
 	// A write that hangs must not outlive the link.
 	stop := context.AfterFunc(ctx, func() { _ = l.conn.SetWriteDeadline(time.Now().Add(farewell)) })
 	defer stop()
 	wrote := m.write(ctx, l)
+	if running.Err() != nil {
+		l.stop(wire.ByeLeaving, "shutting down")
+	}
+	if bye := l.bye.Load(); bye != nil && wrote == nil {
+		wrote = m.send(l, bye, farewell)
+	}
 	_ = l.conn.Close()
 	err := <-read
 	switch {
@@ -165,7 +177,6 @@ func (m *Mesh) read(l *link) error {
 			return &byeError{*msg}
 		default:
 			if err := m.receive(l, msg); err != nil {
-				m.cfg.Log.Warn("link dropped", "peer", l.peer.ID, "peer_name", l.hello.Name, "error", err)
 				return err
 			}
 		}
@@ -183,14 +194,14 @@ func (m *Mesh) receive(l *link, msg wire.Message) error {
 }
 
 // write sends what the exchange has for the peer, pings and pongs, until ctx
-// ends; then it says why.
+// ends, when it returns nil.
 func (m *Mesh) write(ctx context.Context, l *link) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	ping, compare := time.Now().Add(pingEvery), time.Now().Add(jitter(compareEvery))
 	for {
 		if ctx.Err() != nil {
-			return m.sayBye(l)
+			return nil
 		}
 		now := time.Now()
 		if l.outbound && !now.Before(compare) {
@@ -244,14 +255,6 @@ func (m *Mesh) nextPing(l *link, now time.Time) wire.Message {
 	whole := m.evaluate(now) == nil
 	l.pingAt.Store(int64(now.Sub(l.up)))
 	return &wire.Ping{Number: l.ping.Add(1), Ready: whole}
-}
-
-func (m *Mesh) sayBye(l *link) error {
-	bye := l.bye.Load()
-	if bye == nil {
-		bye = &wire.Bye{Reason: wire.ByeLeaving, Detail: "shutting down"}
-	}
-	return m.send(l, bye, farewell)
 }
 
 // LinkList returns the links that are up, ordered by peer.

@@ -165,21 +165,6 @@ func (m *Mesh) Settled() bool {
 	return m.settled
 }
 
-// Lag returns, for every host held, its version, the newest announced one where
-// that is newer, and the age of its last sign of life: -1 where none came since
-// this node started. Reachability is left for the caller to fill in.
-func (m *Mesh) Lag() []fleet.LagRow {
-	rows, now := make([]fleet.LagRow, 0, m.replica.Len()), time.Now()
-	for b := range m.replica.Blocks() {
-		row := fleet.LagRow{Host: b.HostID(), HostName: b.HostName(), Version: b.Version(), AgeMS: -1, Wanted: m.Wanted(b.HostID())}
-		if age, heard := m.replica.Age(b.HostID(), now); heard {
-			row.AgeMS = age.Milliseconds()
-		}
-		rows = append(rows, row)
-	}
-	return rows
-}
-
 func (m *Mesh) logRejected(p *exchange.Peer, host fleet.HostID, err error) {
 	m.cfg.Log.Warn("block refused", "host", host, "peer", p.ID, "error", err)
 }

@@ -19,6 +19,7 @@ import (
 // memory.
 func (w *world) startSerf(name string, change ...func(*Config)) *member {
 	w.t.Helper()
+	w.serf = true
 	cfg := Config{
 		ID: idOf(name), Name: name, Role: fleet.RoleAgent, API: name + ":7947", Join: []string{nameOf(0)},
 		Key: make([]byte, 16), Epochs: &testEpochs{}, Hardware: "hardware of " + name, Log: w.log.With("node", name),

@@ -26,6 +26,7 @@ type world struct {
 	dir     *directory
 	members map[string]*member // running, by name
 	log     *slog.Logger
+	serf    bool
 }
 
 // member is one running node.
@@ -118,6 +119,11 @@ func (w *world) stopAll() {
 	}
 	for _, name := range w.names() {
 		w.stop(w.members[name])
+	}
+	if w.serf {
+		// memberlist does not wait for a probe that is under way; it ends with
+		// its time-out.
+		time.Sleep(time.Minute)
 	}
 }
 

@@ -78,6 +78,10 @@ func (r *Replica) add(b *Block) *entry {
 	return e
 }
 
+// maxAgeMS bounds the age that a peer may tell, at a hundred years, so that no
+// sum overflows.
+const maxAgeMS = 100 * 365 * 24 * 3600 * 1000
+
 // Heard notes a sign of life of a host that is held, if it is newer than the
 // last one, and reports whether it was (writer).
 func (r *Replica) Heard(id fleet.HostID, s Sign) bool {
@@ -89,6 +93,7 @@ func (r *Replica) Heard(id fleet.HostID, s Sign) bool {
 	if last != nil && (s.Epoch < last.Epoch || s.Epoch == last.Epoch && s.Beat <= last.Beat) {
 		return false
 	}
+	s.AgeMS = min(s.AgeMS, maxAgeMS)
 	e.sign.Store(&s)
 	return true
 }

@@ -55,6 +55,7 @@ const (
 	ByeVersion   ByeReason = 5 // no protocol version in common
 	ByeLabel     ByeReason = 6 // another fleet
 	ByeIdentity  ByeReason = 7 // the sender is not who was asked for, or is the receiver
+	ByeProtocol  ByeReason = 8 // the receiver broke the protocol
 )
 
 // Bye is the last frame of its sender, where there is time for one.
