@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	golibvirt "github.com/digitalocean/go-libvirt"
@@ -114,10 +115,40 @@ func (d *Driver) startMachine(ctx context.Context, dom golibvirt.Domain, power f
 	default:
 		return inState(power)
 	}
-	return d.session.call(ctx, func(rpc *golibvirt.Libvirt) error {
-		_, err := rpc.DomainCreateWithFlags(dom, 0)
-		return err
-	})
+	return d.create(ctx, dom)
+}
+
+// startTries is how often a start is tried that libvirt itself cut short.
+const startTries = 3
+
+// create boots the domain. When a machine starts right after it was stopped,
+// libvirt 9 may still be about to handle the end of the old QEMU, and then
+// kills the new one; its next start is not in that danger.
+func (d *Driver) create(ctx context.Context, dom golibvirt.Domain) (err error) {
+	for range startTries {
+		err = d.session.call(ctx, func(rpc *golibvirt.Libvirt) error {
+			_, err := rpc.DomainCreateWithFlags(dom, 0)
+			return err
+		})
+		if !slain(err) {
+			return err
+		}
+		d.log.Info("start was cut short by libvirt, trying again", "domain", dom.Name)
+	}
+	return err
+}
+
+// slain reports whether QEMU was ended from outside while it started: it says
+// so, or nothing at all. One that cannot start says why.
+func slain(err error) bool {
+	switch {
+	case isCode(err, golibvirt.ErrInternalError):
+		return strings.Contains(err.Error(), "terminating on signal 15") || strings.HasSuffix(err.Error(), "connecting to monitor")
+	case isCode(err, golibvirt.ErrOperationFailed):
+		return strings.HasSuffix(err.Error(), "domain is no longer running")
+	default:
+		return false
+	}
 }
 
 func (d *Driver) wake(ctx context.Context, dom golibvirt.Domain) error {
@@ -238,46 +269,4 @@ func (d *Driver) coax(ctx context.Context, dom golibvirt.Domain, grace time.Dura
 			return true, nil
 		}
 	}
-}
-
-// Adopt implements drivers.Driver. A transient machine, which libvirt forgets
-// when it stops, keeps its Mark only until then.
-func (d *Driver) Adopt(ctx context.Context, id fleet.InstanceID, mark drivers.Mark) error {
-	if err := d.adopt(ctx, id, mark); err != nil {
-		return fmt.Errorf("adopt machine %s: %w", id, err)
-	}
-	return nil
-}
-
-func (d *Driver) adopt(ctx context.Context, id fleet.InstanceID, mark drivers.Mark) error {
-	if mark.ID != id {
-		return fmt.Errorf("the mark is that of %s", mark.ID)
-	}
-	element, err := encodeMark(mark)
-	if err != nil {
-		return err
-	}
-	dom, err := d.lookup(ctx, id)
-	if err != nil {
-		return err
-	}
-	return d.session.call(ctx, func(rpc *golibvirt.Libvirt) error {
-		var where golibvirt.DomainModificationImpact
-		persistent, err := rpc.DomainIsPersistent(dom)
-		if err != nil {
-			return err
-		}
-		active, err := rpc.DomainIsActive(dom)
-		if err != nil {
-			return err
-		}
-		if persistent == 1 {
-			where |= golibvirt.DomainAffectConfig
-		}
-		if active == 1 {
-			where |= golibvirt.DomainAffectLive
-		}
-		return rpc.DomainSetMetadata(dom, int32(golibvirt.DomainMetadataElement), golibvirt.OptString{element},
-			golibvirt.OptString{markPrefix}, golibvirt.OptString{markSpace}, where)
-	})
 }

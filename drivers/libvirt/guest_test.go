@@ -197,26 +197,34 @@ func (l *lab) rotatedConsole(t *testing.T) {
 }
 
 func (l *lab) interruptedImport(t *testing.T) {
-	d := driver(t, l, nil)
 	im, content := tinyGuest()
-	must(t, d.ImportImage(t.Context(), im, bytes.NewReader(content)))
-	id := strings.Repeat("0123456789abcdef", 4)
-	for _, left := range []string{"image-" + id + "-kernel", "image-" + id + ".json"} {
-		l.virsh(t, "vol-create-as", "grapevine", left, "4096")
-	}
+	must(t, driver(t, l, nil).ImportImage(t.Context(), im, bytes.NewReader(content)))
 	l.virsh(t, "vol-create-as", "grapevine", "image-of-mine", "4096")
-	images, err := d.Images(t.Context())
-	must(t, err)
-	if slices.ContainsFunc(images, func(im fleet.Image) bool { return im.ID == id }) {
-		t.Error("half an image is listed")
-	}
-	must(t, d.ImportImage(t.Context(), im, bytes.NewReader(nil))) // already there: not read
-	volumes := l.virsh(t, "vol-list", "grapevine")
-	if strings.Contains(volumes, id) {
-		t.Errorf("the next import left the volumes of the interrupted one:\n%s", volumes)
-	}
-	if !strings.Contains(volumes, "image-of-mine") || !strings.Contains(volumes, "image-"+im.ID+".json") {
-		t.Errorf("the sweep took what is not of an interrupted import:\n%s", volumes)
+	id := strings.Repeat("0123456789abcdef", 4)
+	d := driver(t, l, nil)
+	for what, use := range map[string]func() error{
+		"import": func() error { return d.ImportImage(t.Context(), im, bytes.NewReader(nil)) }, // already there: not read
+		"start": func() error {
+			_, err := driver(t, l, nil).Images(t.Context())
+			return err
+		},
+	} {
+		for _, left := range []string{"image-" + id + "-kernel", "image-" + id + ".json"} {
+			l.virsh(t, "vol-create-as", "grapevine", left, "4096")
+		}
+		must(t, use())
+		images, err := d.Images(t.Context())
+		must(t, err)
+		if len(images) != 1 || images[0].ID != im.ID {
+			t.Errorf("after %s: got %+v, want the whole image alone", what, images)
+		}
+		volumes := l.virsh(t, "vol-list", "grapevine")
+		if strings.Contains(volumes, id) {
+			t.Errorf("%s left the volumes of the interrupted import:\n%s", what, volumes)
+		}
+		if !strings.Contains(volumes, "image-of-mine") || !strings.Contains(volumes, "image-"+im.ID+".json") {
+			t.Errorf("%s took what is not of an interrupted import:\n%s", what, volumes)
+		}
 	}
 }
 

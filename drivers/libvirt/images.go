@@ -41,6 +41,7 @@ type shelf struct {
 	busy  chan struct{}
 	mu    sync.Mutex
 	known map[string]fleet.Image
+	swept bool // under busy
 }
 
 func newShelf() *shelf {
@@ -58,11 +59,30 @@ func (s *shelf) lock(ctx context.Context) (unlock func(), err error) {
 
 // Images implements drivers.ImageStore.
 func (d *Driver) Images(ctx context.Context) ([]fleet.Image, error) {
+	if err := d.sweepOnce(ctx); err != nil {
+		return nil, fmt.Errorf("list images: %w", err)
+	}
 	images, err := d.listImages(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list images: %w", err)
 	}
 	return images, nil
+}
+
+// sweepOnce sweeps at the driver's first look at its images, which is the
+// agent's start; an import under way then has swept already.
+func (d *Driver) sweepOnce(ctx context.Context) error {
+	select {
+	case d.images.busy <- struct{}{}:
+		defer func() { <-d.images.busy }()
+	default:
+		return nil
+	}
+	if d.images.swept {
+		return nil
+	}
+	_, err := d.sweep(ctx)
+	return err
 }
 
 func (d *Driver) listImages(ctx context.Context) ([]fleet.Image, error) {
@@ -82,10 +102,10 @@ func (d *Driver) listImages(ctx context.Context) ([]fleet.Image, error) {
 		}
 		im, err := d.manifest(ctx, pool, id)
 		switch {
-		case unanswered(err):
-			return nil, err
 		case err == nil && complete(im, names):
 			images = append(images, im)
+		case err != nil && !errors.Is(err, errBadManifest) && !errors.Is(err, drivers.ErrNotFound):
+			return nil, err // it may be whole all the same
 		}
 	}
 	slices.SortFunc(images, func(a, b fleet.Image) int { return cmp.Compare(a.ID, b.ID) })
@@ -143,13 +163,19 @@ func (d *Driver) readManifest(ctx context.Context, pool golibvirt.StoragePool, i
 		return im, err
 	}
 	if err := json.Unmarshal(text, &im); err != nil {
-		return im, err
+		return im, fmt.Errorf("%w: %w", errBadManifest, err)
+	}
+	if err := im.Validate(); err != nil {
+		return im, fmt.Errorf("%w: %w", errBadManifest, err)
 	}
 	if im.ID != id {
-		return im, fmt.Errorf("it is that of %.64q", im.ID)
+		return im, fmt.Errorf("%w: it is that of image %.12s", errBadManifest, im.ID)
 	}
-	return im, im.Validate()
+	return im, nil
 }
+
+// errBadManifest: the manifest was not written to its end.
+var errBadManifest = errors.New("the manifest cannot be understood")
 
 func (d *Driver) forgetManifest(id string) {
 	d.images.mu.Lock()
@@ -254,6 +280,7 @@ func (d *Driver) sweep(ctx context.Context) ([]string, error) {
 			return nil, err
 		}
 	}
+	d.images.swept = true
 	return held, nil
 }
 

@@ -174,6 +174,26 @@ func TestErrorsAreTyped(t *testing.T) {
 	}
 }
 
+func TestOnlyStartsCutShortByLibvirtAreTriedAgain(t *testing.T) {
+	const internal = uint32(golibvirt.ErrInternalError)
+	for _, tt := range []struct {
+		err  error
+		want bool
+	}{
+		{nil, false},
+		{golibvirt.Error{Code: internal, Message: "internal error: process exited while connecting to monitor"}, true},
+		{golibvirt.Error{Code: internal, Message: "internal error: qemu unexpectedly closed the monitor: qemu: terminating on signal 15 from pid 25 (libvirtd)"}, true},
+		{golibvirt.Error{Code: internal, Message: "internal error: process exited while connecting to monitor: qemu: cannot set up guest memory"}, false},
+		{golibvirt.Error{Code: uint32(golibvirt.ErrOperationFailed), Message: "operation failed: domain is no longer running"}, true},
+		{golibvirt.Error{Code: uint32(golibvirt.ErrOperationInvalid), Message: "connecting to monitor"}, false},
+		{drivers.ErrUnavailable, false},
+	} {
+		if got := slain(tt.err); got != tt.want {
+			t.Errorf("%v: got %v", tt.err, got)
+		}
+	}
+}
+
 func TestSaidErrorReadsWhatIsThere(t *testing.T) {
 	whole := xdr{}.u32(uint32(golibvirt.ErrNoStorageVol)).u32(18).u32(1).str("no such volume")
 	if got := saidError(whole); got.Error() != "no such volume" || !isCode(got, golibvirt.ErrNoStorageVol) {
