@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"slices"
 
 	"grapevine/api"
 	"grapevine/drivers"
@@ -50,12 +51,7 @@ func notManaged(row *fleet.Instance) error {
 }
 
 func supports(d *drivers.Description, want drivers.Feature) bool {
-	for _, f := range d.Features {
-		if f == want {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(d.Features, want)
 }
 
 // writable returns the row of an instance of this host that may be written to

@@ -65,8 +65,7 @@ func (e *Error) Is(target error) bool {
 // CodeOf returns err's code: that of the first Error in its chain, "" for
 // none.
 func CodeOf(err error) Code {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Code
 	}
 	return ""

@@ -30,8 +30,11 @@ func TestFitsNamesEveryReason(t *testing.T) {
 		{"a plain request", nil, fleet.Request{Image: someImage}, nil},
 		{"exactly what is free", nil, fleet.Request{Resources: fleet.Resources{VCPUs: 3, MemoryMiB: 3584, DiskGiB: 100}}, nil},
 		{"one MiB more", nil, fleet.Request{Resources: fleet.Resources{MemoryMiB: 3585}}, []fleet.RefusalCode{fleet.RefuseCapacity}},
-		{"too much of everything", nil, fleet.Request{Resources: fleet.Resources{VCPUs: 4, MemoryMiB: 4096, DiskGiB: 101}},
-			[]fleet.RefusalCode{fleet.RefuseCapacity, fleet.RefuseCapacity, fleet.RefuseCapacity}},
+		{
+			"too much of everything", nil,
+			fleet.Request{Resources: fleet.Resources{VCPUs: 4, MemoryMiB: 4096, DiskGiB: 101}},
+			[]fleet.RefusalCode{fleet.RefuseCapacity, fleet.RefuseCapacity, fleet.RefuseCapacity},
+		},
 		{"another host", nil, fleet.Request{Host: fleet.UUID{2}}, []fleet.RefusalCode{fleet.RefuseHost}},
 		{"another hypervisor", nil, fleet.Request{Hypervisor: fleet.Xen}, []fleet.RefusalCode{fleet.RefuseHypervisor}},
 		{"another zone", nil, fleet.Request{Zone: "b"}, []fleet.RefusalCode{fleet.RefuseZone}},
@@ -39,11 +42,17 @@ func TestFitsNamesEveryReason(t *testing.T) {
 		{"a missing image", func(h *fleet.Host) { h.Images = nil }, fleet.Request{Image: someImage}, []fleet.RefusalCode{fleet.RefuseImage}},
 		{"a cordoned host", func(h *fleet.Host) { h.State = fleet.HostCordoned }, fleet.Request{}, []fleet.RefusalCode{fleet.RefuseCordoned}},
 		{"a state of a newer version", func(h *fleet.Host) { h.State = "melting" }, fleet.Request{}, []fleet.RefusalCode{fleet.RefuseVersion}},
-		{"a silent hypervisor", func(h *fleet.Host) { h.HypervisorFault = "connection refused" }, fleet.Request{},
-			[]fleet.RefusalCode{fleet.RefuseHypervisorUnreachable}},
+		{
+			"a silent hypervisor", func(h *fleet.Host) { h.HypervisorFault = "connection refused" },
+			fleet.Request{},
+			[]fleet.RefusalCode{fleet.RefuseHypervisorUnreachable},
+		},
 		{"an overfull host, nothing asked", func(h *fleet.Host) { h.Capacity.VCPUs.Free = -3 }, fleet.Request{}, nil},
-		{"two reasons at once", func(h *fleet.Host) { h.State = fleet.HostDraining }, fleet.Request{Zone: "b"},
-			[]fleet.RefusalCode{fleet.RefuseZone, fleet.RefuseCordoned}},
+		{
+			"two reasons at once", func(h *fleet.Host) { h.State = fleet.HostDraining },
+			fleet.Request{Zone: "b"},
+			[]fleet.RefusalCode{fleet.RefuseZone, fleet.RefuseCordoned},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			host := fittingHost()

@@ -1,6 +1,9 @@
 package fleet
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Hypervisor is the kind of hypervisor a host runs.
 type Hypervisor string
@@ -70,19 +73,10 @@ type Host struct {
 }
 
 // HasTrait reports whether the host names trait among what it can do.
-func (h *Host) HasTrait(trait string) bool { return contains(h.Traits, trait) }
+func (h *Host) HasTrait(trait string) bool { return slices.Contains(h.Traits, trait) }
 
 // HoldsImage reports whether the host holds the image with this id.
-func (h *Host) HoldsImage(id string) bool { return contains(h.Images, id) }
-
-func contains(list []string, want string) bool {
-	for _, s := range list {
-		if s == want {
-			return true
-		}
-	}
-	return false
-}
+func (h *Host) HoldsImage(id string) bool { return slices.Contains(h.Images, id) }
 
 // HostAction is a verb on a host.
 type HostAction string

@@ -9,6 +9,7 @@ package ledger
 
 import (
 	"fmt"
+	"maps"
 
 	"grapevine/fleet"
 )
@@ -125,9 +126,7 @@ func (l *Ledger) Restore(claims []Claim, refused map[fleet.InstanceID]uint32) {
 	for _, c := range claims {
 		l.claims[c.ID()] = &c
 	}
-	for id, attempt := range refused {
-		l.refused[id] = attempt
-	}
+	maps.Copy(l.refused, refused)
 }
 
 // Fail keeps the claim to show its fault, and frees what it held.

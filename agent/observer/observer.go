@@ -112,7 +112,7 @@ func (o *Observer) watch(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		o.lost(err)
+		_ = o.lost(err) // said there; the listing asks again
 		wake(o.wakeList)
 		pause(ctx, backoff/2+rand.N(backoff/2))
 		backoff = min(2*backoff, backoffLast)

@@ -43,9 +43,9 @@ func (n *node) refusedToStart() (stderr string, code int) {
 func TestAgentSaysWhyItDoesNotStart(t *testing.T) {
 	t.Run("an unknown key", func(t *testing.T) {
 		w := newWorld(t)
-		n := w.newNode("agent", "sim-1", "driver = \"simulated\"\nlisten_adress = \"x\"\n")
+		n := w.newNode("agent", "sim-1", "driver = \"simulated\"\nlistten = \"x\"\n")
 		stderr, code := n.refusedToStart()
-		oneSentence(t, stderr, code, 1, "sim-1.toml:", "listen_adress")
+		oneSentence(t, stderr, code, 1, "sim-1.toml:", "listten")
 	})
 	t.Run("a certificate of another fleet", func(t *testing.T) {
 		w, other := newWorld(t), newWorld(t)
@@ -123,7 +123,7 @@ func TestWrongGossipKeyIsNamedInTheLog(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		for _, line := range strings.Split(string(data), "\n") {
+		for line := range strings.SplitSeq(string(data), "\n") {
 			if strings.Contains(line, "gossip key") && !strings.Contains(line, "level=DEBUG") {
 				return nil
 			}
@@ -136,9 +136,9 @@ func TestWrongGossipKeyIsNamedInTheLog(t *testing.T) {
 }
 
 func TestBadRequestsAreAnsweredInOneSentenceAndChangeNothing(t *testing.T) {
-	_, _, registries := fleetOfThree(t, "")
+	_, _, registries := fleetOfThree(t)
 	r := registries[0]
-	r.disk("tiny")
+	r.importTiny()
 	before := r.root()
 	for _, c := range []struct {
 		name, method, path, body string
@@ -233,7 +233,7 @@ func TestNodeOfAnotherFleetIsKeptOut(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			for _, line := range strings.Split(string(data), "\n") {
+			for line := range strings.SplitSeq(string(data), "\n") {
 				if strings.Contains(line, "certificate") && !strings.Contains(line, "level=DEBUG") {
 					return nil
 				}

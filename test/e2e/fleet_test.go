@@ -17,11 +17,11 @@ import (
 )
 
 // fleetOfThree is three agents on simulated hosts and two registries.
-func fleetOfThree(t *testing.T, extra string) (w *world, agents, registries []*node) {
+func fleetOfThree(t *testing.T) (w *world, agents, registries []*node) {
 	t.Helper()
 	w = newWorld(t)
 	for i := range 3 {
-		agents = append(agents, w.agent(fmt.Sprintf("sim-%d", i+1), 4096, extra))
+		agents = append(agents, w.agent(fmt.Sprintf("sim-%d", i+1), 4096, ""))
 	}
 	registries = []*node{w.registry("registry-1"), w.registry("registry-2")}
 	w.complete(append(slices.Clone(agents), registries...), 3)
@@ -37,8 +37,8 @@ func (n *node) root() string {
 // Without any registry every agent answers for the fleet, and a registry that
 // starts from nothing shows the same inventory.
 func TestRegistriesCanBeDeletedAtAnyMoment(t *testing.T) {
-	w, agents, registries := fleetOfThree(t, "")
-	registries[0].disk("tiny")
+	w, agents, registries := fleetOfThree(t)
+	registries[0].importTiny()
 	for i := range 4 {
 		registries[i%2].create("--name", fmt.Sprintf("web-%d", i), "--flavor", "nano", "--image", "tiny")
 	}
@@ -97,7 +97,7 @@ func TestAgentKilledAfterItsPromiseKeepsIt(t *testing.T) {
 			other := w.agent("sim-2", 64, "")
 			registries := []*node{w.registry("registry-1"), w.registry("registry-2")}
 			w.complete([]*node{a, other, registries[0], registries[1]}, 2)
-			registries[0].disk("tiny")
+			registries[0].importTiny()
 
 			out := registries[0].do("instance", "create", "-o", "json", "--name", "web", "--flavor", "tiny", "--image", "tiny", "--key", "k")
 			id := firstInstance(t, out).ID
@@ -126,8 +126,8 @@ func TestAgentKilledAfterItsPromiseKeepsIt(t *testing.T) {
 
 // One key is one machine, whoever is asked and however often.
 func TestSameCreateAtTwoRegistriesAtOnceIsOneMachine(t *testing.T) {
-	w, _, registries := fleetOfThree(t, "")
-	registries[0].disk("tiny")
+	w, _, registries := fleetOfThree(t)
+	registries[0].importTiny()
 	w.until("both registries know the image", func() error {
 		if !strings.Contains(registries[1].do("image", "list"), "tiny") {
 			return errors.New("the second does not")
@@ -187,8 +187,8 @@ func (n *node) status(method, path, body string, headers ...string) string {
 
 // A full fleet says of each host what it lacked.
 func TestFullFleetSaysWhatEachHostLacked(t *testing.T) {
-	w, agents, registries := fleetOfThree(t, "")
-	registries[0].disk("tiny")
+	w, agents, registries := fleetOfThree(t)
+	registries[0].importTiny()
 	registries[0].do("host", "cordon", "sim-3")
 	w.until("the cordon is seen", func() error {
 		if hostNamed(t, registries[1], "sim-3").State != fleet.HostCordoned {

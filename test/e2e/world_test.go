@@ -410,25 +410,21 @@ func (w *world) gone(id fleet.InstanceID, at []*node) {
 	}
 }
 
-// disk imports a small disk image at every host, and returns its id.
-func (n *node) disk(name string) string {
+// importTiny imports the image tiny, a small disk, at every host.
+func (n *node) importTiny() {
 	n.w.t.Helper()
-	file := n.w.path(name + ".raw")
+	file := n.w.path("tiny.raw")
 	if err := os.WriteFile(file, bytes.Repeat([]byte("disk"), 1024), 0o600); err != nil {
 		n.w.t.Fatal(err)
 	}
-	n.do("image", "import", "--name", name, "--disk", file, "--format", "raw", "--all-hosts")
-	var id string
-	n.w.until("the image is listed", func() error {
-		for _, im := range decode[fleet.List[fleet.Image]](n.w.t, n.do("image", "list", "-o", "json")).Items {
-			if im.Name == name {
-				id = im.ID
-				return nil
-			}
+	n.do("image", "import", "--name", "tiny", "--disk", file, "--format", "raw", "--all-hosts")
+	n.w.until("every host's image is listed", func() error {
+		list := decode[fleet.List[fleet.Image]](n.w.t, n.do("image", "list", "-o", "json"))
+		if len(list.Items) != 1 || len(list.Items[0].Hosts) != list.Coverage.Known {
+			return fmt.Errorf("it lists %+v", list)
 		}
-		return errors.New("it is not")
+		return nil
 	})
-	return id
 }
 
 // create creates an instance and returns its row when nothing is being done to
