@@ -66,7 +66,7 @@ func (m *Mesh) keepLinks(ctx context.Context) error {
 		case <-changed:
 		case <-retry.C:
 		case <-m.linksMoved:
-			if !sleep(ctx, rand.N(reconnectMax)) { //nolint:gosec // no secret
+			if !sleep(ctx, rand.N(reconnectMax)) { // no secret
 				return nil
 			}
 		case <-redraw.C:

@@ -23,7 +23,7 @@ func (m *Mesh) heal(ctx context.Context) error {
 		if len(lost) == 0 {
 			continue
 		}
-		to := lost[rand.IntN(len(lost))] //nolint:gosec // no secret
+		to := lost[rand.IntN(len(lost))] // no secret
 		l, err := m.open(ctx, to)
 		if err != nil {
 			m.logDial(to, err)

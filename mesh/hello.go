@@ -18,7 +18,7 @@ const helloTimeout = 5 * time.Second
 // this agent, and blocks until the link ends; it closes conn. It returns at
 // once when the link is refused.
 func (m *Mesh) Accept(ctx context.Context, conn net.Conn, peer fleet.UUID) {
-	defer conn.Close() //nolint:errcheck // nothing is lost with it
+	defer conn.Close()
 	l := newLink(conn, false, &m.traffic)
 	if !m.admit(conn) {
 		return

@@ -51,9 +51,9 @@ func TestRestartRaisesEpochAndKeepsTheHost(t *testing.T) {
 		fleetOf(w, 6)
 		store := &testEpochs{}
 		x := w.start("10.0.9.9", func(c *Config) { c.Epochs = store })
-		before := x.say(3)
+		x.say(3)
 		w.waitFor(10*time.Second, "the seventh is known", func() bool { return w.agree(7) && x.Settled() })
-		before = x.say(3)
+		before := x.say(3)
 		for i := range 5 {
 			before = x.say(4 + i)
 		}

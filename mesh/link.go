@@ -75,7 +75,7 @@ func (r *patientReader) Read(b []byte) (int, error) {
 		return 0, err
 	}
 	n, err := r.conn.Read(b)
-	r.link.received.Add(uint64(n)) //nolint:gosec // not negative
+	r.link.received.Add(uint64(n)) // not negative
 	r.traffic.received.Add(uint64(n))
 	return n, err
 }
@@ -100,7 +100,7 @@ func (m *Mesh) send(l *link, msg wire.Message, patience time.Duration) error {
 			return err
 		}
 		n, err := l.conn.Write(frame[:min(len(frame), writeStep)])
-		l.sent.Add(uint64(n)) //nolint:gosec // not negative
+		l.sent.Add(uint64(n)) // not negative
 		m.traffic.sent.Add(uint64(n))
 		if err != nil {
 			return err
@@ -113,7 +113,7 @@ func (m *Mesh) send(l *link, msg wire.Message, patience time.Duration) error {
 // serve adds the link and works it until ctx ends, the peer goes, or either
 // side ends it. It closes the connection. The error says why it ended.
 func (m *Mesh) serve(ctx context.Context, l *link, added func()) error {
-	defer l.conn.Close() //nolint:errcheck // nothing is lost with it
+	defer l.conn.Close()
 	running := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

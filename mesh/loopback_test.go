@@ -72,7 +72,7 @@ func startNode(t *testing.T, n int, role fleet.Role, join ...string) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background()) //nolint:usetesting // ends in the cleanup, with a good bye
+	ctx, cancel := context.WithCancel(context.Background()) // ends in the cleanup, with a good bye
 	x := &node{Mesh: m, id: cfg.ID, cancel: cancel, done: make(chan error, 1)}
 	go func() { x.done <- m.Run(ctx) }()
 	var accepts sync.WaitGroup
@@ -119,7 +119,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatalf("timed out waiting until %s", what)
 		}
-		time.Sleep(5 * time.Millisecond) //nolint:forbidigo // real sockets, real time
+		time.Sleep(5 * time.Millisecond) // real sockets, real time
 	}
 }
 

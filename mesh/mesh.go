@@ -180,7 +180,7 @@ func notify(ch chan struct{}) {
 // jitter returns d, more or less by a quarter, so that nodes started together
 // do not act together.
 func jitter(d time.Duration) time.Duration {
-	return d*3/4 + time.Duration(rand.Int64N(int64(d)/2+1)) //nolint:gosec // no secret
+	return d*3/4 + time.Duration(rand.Int64N(int64(d)/2+1)) // no secret
 }
 
 // sleep waits for d, or returns false when ctx ends first.

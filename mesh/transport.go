@@ -17,7 +17,7 @@ import (
 // of an address that does not answer must not hold up a shutdown.
 type gossipTransport struct {
 	*memberlist.NetTransport
-	ctx    context.Context //nolint:containedctx // the transport's own life
+	ctx    context.Context // the transport's own life
 	cancel context.CancelFunc
 }
 

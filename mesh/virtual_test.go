@@ -80,7 +80,7 @@ func (w *world) start(name string, change ...func(*Config)) *member {
 
 // launch runs a member and takes in the links to it.
 func (w *world) launch(name string, m *Mesh) *member {
-	ctx, cancel := context.WithCancel(context.Background()) //nolint:usetesting // stop ends it
+	ctx, cancel := context.WithCancel(context.Background()) // stop ends it
 	x := &member{Mesh: m, name: name, cancel: cancel, finished: make(chan struct{})}
 	listener := w.net.Listen(name + ":7947")
 	var wg sync.WaitGroup

@@ -58,7 +58,7 @@ func (e *Exchange) sign(h wire.Head, now time.Time) (beat, ageMS uint64) {
 	if s == nil || s.Epoch != h.Epoch {
 		return 0, 0
 	}
-	return s.Beat, uint64(s.Age(now).Milliseconds()) //nolint:gosec // never negative
+	return s.Beat, uint64(s.Age(now).Milliseconds()) // never negative
 }
 
 func (e *Exchange) receiveAnnounce(p *Peer, m *wire.Announce, now time.Time) error {

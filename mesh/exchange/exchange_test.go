@@ -180,7 +180,7 @@ func TestAnyOrderOfMessagesAndLinksConverges(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(2, 6).Draw(t, "nodes")
 		seed := rapid.Uint64().Draw(t, "seed")
-		rng := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // repeatable
+		rng := rand.New(rand.NewPCG(seed, 1)) // repeatable
 		s := newSim(n)
 		for i := 1; i < n; i++ {
 			s.link(rng.IntN(i), i)
@@ -472,7 +472,7 @@ func TestOwnBlockIsNeverTakenFromOthers(t *testing.T) {
 
 func BenchmarkPublishToSeenByOneHundred(b *testing.B) {
 	s := newSim(100)
-	rng := rand.New(rand.NewPCG(1, 1)) //nolint:gosec // repeatable
+	rng := rand.New(rand.NewPCG(1, 1)) // repeatable
 	for i := 1; i < 100; i++ {
 		for range min(3, i) {
 			s.link(i, rng.IntN(i))

@@ -45,7 +45,7 @@ type Network struct {
 // New returns a network without nodes.
 func New(opts Options) *Network {
 	return &Network{
-		opts: opts, rng: rand.New(rand.NewPCG(opts.Seed, 0)), cut: map[[2]string]bool{}, //nolint:gosec // repeatable
+		opts: opts, rng: rand.New(rand.NewPCG(opts.Seed, 0)), cut: map[[2]string]bool{}, // repeatable
 		listeners: map[string]*Listener{}, transports: map[string]*Transport{}, taken: map[int64]bool{},
 	}
 }
@@ -140,7 +140,7 @@ func (n *Network) packetLoss() float64 {
 func (n *Network) count(bytes int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.bytes += uint64(bytes) //nolint:gosec // a length
+	n.bytes += uint64(bytes) // a length
 }
 
 // Dial opens a stream from a node to an address. Across a cut it blocks until
@@ -249,7 +249,7 @@ func (l *Listener) Close() error {
 		for {
 			select {
 			case c := <-l.conns:
-				go c.Close() //nolint:errcheck // in its own goroutine: it takes the network's lock
+				go c.Close() // in its own goroutine: it takes the network's lock
 			default:
 				return
 			}

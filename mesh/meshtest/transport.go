@@ -23,7 +23,7 @@ type Transport struct {
 	listener *Listener
 	packets  chan *memberlist.Packet
 	streams  chan net.Conn
-	ctx      context.Context //nolint:containedctx // the transport's own life
+	ctx      context.Context // the transport's own life
 	cancel   context.CancelFunc
 	wg       sync.WaitGroup
 }

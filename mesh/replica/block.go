@@ -12,12 +12,17 @@ import (
 	"grapevine/mesh/wire"
 )
 
-// The codec's words that readers of a replica meet.
 type (
-	Head  = wire.Head
-	Row   = wire.Row
-	Key   = wire.Key
-	Hash  = wire.Hash
+	// Head sums up a block; this and the others here are the codec's words that
+	// readers of a replica meet.
+	Head = wire.Head
+	// Row is one row of a block.
+	Row = wire.Row
+	// Key names a row.
+	Key = wire.Key
+	// Hash is 16 bytes of a SHA-256.
+	Hash = wire.Hash
+	// Delta leads from one version of a block to another.
 	Delta = wire.Delta
 )
 

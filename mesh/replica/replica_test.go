@@ -166,7 +166,7 @@ func sequence() func(int) int {
 	x := uint64(1)
 	return func(n int) int {
 		x = x*6364136223846793005 + 1442695040888963407
-		return int(x >> 33 % uint64(n)) //nolint:gosec // small
+		return int(x >> 33 % uint64(n)) // small
 	}
 }
 
@@ -409,7 +409,7 @@ func TestAgeIsHoldingTimeAndTimeSince(t *testing.T) {
 func TestBlockPastTheLimitsIsRefused(t *testing.T) {
 	rows := make([]wire.Row, fleet.MaxRows+1)
 	for i := range rows {
-		rows[i] = wire.Row{Key: wire.Key{Kind: 9, ID: string(binary.BigEndian.AppendUint32(nil, uint32(i)))}} //nolint:gosec // small
+		rows[i] = wire.Row{Key: wire.Key{Kind: 9, ID: string(binary.BigEndian.AppendUint32(nil, uint32(i)))}} // small
 	}
 	for name, rows := range map[string][]wire.Row{
 		"rows": rows,

@@ -44,7 +44,7 @@ func EncodeHost(h fleet.Host) Body {
 			Hypervisor: text(string(h.Hypervisor)), HypervisorVersion: text(h.HypervisorVersion),
 			State: text(string(h.State)),
 			Vcpus: amount(h.Capacity.VCPUs), MemoryMib: amount(h.Capacity.MemoryMiB), DiskGib: amount(h.Capacity.DiskGiB),
-			Instances: uint32(max(h.Instances, 0)), //nolint:gosec // bounded by fleet.MaxRows
+			Instances: uint32(max(h.Instances, 0)), // bounded by fleet.MaxRows
 			Traits:    texts(h.Traits), Api: text(h.API), AgentVersion: text(h.AgentVersion), Hardware: text(h.Hardware),
 			HypervisorFault: text(h.HypervisorFault), HypervisorFaultSinceMs: optionalMillis(h.HypervisorFaultSince),
 		}),

@@ -137,7 +137,7 @@ func decodeDelta(out *Delta, d *wirepb.Delta) error {
 		return fmt.Errorf("head with a hash of %d bytes and %d rows", len(h.GetHash()), h.GetCount())
 	}
 	*out = Delta{
-		Tag: Tag(d.Tag), Form: Form(min(d.Form, 255)), Since: d.Since, Beat: d.Beat, AgeMS: d.AgeMs, Ask: d.Ask, //nolint:gosec // cut to 8 bits
+		Tag: Tag(d.Tag), Form: Form(min(d.Form, 255)), Since: d.Since, Beat: d.Beat, AgeMS: d.AgeMs, Ask: d.Ask, // cut to 8 bits
 		Head: Head{Incarnation: h.Incarnation, Epoch: h.Epoch, Seq: h.Seq, Count: int(h.Count), Hash: Hash(h.Hash)},
 		Rows: make([]Row, len(d.Rows)), Deletions: make([]Deletion, len(d.Deletions)),
 	}
@@ -175,10 +175,10 @@ func checkAnswer(payload []byte) error {
 		}
 		deltas++
 		return eachField(delta, func(number protowire.Number, _ []byte) error {
-			switch number {
-			case fieldDeltaRows:
+			if number == fieldDeltaRows {
 				rows++
-			case fieldDeltaDeletions:
+			}
+			if number == fieldDeltaDeletions {
 				deletions++
 			}
 			return nil

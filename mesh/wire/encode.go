@@ -89,7 +89,7 @@ func encodeAnswer(m *Answer) *wirepb.Answer {
 func encodeDelta(d *Delta) *wirepb.Delta {
 	out := &wirepb.Delta{
 		Tag: uint32(d.Tag), Form: wirepb.Form(d.Form), Since: d.Since, Beat: d.Beat, AgeMs: d.AgeMS, Ask: d.Ask,
-		Head: &wirepb.Head{Seq: d.Head.Seq, Count: uint32(d.Head.Count), Hash: d.Head.Hash[:]}, //nolint:gosec // bounded by fleet.MaxRows
+		Head: &wirepb.Head{Seq: d.Head.Seq, Count: uint32(d.Head.Count), Hash: d.Head.Hash[:]}, // bounded by fleet.MaxRows
 		Rows: make([]*wirepb.Row, len(d.Rows)),
 	}
 	if d.Form != Changes {

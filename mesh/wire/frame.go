@@ -37,10 +37,11 @@ var maxPayload = map[frameKind]int{
 }
 
 const (
-	// AnswerBatchBytes and AnswerBatchRows are when an Answer is full: no
-	// further delta is added to it. A single delta may be larger.
+	// AnswerBatchBytes is when an Answer is full: no further delta is added to
+	// it. A single delta may be larger.
 	AnswerBatchBytes = 256 << 10
-	AnswerBatchRows  = 1024
+	// AnswerBatchRows is the same, in rows and in deltas.
+	AnswerBatchRows = 1024
 	// compressAbove is the payload size from which whole blocks are compressed.
 	compressAbove = 256
 )
@@ -62,7 +63,7 @@ func AppendFrame(buf []byte, m Message) ([]byte, error) {
 	if len(payload) > maxPayload[m.kind()] {
 		return buf, fmt.Errorf("append frame of kind %d: %d bytes, at most %d are allowed", m.kind(), len(payload), maxPayload[m.kind()])
 	}
-	buf = binary.BigEndian.AppendUint32(buf, uint32(len(payload)+headerBytes-lengthBytes)) //nolint:gosec // bounded by maxPayload
+	buf = binary.BigEndian.AppendUint32(buf, uint32(len(payload)+headerBytes-lengthBytes)) // bounded by maxPayload
 	buf = append(buf, byte(m.kind()), flags)
 	return append(buf, payload...), nil
 }

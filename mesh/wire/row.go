@@ -36,8 +36,7 @@ func (k Key) Compare(l Key) int {
 	return cmp.Or(cmp.Compare(k.Kind, l.Kind), cmp.Compare(k.ID, l.ID))
 }
 
-// HostKey, InstanceKey and ImageKey return the keys of the known kinds.
-// ImageKey reports false for what is no image id.
+// HostKey returns the key of the host's own row.
 func HostKey(id fleet.HostID) Key { return Key{KindHost, string(id[:])} }
 
 // InstanceKey returns the key of an instance's row.

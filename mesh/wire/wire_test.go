@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"runtime"
 	"testing"
 	"time"
 
@@ -92,8 +93,10 @@ func messages() []wire.Message {
 	rows := &wire.Rows{Answer: true, Entries: []wire.Entry{{Tag: 0xfe000001, Epoch: 2, Incarnation: 1 << 63, Seq: 4}}}
 	rows.Cover(0xfe)
 	return []wire.Message{
-		&wire.Hello{Protocol: 1, MinProtocol: 1, Label: "l", ID: fleet.UUID{1}, Role: fleet.RoleAgent, Name: "n", Gossip: "g",
-			Ready: true, Settled: true, Yours: &wire.Life{Epoch: 1, Incarnation: 2, Seq: 3, Hardware: "h"}},
+		&wire.Hello{
+			Protocol: 1, MinProtocol: 1, Label: "l", ID: fleet.UUID{1}, Role: fleet.RoleAgent, Name: "n", Gossip: "g",
+			Ready: true, Settled: true, Yours: &wire.Life{Epoch: 1, Incarnation: 2, Seq: 3, Hardware: "h"},
+		},
 		&wire.Bye{Reason: wire.ByeFull, Detail: "full"},
 		&wire.Ping{Number: 1, Ready: true},
 		&wire.Pong{Number: 1},
@@ -149,16 +152,18 @@ func TestFrameOfUnknownKindIsSkipped(t *testing.T) {
 
 func TestLengthAloneAllocatesNothing(t *testing.T) {
 	header := append(binary.BigEndian.AppendUint32(nil, fleet.MaxBlockBytes), 10, 0)
-	if allocated := testing.Benchmark(func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			_, _, err := wire.ReadFrame(bytes.NewReader(header))
-			if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-				b.Fatal(err)
-			}
+	const reads = 100
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range reads {
+		_, _, err := wire.ReadFrame(bytes.NewReader(header))
+		if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Fatal(err)
 		}
-	}).AllocedBytesPerOp(); allocated > 128<<10 {
-		t.Errorf("a length of 16 MiB with nothing behind it allocates %d bytes", allocated)
+	}
+	runtime.ReadMemStats(&after)
+	if each := (after.TotalAlloc - before.TotalAlloc) / reads; each > 128<<10 {
+		t.Errorf("a length of 16 MiB with nothing behind it allocates %d bytes", each)
 	}
 }
 
@@ -174,7 +179,7 @@ func TestFrameLargerThanItsKindIsRefused(t *testing.T) {
 func TestManyEmptyRowsAreRefusedBeforeTheyAreDecoded(t *testing.T) {
 	delta := bytes.Repeat([]byte{5<<3 | 2, 0}, 100_000) // rows of no bytes
 	payload := append(binary.AppendUvarint([]byte{1<<3 | 2}, uint64(len(delta))), delta...)
-	frame := append(binary.BigEndian.AppendUint32(nil, uint32(len(payload)+2)), 10, 0) //nolint:gosec // small
+	frame := append(binary.BigEndian.AppendUint32(nil, uint32(len(payload)+2)), 10, 0) // small
 	if _, _, err := wire.ReadFrame(bytes.NewReader(append(frame, payload...))); !errors.Is(err, wire.ErrBadFrame) {
 		t.Errorf("100,000 empty rows gave %v", err)
 	}
@@ -218,4 +223,31 @@ func FuzzDecodeBodies(f *testing.F) {
 			_ = wire.EncodeImage(im)
 		}
 	})
+}
+
+// The bounds of frames hold what the size plan needs, at the largest numbers.
+func TestBoundsHoldTheSizePlan(t *testing.T) {
+	const most = 1<<64 - 1
+	rows, announce, want := &wire.Rows{}, &wire.Announce{}, &wire.Want{}
+	for i := range fleet.MaxHosts {
+		tag := wire.Tag(i) | 0xf0000000
+		rows.Entries = append(rows.Entries, wire.Entry{Tag: tag, Epoch: most, Incarnation: most, Seq: most})
+		announce.Items = append(announce.Items, wire.Announcement{Tag: tag, Epoch: most, Seq: most, Beat: most, AgeMS: most})
+	}
+	for i := range 256 {
+		want.Items = append(want.Items, wire.WantItem{Tag: wire.Tag(i), Epoch: most, Incarnation: most, Seq: most, Hash: wire.Hash{1}, Ask: most})
+	}
+	block := wire.Delta{Tag: 1, Form: wire.Whole, Head: wire.Head{Host: fleet.UUID{1}}}
+	for size := 0; len(block.Rows) < fleet.MaxRows; {
+		row := wire.Row{Key: wire.Key{Kind: 1<<32 - 1, ID: string(make([]byte, wire.MaxKeyBytes))}, Seq: most, Body: make([]byte, 928)}
+		if size += row.Size(); size > fleet.MaxBlockBytes {
+			break
+		}
+		block.Rows = append(block.Rows, row)
+	}
+	for _, m := range []wire.Message{rows, announce, want, &wire.Answer{Deltas: []wire.Delta{block}}} {
+		if _, err := wire.AppendFrame(nil, m); err != nil {
+			t.Errorf("%T: %v", m, err)
+		}
+	}
 }
