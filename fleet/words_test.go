@@ -203,7 +203,7 @@ func TestInstanceJSONHasTheFixedNames(t *testing.T) {
 	if err := json.Unmarshal(data, &got); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range strings.FieldsSeq(`id name project host hypervisor ownership power task fault flavor image vcpus memory_mib
+	for name := range strings.FieldsSeq(`id name project host hypervisor ownership power task fault flavor image vcpus memory_mib
 		disk_gib addresses created_at labels generation version observed_at age_ms reachability`) {
 		if _, ok := got[name]; !ok {
 			t.Errorf("%s is missing", name)
