@@ -125,12 +125,19 @@ const startTries = 3
 // libvirt 9 may still be about to handle the end of the old QEMU, and then
 // kills the new one; its next start is not in that danger.
 func (d *Driver) create(ctx context.Context, dom golibvirt.Domain) (err error) {
+	if err := d.rests.wait(ctx, dom.UUID); err != nil {
+		return err
+	}
 	for range startTries {
 		err = d.session.call(ctx, func(rpc *golibvirt.Libvirt) error {
 			_, err := rpc.DomainCreateWithFlags(dom, 0)
 			return err
 		})
 		if !slain(err) {
+			return err
+		}
+		d.rests.begin(dom.UUID)
+		if err := d.rests.wait(ctx, dom.UUID); err != nil {
 			return err
 		}
 		d.log.Info("start was cut short by libvirt, trying again", "domain", dom.Name)
@@ -158,6 +165,7 @@ func (d *Driver) wake(ctx context.Context, dom golibvirt.Domain) error {
 // destroy takes the power away; a domain that has none is left as it is.
 func (d *Driver) destroy(ctx context.Context, dom golibvirt.Domain) error {
 	err := d.session.call(ctx, func(rpc *golibvirt.Libvirt) error { return rpc.DomainDestroyFlags(dom, 0) })
+	d.rests.begin(dom.UUID)
 	if isCode(err, golibvirt.ErrOperationInvalid) {
 		if power, again := d.power(ctx, dom); again == nil && (power == fleet.PowerStopped || power == fleet.PowerCrashed) {
 			return nil
@@ -180,6 +188,7 @@ func (d *Driver) stopMachine(ctx context.Context, dom golibvirt.Domain, power fl
 			return power == fleet.PowerStopped || errors.Is(err, drivers.ErrNotFound)
 		})
 		if down || err != nil {
+			d.rests.begin(dom.UUID)
 			return err
 		}
 	}

@@ -55,6 +55,7 @@ type Driver struct {
 	session *session
 	builds  locks // by instance id
 	sizes   diskSizes
+	rests   rests
 	images  *shelf
 }
 
