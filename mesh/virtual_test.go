@@ -136,7 +136,8 @@ func (w *world) names() []string {
 	return names
 }
 
-// waitFor waits in virtual time, and fails after limit of it.
+// waitFor waits in virtual time, and fails after limit of it. It looks every
+// millisecond at first, and less often once that tells no more.
 func (w *world) waitFor(limit time.Duration, what string, ok func() bool) time.Duration {
 	w.t.Helper()
 	start := time.Now()
@@ -144,7 +145,7 @@ func (w *world) waitFor(limit time.Duration, what string, ok func() bool) time.D
 		if time.Since(start) > limit {
 			w.t.Fatalf("after %v still not so: %s%s", limit, what, w.describe())
 		}
-		time.Sleep(time.Millisecond)
+		time.Sleep(max(time.Millisecond, time.Since(start)/50))
 	}
 	return time.Since(start)
 }
