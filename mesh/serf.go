@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -238,7 +239,7 @@ func (s *serfMembers) running() *serf.Serf {
 // for whoever should take them.
 func (s *serfMembers) Leave() {
 	sf := s.running()
-	if sf == nil {
+	if sf == nil || !othersAlive(sf) {
 		return
 	}
 	done := make(chan struct{})
@@ -255,6 +256,14 @@ func (s *serfMembers) Leave() {
 		case <-s.events:
 		}
 	}
+}
+
+// othersAlive reports whether there is anyone to say good bye to.
+func othersAlive(sf *serf.Serf) bool {
+	own := sf.LocalMember().Name
+	return slices.ContainsFunc(sf.Members(), func(m serf.Member) bool {
+		return m.Name != own && m.Status == serf.StatusAlive
+	})
 }
 
 // Close implements membership.
