@@ -35,40 +35,88 @@ func (a *Agent) CreateInstance(ctx context.Context, c api.CreateInstance) (fleet
 	if err != nil {
 		return fleet.Accepted{}, err
 	}
-	switch {
-	case record.RequestHash != c.Hash:
-		return fleet.Accepted{}, &fleet.Error{
-			Code: fleet.CodeKeyReused, Instance: proposal.ID,
-			Detail: "this idempotency key was used with another body; use another key for another request",
-		}
-	case record.Host != a.hostID:
-		return fleet.Accepted{}, errorf(fleet.CodeMisdirected, "this request was given to host %s before; ask a registry, or that host's agent", a.HostName(record.Host))
-	}
 	proposal.Attempt = record.Attempt
 	return a.Claim(ctx, proposal)
 }
 
+// maxTakeovers bounds how often one request takes a record over from others
+// with the same key. Each try fails only because another one has succeeded.
+const maxTakeovers = 16
+
 // register asks the key's home to give the instance to this host, and returns
-// the record that the home holds then.
+// the record once this very request has stored it. One that another request
+// stored, for this host too, is taken over under the next attempt: only who
+// stored the newest attempt may propose it, and a registry that found this
+// host not answering would otherwise still be free to move the instance on.
 func (a *Agent) register(ctx context.Context, p *fleet.Proposal) (fleet.KeyRecord, error) {
-	home, ok := fleet.HomeOf(p.ID, a.HostIDs())
+	home, err := a.homeOf(p.ID)
+	if err != nil {
+		return fleet.KeyRecord{}, err
+	}
+	var held fleet.KeyRecord
+	for range maxTakeovers {
+		answer, err := a.changeKeyAt(ctx, home, fleet.KeyChange{
+			Record:    fleet.KeyRecord{Instance: p.ID, RequestHash: p.RequestHash, Host: a.hostID, Attempt: held.Attempt + 1},
+			IfAttempt: held.Attempt,
+		})
+		if err != nil {
+			return fleet.KeyRecord{}, err
+		}
+		held = answer.Record
+		switch {
+		case answer.Stored:
+			return held, nil
+		case held.RequestHash != p.RequestHash:
+			return fleet.KeyRecord{}, &fleet.Error{
+				Code: fleet.CodeKeyReused, Instance: p.ID,
+				Detail: "this idempotency key was used with another body; use another key for another request",
+			}
+		case held.Host != a.hostID:
+			return fleet.KeyRecord{}, errorf(fleet.CodeMisdirected, "this request was given to host %s before; ask a registry, or that host's agent", a.HostName(held.Host))
+		}
+	}
+	return fleet.KeyRecord{}, &fleet.Error{
+		Code: fleet.CodeBusy, Instance: p.ID,
+		Detail: "other requests with this idempotency key are under way; wait for one of them, or send it again",
+	}
+}
+
+// homeOf returns the home of a key. While an agent is known whose host has not
+// been heard of, this node could take a wrong host for it.
+func (a *Agent) homeOf(id fleet.InstanceID) (fleet.HostID, error) {
+	if err := a.settled(); err != nil {
+		return fleet.HostID{}, err
+	}
+	for _, m := range a.mesh.Members() {
+		if m.Role == fleet.RoleAgent && m.Status == fleet.MemberAlive && a.mesh.Replica().Block(m.ID) == nil {
+			return fleet.HostID{}, errorf(fleet.CodeNotReady, "host %s has not heard from host %s yet, so it cannot tell which host keeps this key; try again in a moment", a.name(), m.ID)
+		}
+	}
+	home, ok := fleet.HomeOf(id, a.HostIDs())
 	if !ok {
-		return fleet.KeyRecord{}, errorf(fleet.CodeNotReady, "no host is known yet; try again in a moment")
+		return fleet.HostID{}, errorf(fleet.CodeNotReady, "no host is known yet; try again in a moment")
 	}
-	change := fleet.KeyChange{Record: fleet.KeyRecord{
-		Instance: p.ID, RequestHash: p.RequestHash, Host: a.hostID, Attempt: p.Attempt,
-	}}
+	return home, nil
+}
+
+// changeKeyAt asks the key's home, which may be this host.
+func (a *Agent) changeKeyAt(ctx context.Context, home fleet.HostID, change fleet.KeyChange) (fleet.KeyAnswer, error) {
+	id := change.Record.Instance
+	var answer fleet.KeyAnswer
+	var err error
 	if home == a.hostID {
-		answer, err := a.ChangeKey(ctx, p.ID, change)
-		return answer.Record, err
+		answer, err = a.ChangeKey(ctx, id, change)
+	} else {
+		answer, err = a.askHome(ctx, home, id, change)
 	}
-	answer, err := a.askHome(ctx, home, p.ID, change)
-	if fleet.CodeOf(err) == fleet.CodeHostUnreachable ||
-		errors.Is(err, client.ErrUnreachable) || errors.Is(err, client.ErrOutcomeUnknown) {
-		return fleet.KeyRecord{}, errorf(fleet.CodeKeyHomeUnreachable,
+	switch {
+	case fleet.CodeOf(err) == fleet.CodeHostUnreachable, errors.Is(err, client.ErrUnreachable), errors.Is(err, client.ErrOutcomeUnknown):
+		return fleet.KeyAnswer{}, errorf(fleet.CodeKeyHomeUnreachable,
 			"host %s, which decides who has this key, does not answer; the same request may be sent again later", a.HostName(home))
+	case fleet.CodeOf(err) == fleet.CodeNotFound:
+		return fleet.KeyAnswer{}, errorf(fleet.CodeConflict, "the record of this idempotency key expired just now; send the request again")
 	}
-	return answer.Record, err
+	return answer, err
 }
 
 func (a *Agent) askHome(ctx context.Context, home fleet.HostID, id fleet.InstanceID, change fleet.KeyChange) (fleet.KeyAnswer, error) {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"grapevine/agent"
+	"grapevine/api"
 	"grapevine/api/client"
 	"grapevine/drivers/simulated"
 	"grapevine/fleet"
@@ -182,6 +183,38 @@ func TestKeyIsGivenOnceAndKeptAfterARestart(t *testing.T) {
 	}
 	_, err = s.Key(t.Context(), fleet.UUID{8})
 	code(t, err, fleet.CodeNotFound)
+}
+
+// A registry that stored the record and did not reach this host may move the
+// instance to another one, as long as nobody has taken the record over.
+func TestKeyedCreateAtTheAgentTakesTheKeyOver(t *testing.T) {
+	s := newSite(t, nil)
+	id := fleet.KeyedInstanceID(fleet.DefaultProject, "order-7")
+	hash := strings.Repeat("a", 64)
+	registrys := fleet.KeyRecord{Instance: id, RequestHash: hash, Host: fleet.UUID{1}, Attempt: 1}
+	if answer, err := s.ChangeKey(t.Context(), id, fleet.KeyChange{Record: registrys}); err != nil || !answer.Stored {
+		t.Fatalf("got %+v, %v; want it stored", answer, err)
+	}
+	create := api.CreateInstance{Create: fleet.Create{Name: "web", Flavor: "nano", Image: "tiny"}, Key: "order-7", Hash: hash}
+	if accepted, err := s.agent.CreateInstance(t.Context(), create); err != nil || accepted.Instance.ID != id {
+		t.Fatalf("got %+v, %v; want instance %s accepted", accepted, err, id)
+	}
+	moved := registrys
+	moved.Host, moved.Attempt = fleet.UUID{2}, 2
+	answer, err := s.ChangeKey(t.Context(), id, fleet.KeyChange{Record: moved, IfAttempt: 1})
+	if err != nil || answer.Stored || answer.Record.Host != (fleet.UUID{1}) {
+		t.Errorf("got %+v, %v; want the move refused, because the instance is here", answer, err)
+	}
+	if _, err := s.agent.CreateInstance(t.Context(), create); err != nil {
+		t.Errorf("sent again: %v", err)
+	}
+	s.running(id)
+	if n := len(s.hypervisor.Machines()); n != 1 {
+		t.Errorf("got %d machines, want 1", n)
+	}
+	create.Hash = strings.Repeat("b", 64)
+	_, err = s.agent.CreateInstance(t.Context(), create)
+	code(t, err, fleet.CodeKeyReused)
 }
 
 func TestCopiedDiskOnOtherHardwareIsRefused(t *testing.T) {
