@@ -4,9 +4,11 @@ import (
 	"context"
 	"slices"
 
+	"grapevine/agent/observer"
 	"grapevine/api"
 	"grapevine/drivers"
 	"grapevine/fleet"
+	"grapevine/mesh"
 )
 
 // ActInstance implements api.Writer for the machines of this host.
@@ -14,35 +16,31 @@ func (a *Agent) ActInstance(_ context.Context, id fleet.InstanceID, action fleet
 	if action.Task() == fleet.TaskNone {
 		return fleet.Accepted{}, errorf(fleet.CodeInvalid, "instance action %.40q is not known", string(action))
 	}
-	row, err := a.writable(id)
-	if err != nil {
-		return fleet.Accepted{}, err
-	}
-	picture := a.observer.Picture()
-	_, built := picture.Machines[id]
-	switch {
-	case action == fleet.Adopt && row.Ownership == fleet.Managed:
-		return fleet.Accepted{}, errorf(fleet.CodeConflict, "instance %s is managed already", id)
-	case action != fleet.Adopt && row.Ownership == fleet.Foreign:
-		return fleet.Accepted{}, notManaged(&row)
-	case !built && row.Task == fleet.TaskNone:
-		return fleet.Accepted{}, errorf(fleet.CodeConflict, "instance %s was never built (%s); delete it", id, row.Fault)
-	case (action == fleet.Pause || action == fleet.Resume) && !supports(&picture.Description, drivers.FeaturePause):
-		return fleet.Accepted{}, errorf(fleet.CodeUnsupported, "%s on host %s cannot pause and resume", row.Hypervisor, a.name())
-	}
-	return a.begin(row, string(action), opts.Force)
+	return a.begin(id, string(action), opts.Force, func(row *fleet.Instance, picture *observer.Picture) error {
+		_, built := picture.Machines[id]
+		switch {
+		case action == fleet.Adopt && row.Ownership == fleet.Managed:
+			return errorf(fleet.CodeConflict, "instance %s is managed already", id)
+		case action != fleet.Adopt && row.Ownership == fleet.Foreign:
+			return notManaged(row)
+		case !built && row.Task == fleet.TaskNone:
+			return errorf(fleet.CodeConflict, "instance %s was never built (%s); delete it", id, row.Fault)
+		case (action == fleet.Pause || action == fleet.Resume) && !supports(&picture.Description, drivers.FeaturePause):
+			return errorf(fleet.CodeUnsupported, "%s on host %s cannot pause and resume", row.Hypervisor, a.name())
+		default:
+			return nil
+		}
+	})
 }
 
 // DeleteInstance implements api.Writer for the machines of this host.
 func (a *Agent) DeleteInstance(_ context.Context, id fleet.InstanceID) (fleet.Accepted, error) {
-	row, err := a.writable(id)
-	if err != nil {
-		return fleet.Accepted{}, err
-	}
-	if row.Ownership == fleet.Foreign {
-		return fleet.Accepted{}, notManaged(&row)
-	}
-	return a.begin(row, verbDelete, false)
+	return a.begin(id, verbDelete, false, func(row *fleet.Instance, _ *observer.Picture) error {
+		if row.Ownership == fleet.Foreign {
+			return notManaged(row)
+		}
+		return nil
+	})
 }
 
 func notManaged(row *fleet.Instance) error {
@@ -56,25 +54,21 @@ func supports(d *drivers.Description, want drivers.Feature) bool {
 
 // writable returns the row of an instance of this host that may be written to
 // now, as far as the host is concerned.
-func (a *Agent) writable(id fleet.InstanceID) (fleet.Instance, error) {
-	if err := a.settled(); err != nil {
-		return fleet.Instance{}, err
-	}
-	rows := a.rows()
+func (a *Agent) writable(rows *mesh.State, id fleet.InstanceID) (*fleet.Instance, error) {
 	if rows.Host.HypervisorFault != "" {
-		return fleet.Instance{}, errorf(fleet.CodeHypervisorUnreachable,
+		return nil, errorf(fleet.CodeHypervisorUnreachable,
 			"the hypervisor of host %s does not answer (%s); nothing can be done to its instances until it does", a.name(), rows.Host.HypervisorFault)
 	}
 	for i := range rows.Instances {
 		if rows.Instances[i].ID == id {
-			return rows.Instances[i], nil
+			return &rows.Instances[i], nil
 		}
 	}
 	if other := a.elsewhere(id); other != "" {
-		return fleet.Instance{}, errorf(fleet.CodeMisdirected,
+		return nil, errorf(fleet.CodeMisdirected,
 			"instance %s is on host %s, and host %s writes only to its own; ask a registry, or that host's agent", id, other, a.name())
 	}
-	return fleet.Instance{}, errorf(fleet.CodeNotFound, "instance %s is not known here; list them with: grapevine instance list", id)
+	return nil, errorf(fleet.CodeNotFound, "instance %s is not known here; list them with: grapevine instance list", id)
 }
 
 // ActHost implements api.Writer for this host.

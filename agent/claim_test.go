@@ -1,12 +1,14 @@
 package agent_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"sync"
 	"testing"
 
 	"grapevine/agent"
+	"grapevine/drivers"
 	"grapevine/drivers/simulated"
 	"grapevine/fleet"
 )
@@ -186,4 +188,49 @@ func TestDeletedInstanceIsNotMadeAgainByALateRetry(t *testing.T) {
 	if n := len(s.hypervisor.Machines()); n != 0 {
 		t.Errorf("got %d machines, want none", n)
 	}
+}
+
+// The crash comes after the machine is gone and before that is written: only
+// the operation still knows which request the instance came from.
+func TestDeleteTakenUpAfterARestartRemembersTheRequest(t *testing.T) {
+	s := newSite(t, nil)
+	deleted := make(chan struct{})
+	s.wrap = func(d *simulated.Driver) drivers.Driver { return &lateDelete{d, deleted} }
+	s.restart()
+	p := proposal(1, 512)
+	if _, err := s.Claim(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	s.running(p.ID)
+	accepted, err := s.DeleteInstance(t.Context(), p.ID, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-deleted
+	s.wrap = nil
+	s.restart()
+	s.until("the delete is taken up", func() bool {
+		op, err := s.Operation(t.Context(), accepted.Operation)
+		return err == nil && op.State == fleet.OperationSucceeded
+	})
+	_, err = s.Claim(t.Context(), p)
+	code(t, err, fleet.CodeGone)
+	if n := len(s.hypervisor.Machines()); n != 0 {
+		t.Errorf("got %d machines, want none", n)
+	}
+}
+
+// lateDelete deletes, and does not come back to say so.
+type lateDelete struct {
+	*simulated.Driver
+	deleted chan struct{}
+}
+
+func (d *lateDelete) Delete(ctx context.Context, id fleet.InstanceID) error {
+	if err := d.Driver.Delete(ctx, id); err != nil {
+		return err
+	}
+	close(d.deleted)
+	<-ctx.Done()
+	return ctx.Err()
 }

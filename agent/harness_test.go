@@ -12,6 +12,7 @@ import (
 
 	"grapevine/agent"
 	"grapevine/api/client"
+	"grapevine/drivers"
 	"grapevine/drivers/simulated"
 	"grapevine/fleet"
 	"grapevine/identity"
@@ -30,6 +31,9 @@ type site struct {
 	ca         *identity.CA
 	own        *identity.Identity
 	key        []byte
+
+	// wrap, if set, stands between the agent and its driver.
+	wrap func(*simulated.Driver) drivers.Driver
 
 	*client.Client // as a registry
 	agent          *agent.Agent
@@ -85,8 +89,13 @@ func (s *site) issue(role identity.Role, id fleet.UUID) *identity.Identity {
 
 // make returns an agent of the site that does not run yet.
 func (s *site) make(ready func()) (*agent.Agent, error) {
+	connected := s.hypervisor.Connect()
+	var driver drivers.Driver = connected
+	if s.wrap != nil {
+		driver = s.wrap(connected)
+	}
 	return agent.New(s.t.Context(), s.cfg, agent.Deps{
-		Driver: s.hypervisor.Connect(), Credentials: identity.Credentials{Identity: s.own, GossipKey: s.key}, Log: slog.New(slog.DiscardHandler), Ready: ready,
+		Driver: driver, Credentials: identity.Credentials{Identity: s.own, GossipKey: s.key}, Log: slog.New(slog.DiscardHandler), Ready: ready,
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"grapevine/agent/journal"
+	"grapevine/agent/observer"
 	"grapevine/drivers"
 	"grapevine/fleet"
 )
@@ -25,31 +26,54 @@ func (s *state) newOperation(host fleet.HostID, id fleet.InstanceID, verb string
 	}}
 }
 
-// begin starts an operation on a machine that the hypervisor shows. It answers
+// begin starts an operation on an instance, where may allows it. It answers
 // once the operation is durable; one runs at a time on each instance.
-func (a *Agent) begin(row fleet.Instance, verb string, force bool) (fleet.Accepted, error) {
-	id := row.ID
+func (a *Agent) begin(id fleet.InstanceID, verb string, force bool, may permit) (fleet.Accepted, error) {
+	if err := a.settled(); err != nil {
+		return fleet.Accepted{}, err
+	}
 	unlock := a.keys.lock(id)
 	defer unlock()
 
-	a.state.mu.Lock()
-	if op := a.state.busy[id]; op != nil {
-		a.state.mu.Unlock()
-		return fleet.Accepted{}, errorf(fleet.CodeBusy, "instance %s is %s (operation %s); wait for it to end", id, taskOf(op), op.ID)
+	op, err := a.reserve(id, verb, force, may)
+	if err != nil {
+		return fleet.Accepted{}, err
 	}
-	op := a.state.newOperation(a.hostID, id, verb)
-	op.Force = force
-	a.state.busy[id] = op
-	if verb == verbDelete {
-		a.state.leaving[id] = row
-	}
-	a.state.mu.Unlock()
-
 	if err := a.journal.Begin(*op, nil); err != nil {
 		a.withdraw(id)
 		return fleet.Accepted{}, errorf(fleet.CodeInternal, "%v", err)
 	}
 	return a.launch(op), nil
+}
+
+// permit says whether an operation may begin on an instance with this row.
+type permit func(row *fleet.Instance, picture *observer.Picture) error
+
+// reserve puts the instance under an operation. What is judged is the instance
+// at this moment: one that another operation has just deleted is not there.
+func (a *Agent) reserve(id fleet.InstanceID, verb string, force bool, may permit) (*journal.Operation, error) {
+	a.state.mu.Lock()
+	defer a.state.mu.Unlock()
+	picture := a.observer.Picture()
+	rows := a.state.rows(&picture, time.Now())
+	row, err := a.writable(&rows, id)
+	if err != nil {
+		return nil, err
+	}
+	if err := may(row, &picture); err != nil {
+		return nil, err
+	}
+	if op := a.state.busy[id]; op != nil {
+		return nil, errorf(fleet.CodeBusy, "instance %s is %s (operation %s); wait for it to end", id, taskOf(op), op.ID)
+	}
+	op := a.state.newOperation(a.hostID, id, verb)
+	op.Force = force
+	a.state.busy[id] = op
+	if verb == verbDelete {
+		op.RequestHash = a.state.requestHash(&picture, id)
+		a.state.leaving[id] = *row
+	}
+	return op, nil
 }
 
 // withdraw takes back an operation, and the claim that it was to build, that
@@ -245,24 +269,22 @@ func (a *Agent) mark(op *journal.Operation, p *fleet.Proposal) drivers.Mark {
 
 // remove deletes the machine, and remembers for a while that it did.
 func (a *Agent) remove(ctx context.Context, op *journal.Operation) (journal.Outcome, error) {
-	hash := a.requestHash(op.Instance)
 	if err := a.driver.Delete(ctx, op.Instance); err != nil {
 		return journal.Outcome{}, fmt.Errorf("delete: %w", err)
 	}
 	return journal.Outcome{
 		Release: true,
-		Deleted: &journal.Deletion{Instance: op.Instance, RequestHash: hash, At: time.Now()},
+		Deleted: &journal.Deletion{Instance: op.Instance, RequestHash: op.RequestHash, At: time.Now()},
 	}, nil
 }
 
-// requestHash returns the hash of the create that an instance came from.
-func (a *Agent) requestHash(id fleet.InstanceID) string {
-	if s, ok := a.observer.Picture().Machines[id]; ok && s.Mark != nil {
-		return s.Mark.RequestHash
+// requestHash returns the hash of the create that an instance came from. The
+// caller holds the lock.
+func (s *state) requestHash(picture *observer.Picture, id fleet.InstanceID) string {
+	if m, ok := picture.Machines[id]; ok && m.Mark != nil {
+		return m.Mark.RequestHash
 	}
-	a.state.mu.Lock()
-	defer a.state.mu.Unlock()
-	if c := a.state.ledger.Claim(id); c != nil {
+	if c := s.ledger.Claim(id); c != nil {
 		return c.Proposal.RequestHash
 	}
 	return ""

@@ -17,6 +17,9 @@ type Operation struct {
 	fleet.Operation
 	// Force is set for an action that skips the guest's own shutdown.
 	Force bool `json:"force,omitempty"`
+	// RequestHash, of a delete, is that of the create that the instance came
+	// from: once the machine is gone nothing else remembers it.
+	RequestHash string `json:"request_hash,omitempty"`
 }
 
 // Refusal is a proposal that the host has refused for good.
