@@ -45,8 +45,8 @@ func (a *Agent) Claim(_ context.Context, p fleet.Proposal) (fleet.Accepted, erro
 // answered returns the answer to a proposal for an instance that the host
 // already has: the same request gets the same answer, another is refused.
 func (a *Agent) answered(p fleet.Proposal) (fleet.Accepted, bool, error) {
-	picture := a.observer.Picture()
 	a.state.mu.Lock()
+	picture := a.observer.Picture()
 	claim := a.state.ledger.Claim(p.ID)
 	deletion, deleted := a.state.deleted[p.ID]
 	busy := a.state.busy[p.ID]
@@ -86,9 +86,9 @@ func (a *Agent) answered(p fleet.Proposal) (fleet.Accepted, bool, error) {
 
 // admit books the proposal, or says why not, as the host is at this moment.
 func (a *Agent) admit(p fleet.Proposal) (*journal.Operation, *ledger.Claim, error) {
-	picture := a.observer.Picture()
 	elsewhere := a.elsewhere(p.ID)
 	a.state.mu.Lock()
+	picture := a.observer.Picture()
 	host := a.state.settle(&picture)
 	op := a.state.newOperation(host.ID, p.ID, verbCreate)
 	refusals := preconditions(&picture, elsewhere)
@@ -165,7 +165,8 @@ func (a *Agent) accepted(id fleet.InstanceID, operation string) fleet.Accepted {
 
 // hostRow returns the host's row as it is now.
 func (a *Agent) hostRow() fleet.Host {
-	host := a.rows().Host
+	rows, _ := a.rows()
+	host := rows.Host
 	host.Reachability = fleet.ReachOK
 	return host
 }

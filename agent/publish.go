@@ -18,12 +18,15 @@ func (a *Agent) outdate() {
 	}
 }
 
-// rows returns the host's account of itself as it is now.
-func (a *Agent) rows() mesh.State {
-	picture := a.observer.Picture()
+// rows returns the host's account of itself as it is now, and the picture that
+// it rests on. The picture is taken under the lock: one from before may lack a
+// machine whose claim is released since, and an instance left out of the
+// account is gone to all who read it.
+func (a *Agent) rows() (mesh.State, observer.Picture) {
 	a.state.mu.Lock()
 	defer a.state.mu.Unlock()
-	return a.state.rows(&picture, time.Now())
+	picture := a.observer.Picture()
+	return a.state.rows(&picture, time.Now()), picture
 }
 
 // publish states the host's account and returns it with its version. Before
@@ -32,10 +35,7 @@ func (a *Agent) rows() mesh.State {
 func (a *Agent) publish() (fleet.Version, mesh.State) {
 	a.publishing.Lock()
 	defer a.publishing.Unlock()
-	picture := a.observer.Picture()
-	a.state.mu.Lock()
-	rows := a.state.rows(&picture, time.Now())
-	a.state.mu.Unlock()
+	rows, picture := a.rows()
 	if !picture.Complete && picture.Fault == "" {
 		return fleet.Version{}, rows
 	}
