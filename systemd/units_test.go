@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"grapevine/test/built"
 )
 
 // maxExposure is systemd's own score of a unit, times ten: 20 is 2.0 of 10,
@@ -23,11 +25,9 @@ func installed(t *testing.T) []string {
 		t.Skip("systemd-analyze is not installed, the units were not checked; on Debian it is in the package systemd")
 	}
 	dir := t.TempDir()
-	binary := filepath.Join(dir, "grapevine")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../cmd/grapevine")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
+	binary, err := built.Binary(dir)
+	if err != nil {
+		t.Fatal(err)
 	}
 	units, err := filepath.Glob("*.service")
 	if err != nil || len(units) != 3 {

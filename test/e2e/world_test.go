@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"grapevine/fleet"
+	"grapevine/test/built"
 )
 
 // patience is how long a condition may take before a test gives up. It bounds
@@ -40,11 +41,8 @@ func buildAndRun(m *testing.M) (int, error) {
 		return 0, err
 	}
 	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "grapevine")
-	build := exec.Command("go", "build", "-trimpath", "-o", binary, "grapevine/cmd/grapevine")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return 0, fmt.Errorf("build the binary: %w\n%s", err, out)
+	if binary, err = built.Binary(dir); err != nil {
+		return 0, err
 	}
 	return m.Run(), nil
 }
