@@ -58,18 +58,36 @@ func (a *Agent) sweepKeys(now time.Time) error {
 			return err
 		}
 	}
-	if len(expired) == 0 {
+	for _, record := range expired {
+		if err := a.dropKey(record); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropKey forgets a key, unless its record was swapped meanwhile.
+func (a *Agent) dropKey(record fleet.KeyRecord) error {
+	unlock := a.keys.lock(record.Instance)
+	defer unlock()
+	if !a.holdsKey(record) {
 		return nil
 	}
-	if err := a.journal.DropKeys(expired...); err != nil {
+	if err := a.journal.DropKeys(record.Instance); err != nil {
 		return err
 	}
 	a.state.mu.Lock()
 	defer a.state.mu.Unlock()
-	for _, id := range expired {
-		a.state.homes.Drop(id)
-	}
+	a.state.homes.Drop(record.Instance)
 	return nil
+}
+
+// holdsKey reports whether this is still the record of its key.
+func (a *Agent) holdsKey(record fleet.KeyRecord) bool {
+	a.state.mu.Lock()
+	defer a.state.mu.Unlock()
+	held, ok := a.state.homes.Get(record.Instance)
+	return ok && held == record
 }
 
 // noteKey writes what was seen of a key's instance, unless the record was
@@ -77,10 +95,7 @@ func (a *Agent) sweepKeys(now time.Time) error {
 func (a *Agent) noteKey(e homes.Entry) error {
 	unlock := a.keys.lock(e.Record.Instance)
 	defer unlock()
-	a.state.mu.Lock()
-	held, ok := a.state.homes.Get(e.Record.Instance)
-	a.state.mu.Unlock()
-	if !ok || held != e.Record {
+	if !a.holdsKey(e.Record) {
 		return nil
 	}
 	if err := a.journal.PutKeys(e); err != nil {
@@ -92,11 +107,11 @@ func (a *Agent) noteKey(e homes.Entry) error {
 	return nil
 }
 
-// shown tells whether the host that a key was given to shows the instance, as
-// far as this node has heard from that host.
+// shown tells whether the host that a key was given to shows the instance. A
+// host that cannot be heard now says nothing by what it showed before.
 func (a *Agent) shown(record fleet.KeyRecord) (there, heard bool) {
 	block := a.mesh.Replica().Block(record.Host)
-	if block == nil {
+	if block == nil || !a.Heard(record.Host) {
 		return false, false
 	}
 	_, there = block.Instance(record.Instance)

@@ -39,6 +39,9 @@ func TestReachabilityFollowsTheFailureDetector(t *testing.T) {
 			if row.Reachability != test.want || later.Reachability != test.want {
 				t.Fatalf("instance is %q and host %q, want both %q", row.Reachability, later.Reachability, test.want)
 			}
+			if got := v.Heard(uuid(1)); got != (test.want == fleet.ReachOK) {
+				t.Errorf("heard is %v of a host that is %s", got, test.want)
+			}
 			if row.Power != fleet.PowerRunning {
 				t.Errorf("power became %q; the last seen state must stay", row.Power)
 			}

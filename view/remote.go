@@ -76,6 +76,16 @@ func (v *View) Peer(host fleet.HostID) (*client.Client, error) {
 	return v.cfg.Peers.At(row.API, host)
 }
 
+// Heard reports whether the host is known and its agent can be heard now,
+// whether or not its hypervisor answers.
+func (v *View) Heard(host fleet.HostID) bool {
+	v.refresh()
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	s, known := v.standings[host]
+	return known && s.reach == fleet.ReachOK
+}
+
 // ReadError turns the error of a read at a host into one that people may see.
 // That no answer came is the same to a reader, whether or not the host got the
 // question. Nil stays nil.

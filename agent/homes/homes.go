@@ -65,14 +65,17 @@ func (h *Homes) Judge(change fleet.KeyChange, now time.Time) (Entry, bool) {
 func (h *Homes) Commit(e Entry) { h.entries[e.Record.Instance] = e }
 
 // Sweep looks at every record with what the home's replica shows, and returns
-// the entries to rewrite and the keys to drop: those whose instance has been
+// the entries to rewrite and the records to drop: those whose instance has been
 // gone, or never came, for longer than Keep. shown tells whether the chosen
 // host shows the instance; its second value is false while the host cannot be
-// heard, and then nothing is concluded.
-func (h *Homes) Sweep(now time.Time, shown func(fleet.KeyRecord) (there, heard bool)) (changed []Entry, expired []fleet.InstanceID) {
-	for id, e := range h.entries {
+// heard: then nothing is concluded, and the time begins anew when it is back,
+// because what the host says first may be what it said long ago.
+func (h *Homes) Sweep(now time.Time, shown func(fleet.KeyRecord) (there, heard bool)) (changed []Entry, expired []fleet.KeyRecord) {
+	for _, e := range h.entries {
 		there, heard := shown(e.Record)
 		switch {
+		case !heard && !e.IdleSince.IsZero():
+			changed = append(changed, Entry{Record: e.Record, Seen: e.Seen})
 		case !heard:
 		case there && (!e.Seen || !e.IdleSince.IsZero()):
 			changed = append(changed, Entry{Record: e.Record, Seen: true})
@@ -80,7 +83,7 @@ func (h *Homes) Sweep(now time.Time, shown func(fleet.KeyRecord) (there, heard b
 		case e.IdleSince.IsZero():
 			changed = append(changed, Entry{Record: e.Record, Seen: e.Seen, IdleSince: now})
 		case now.Sub(e.IdleSince) > Keep:
-			expired = append(expired, id)
+			expired = append(expired, e.Record)
 		}
 	}
 	return changed, expired

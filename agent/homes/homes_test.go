@@ -74,7 +74,7 @@ func TestSwapOfAnUnknownKeyIsNotStored(t *testing.T) {
 func TestRecordOutlivesItsInstanceByADay(t *testing.T) {
 	h := homes.New([]homes.Entry{{Record: first, IdleSince: start}})
 	there, heard := true, true
-	sweep := func(now time.Time) []fleet.InstanceID {
+	sweep := func(now time.Time) []fleet.KeyRecord {
 		changed, expired := h.Sweep(now, func(fleet.KeyRecord) (bool, bool) { return there, heard })
 		for _, e := range changed {
 			h.Commit(e)
@@ -97,7 +97,11 @@ func TestRecordOutlivesItsInstanceByADay(t *testing.T) {
 		t.Fatalf("dropped %v while its host cannot be heard", got)
 	}
 	heard = true
-	if diff := cmp.Diff([]fleet.InstanceID{key}, sweep(long.Add(homes.Keep+time.Hour))); diff != "" {
+	back := long.Add(72 * time.Hour)
+	if got := sweep(back); len(got) != 0 {
+		t.Fatalf("dropped %v by what its host said before it was lost", got)
+	}
+	if diff := cmp.Diff([]fleet.KeyRecord{first}, sweep(back.Add(homes.Keep+time.Hour))); diff != "" {
 		t.Errorf("after a day (-want +got):\n%s", diff)
 	}
 }
