@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"grapevine/agent"
@@ -233,4 +234,63 @@ func (d *lateDelete) Delete(ctx context.Context, id fleet.InstanceID) error {
 	close(d.deleted)
 	<-ctx.Done()
 	return ctx.Err()
+}
+
+// What is built must not look gone because it could not be looked at.
+func TestBuiltInstanceStaysWhenTheHypervisorFallsSilentAtItsStart(t *testing.T) {
+	s := newSite(t, nil)
+	silent := &silentAfterStart{looks: make(chan struct{}, 1)}
+	s.wrap = func(d *simulated.Driver) drivers.Driver { silent.Driver = d; return silent }
+	s.restart()
+	p := proposal(1, 512)
+	accepted, err := s.Claim(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 4 { // more than events alone make it look
+		<-silent.looks
+	}
+	if row := s.row(p.ID); row == nil || row.Task != fleet.TaskBuilding {
+		t.Errorf("got %+v, want it shown as being built", row)
+	}
+	if op, err := s.Operation(t.Context(), accepted.Operation); err != nil || op.State != fleet.OperationRunning {
+		t.Errorf("got operation %+v, %v; want it running", op, err)
+	}
+	if got := s.host().Capacity.MemoryMiB.Allocated; got != 512 {
+		t.Errorf("got %d MiB allocated, want 512", got)
+	}
+	silent.back.Store(true)
+	s.running(p.ID)
+}
+
+// silentAfterStart does not answer from the first start on, until it is back.
+type silentAfterStart struct {
+	*simulated.Driver
+	started, back atomic.Bool
+	looks         chan struct{}
+}
+
+func (d *silentAfterStart) Act(ctx context.Context, id fleet.InstanceID, action fleet.InstanceAction, opts drivers.ActOptions) error {
+	d.started.Store(true)
+	return d.Driver.Act(ctx, id, action, opts)
+}
+
+func (d *silentAfterStart) silent() bool { return d.started.Load() && !d.back.Load() }
+
+func (d *silentAfterStart) List(ctx context.Context) ([]drivers.Machine, error) {
+	if d.silent() {
+		return nil, drivers.ErrUnavailable
+	}
+	return d.Driver.List(ctx)
+}
+
+func (d *silentAfterStart) Inspect(ctx context.Context, id fleet.InstanceID) (drivers.Machine, error) {
+	if d.silent() {
+		select {
+		case d.looks <- struct{}{}:
+		default:
+		}
+		return drivers.Machine{}, drivers.ErrUnavailable
+	}
+	return d.Driver.Inspect(ctx, id)
 }

@@ -135,19 +135,15 @@ func (a *Agent) execute(ctx context.Context, op *journal.Operation) {
 	if ctx.Err() != nil {
 		return
 	}
-	if looked := a.observer.Look(ctx, op.Instance); looked != nil && ctx.Err() == nil {
-		a.log.Warn("look after operation failed", "operation", op.ID, "instance", op.Instance, "error", looked)
-	}
+	a.look(ctx, op, err == nil || outcome.Release)
 	ended := time.Now()
 	final := *op
 	final.State, final.EndedAt = fleet.OperationSucceeded, &ended
 	if err != nil {
 		final.State, final.Fault = fleet.OperationFailed, err.Error()
 	}
-	if err := a.journal.End(final, outcome); err != nil {
-		// The machine is as the hypervisor shows it; only the record of the
-		// end is missing, and the next start will do the operation once more.
-		a.log.Error("end of operation not written", "operation", op.ID, "error", err)
+	if !a.end(ctx, final, outcome) {
+		return
 	}
 	a.conclude(&final, outcome)
 	a.publish()
@@ -157,6 +153,38 @@ func (a *Agent) execute(ctx context.Context, op *journal.Operation) {
 		return
 	}
 	a.log.Info("operation done", "operation", op.ID, "verb", op.Verb, "instance", op.Instance, "took", ended.Sub(begun))
+}
+
+// look takes a fresh look at the machine. One that was changed is looked at
+// however long the hypervisor does not answer: a claim that was released
+// without a look would take the instance out of the host's account, and a
+// machine just deleted would be shown again.
+func (a *Agent) look(ctx context.Context, op *journal.Operation, changed bool) {
+	try := func() error { return a.observer.Look(ctx, op.Instance) }
+	err := try()
+	if changed && errors.Is(err, drivers.ErrUnavailable) {
+		err = a.persist(ctx, try)
+	}
+	if err != nil && ctx.Err() == nil {
+		a.log.Warn("look after operation failed", "operation", op.ID, "instance", op.Instance, "error", err)
+	}
+}
+
+// end writes the end of an operation, again and again while the journal cannot
+// be written: an end that is not there would let the next start do the
+// operation once more, to a machine that has been put to other use since. It
+// returns false when ctx ended first; the next start is then right to do so.
+func (a *Agent) end(ctx context.Context, final journal.Operation, outcome journal.Outcome) bool {
+	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
+		err := a.journal.End(final, outcome)
+		if err == nil {
+			return true
+		}
+		a.log.Error("end of operation not written", "operation", final.ID, "error", err)
+		if !pause(ctx, wait) {
+			return false
+		}
+	}
 }
 
 // conclude brings the state in step with the end of an operation.
@@ -332,20 +360,34 @@ func (a *Agent) act(ctx context.Context, op *journal.Operation) error {
 	return nil
 }
 
+// The pauses between tries, at least half of these.
+const (
+	firstRetry = 100 * time.Millisecond
+	lastRetry  = 5 * time.Second
+)
+
 // persist tries again, with back-off, for as long as the hypervisor does not
 // answer and ctx allows.
 func (a *Agent) persist(ctx context.Context, try func() error) error {
-	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
 		err := try()
 		if err == nil || !errors.Is(err, drivers.ErrUnavailable) {
 			return err
 		}
-		timer := time.NewTimer(wait/2 + rand.N(wait/2))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+		if !pause(ctx, wait) {
 			return errors.Join(err, ctx.Err())
-		case <-timer.C:
 		}
+	}
+}
+
+// pause waits for about as long, or returns false when ctx ends first.
+func pause(ctx context.Context, wait time.Duration) bool {
+	timer := time.NewTimer(wait/2 + rand.N(wait/2))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
 	}
 }
