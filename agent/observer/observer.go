@@ -47,6 +47,8 @@ type Observer struct {
 	mu     sync.Mutex
 	canvas *canvas
 	dirty  map[fleet.InstanceID]bool
+	blind  int    // listings that failed in a row
+	unsaid string // why the host was last not described, empty while it is
 
 	complete    chan struct{} // closed after the first full listing
 	wakeList    chan struct{} // a full listing is due
@@ -157,44 +159,6 @@ func (o *Observer) inspect(ctx context.Context) {
 	}
 }
 
-// Relist takes a full listing now, with the host's description and images if
-// they are asked for.
-func (o *Observer) Relist(ctx context.Context, describe bool) error {
-	if describe {
-		if err := o.describe(ctx); err != nil {
-			return o.lost(err)
-		}
-	}
-	ticket := o.draw()
-	machines, err := o.cfg.Driver.List(ctx)
-	if err != nil {
-		return o.lost(err)
-	}
-	o.change(func(c *canvas) bool {
-		if !c.Complete {
-			close(o.complete)
-		}
-		changed := c.listed(ticket, machines, time.Now())
-		changed = changed || c.Fault != ""
-		c.Fault, c.FaultSince = "", time.Time{}
-		return changed
-	})
-	return nil
-}
-
-func (o *Observer) describe(ctx context.Context) error {
-	d, err := o.cfg.Driver.Describe(ctx)
-	if err != nil {
-		return err
-	}
-	o.change(func(c *canvas) bool {
-		changed := !reflect.DeepEqual(c.Description, d)
-		c.Description = d
-		return changed
-	})
-	return o.LookImages(ctx)
-}
-
 // Look inspects one machine now, and returns when the picture shows it.
 func (o *Observer) Look(ctx context.Context, id fleet.InstanceID) error {
 	ticket := o.draw()
@@ -231,9 +195,14 @@ func (o *Observer) LookImages(ctx context.Context) error {
 // lost marks the hypervisor as not answering, if that is what err says, and
 // returns err.
 func (o *Observer) lost(err error) error {
-	if !errors.Is(err, drivers.ErrUnavailable) {
-		return err
+	if errors.Is(err, drivers.ErrUnavailable) {
+		o.fault(err)
 	}
+	return err
+}
+
+// fault marks the machines as last seen, and says why.
+func (o *Observer) fault(err error) {
 	o.change(func(c *canvas) bool {
 		if c.Fault != "" {
 			return false
@@ -242,7 +211,6 @@ func (o *Observer) lost(err error) error {
 		o.cfg.Log.Warn("hypervisor does not answer; its machines stay as last seen", "error", err)
 		return true
 	})
-	return err
 }
 
 func (o *Observer) draw() uint64 {

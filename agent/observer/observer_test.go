@@ -1,7 +1,9 @@
 package observer_test
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -20,6 +22,8 @@ type hypervisor struct {
 	mu       sync.Mutex
 	machines map[fleet.InstanceID]fleet.Power
 	down     bool
+	// badHost and badList are what the hypervisor says instead of an answer.
+	badHost, badList error
 	// listDelay is how long a listing takes after it was taken.
 	listDelay time.Duration
 	lists     int
@@ -52,7 +56,7 @@ func (h *hypervisor) answers() error {
 func (h *hypervisor) Describe(context.Context) (drivers.Description, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return drivers.Description{Hypervisor: fleet.KVM}, h.answers()
+	return drivers.Description{Hypervisor: fleet.KVM}, cmp.Or(h.answers(), h.badHost)
 }
 
 func (h *hypervisor) List(context.Context) ([]drivers.Machine, error) {
@@ -63,7 +67,7 @@ func (h *hypervisor) List(context.Context) ([]drivers.Machine, error) {
 	for id, power := range h.machines {
 		out = append(out, drivers.Machine{ID: id, Power: power})
 	}
-	err := h.answers()
+	err := cmp.Or(h.answers(), h.badList)
 	if h.listDelay > 0 {
 		delay := h.listDelay
 		h.mu.Unlock()
@@ -165,6 +169,48 @@ func TestSilentHypervisorLeavesWhatWasSeen(t *testing.T) {
 		synctest.Wait()
 		if p := o.Picture(); p.Fault != "" {
 			t.Errorf("still says %q after the hypervisor is back", p.Fault)
+		}
+	})
+}
+
+func TestBrokenStorageKeepsNoMachineFromView(t *testing.T) {
+	observe(t, func(h *hypervisor, o *observer.Observer) {
+		h.mu.Lock()
+		h.badHost = errors.New("storage pool is not mounted")
+		h.mu.Unlock()
+		time.Sleep(time.Minute) // virtual: the host was to be described again
+		h.set(1, fleet.PowerStopped)
+		time.Sleep(6 * time.Second) // virtual
+		synctest.Wait()
+		p := o.Picture()
+		if got := power(o, 1); got != fleet.PowerStopped || p.Fault != "" {
+			t.Errorf("got %q and fault %q, want stopped as listed", got, p.Fault)
+		}
+	})
+}
+
+func TestListingThatKeepsFailingMarksWhatWasSeen(t *testing.T) {
+	observe(t, func(h *hypervisor, o *observer.Observer) {
+		fail := func(err error) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.badList = err
+		}
+		fail(errors.New("no permission"))
+		time.Sleep(5500 * time.Millisecond) // virtual: one listing
+		if p := o.Picture(); p.Fault != "" {
+			t.Errorf("says %q after one failed listing", p.Fault)
+		}
+		time.Sleep(5 * time.Second) // virtual: another one
+		synctest.Wait()
+		if p := o.Picture(); p.Fault != "no permission" || p.Machines[fleet.UUID{1}].Power != fleet.PowerRunning {
+			t.Errorf("got %+v, want running as last seen, marked", p)
+		}
+		fail(nil)
+		time.Sleep(5 * time.Second) // virtual
+		synctest.Wait()
+		if p := o.Picture(); p.Fault != "" {
+			t.Errorf("still says %q", p.Fault)
 		}
 	})
 }
