@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"grapevine/fleet"
+	"grapevine/mesh/replica"
 )
 
 // Await blocks until this node holds the block of host at.Host at version at or
@@ -11,34 +12,45 @@ import (
 // row, nil when it is gone. When ctx ends first it returns the row as it is,
 // nil when this node has none, and no error.
 func (v *View) Await(ctx context.Context, id fleet.InstanceID, at fleet.Version) (*fleet.Instance, error) {
+	blocks := v.cfg.Source.Replica()
+	var seen *replica.Block
 	for {
-		changed := v.cfg.Source.Replica().Changed()
-		row, done := v.settled(id, at)
-		if done {
-			return row, nil
+		changed := blocks.Changed()
+		// The whole fleet's changes pass here, once for each who waits: only
+		// those of the one host are worth more than a glance.
+		if b := blocks.Block(at.Host); b != seen {
+			seen = b
+			if settled(b, id, at) {
+				return v.rowIn(b, id), nil
+			}
 		}
 		select {
 		case <-ctx.Done():
-			return row, nil
+			return v.rowIn(seen, id), nil
 		case <-changed:
 		}
 	}
 }
 
-// settled returns the instance's row at its host, and whether it is the one
-// that is waited for.
-func (v *View) settled(id fleet.InstanceID, at fleet.Version) (row *fleet.Instance, done bool) {
-	b := v.cfg.Source.Replica().Block(at.Host)
+// settled reports whether the host's block is the one that is waited for.
+func settled(b *replica.Block, id fleet.InstanceID, at fleet.Version) bool {
+	if !b.Version().AtLeast(at) {
+		return false
+	}
+	row, there := b.Instance(id)
+	return !there || row.Task == fleet.TaskNone
+}
+
+// rowIn returns the instance as the block shows it, nil when it does not.
+func (v *View) rowIn(b *replica.Block, id fleet.InstanceID) *fleet.Instance {
 	if b == nil {
-		return nil, false
+		return nil
 	}
-	in, there := b.Instance(id)
-	reached := b.Version().AtLeast(at)
+	row, there := b.Instance(id)
 	if !there {
-		return nil, reached
+		return nil
 	}
-	done = reached && in.Task == fleet.TaskNone
 	v.refresh()
-	v.overlayInstance(b, &in, v.cfg.Now())
-	return &in, done
+	v.overlayInstance(b, &row, v.cfg.Now())
+	return &row
 }
