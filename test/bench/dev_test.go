@@ -26,6 +26,7 @@ const devRuns = 3
 const devIdle = 10 * time.Second
 
 func benchmarkDev(b *testing.B, hosts int) {
+	b.Helper()
 	for b.Loop() {
 		var ready, spent []time.Duration
 		for run := range devRuns {

@@ -109,8 +109,7 @@ type libvirtd struct {
 
 func newLibvirtd(b *testing.B) *libvirtd {
 	b.Helper()
-	dir, err := os.MkdirTemp(scratch, "l")
-	must(b, err)
+	dir := b.TempDir()
 	l := &libvirtd{b: b, dir: dir}
 	b.Cleanup(func() { l.script("private-libvirtd", "stop", dir) })
 	l.socket = strings.TrimSpace(l.script("private-libvirtd", "start", dir))

@@ -17,8 +17,6 @@ const clockTick = 10 * time.Millisecond
 // which processes of one binary share.
 type memory struct{ anon, file float64 }
 
-func (m memory) total() float64 { return m.anon + m.file }
-
 // cpuOf returns the processor time that the processes have spent, all threads,
 // user and system.
 func cpuOf(tb testing.TB, pids ...int) time.Duration {

@@ -1,10 +1,13 @@
 package bench
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -120,7 +123,7 @@ func (a *asker) published(b *testing.B) uint64 {
 func (a *asker) benchmark(b *testing.B, workers int, opts client.CreateOptions) {
 	b.Helper()
 	a.settle(b)
-	versions := a.published(b)
+	versions, heard := a.published(b), a.heard(b)
 	before, began := cpuOf(b, a.world.pids()...), time.Now()
 	took := a.many(b, workers, creates, opts)
 	elapsed := time.Since(began)
@@ -133,6 +136,25 @@ func (a *asker) benchmark(b *testing.B, workers int, opts client.CreateOptions) 
 	report(b, "CPU of all processes", milliseconds(spent)/creates, "cpu-ms/create")
 	report(b, "CPU of all processes without idling", milliseconds(spent-background)/creates, "cpu-ms/create")
 	report(b, "versions published", float64(a.published(b)-versions)/creates, "versions/create")
+	report(b, "announcements to the registry", (a.heard(b)-heard)/creates, "announcements/create")
+}
+
+// heard counts the announcements that the registry has received over its links.
+func (a *asker) heard(b *testing.B) float64 {
+	b.Helper()
+	const name = "grapevine_mesh_announcements_received_total "
+	metrics, err := a.client.Metrics(b.Context())
+	must(b, err)
+	defer metrics.Close()
+	for lines := bufio.NewScanner(metrics); lines.Scan(); {
+		if value, ok := strings.CutPrefix(lines.Text(), name); ok {
+			n, err := strconv.ParseFloat(value, 64)
+			must(b, err)
+			return n
+		}
+	}
+	b.Fatalf("the registry has no metric %s", name)
+	return 0
 }
 
 // many creates count instances, so many at a time, and returns how long each
@@ -201,6 +223,7 @@ func spread(workers, count int, do func(i int)) {
 // benchmarkList reads pages of 100 instances. Its client reads the bytes and
 // nothing more, since it shares the processors with the server.
 func benchmarkList(b *testing.B, r *node, workers int) {
+	b.Helper()
 	page, err := r.client().Instances(b.Context(), fleet.InstanceQuery{Limit: 100})
 	must(b, err)
 	if len(page.Items) != 100 || page.Next == "" {

@@ -50,9 +50,7 @@ func newWorld(b *testing.B) *world {
 	b.Helper()
 	path, err := binary()
 	must(b, err)
-	dir, err := os.MkdirTemp(scratch, "w")
-	must(b, err)
-	w := &world{b: b, dir: dir, binary: path, subnet: freeSubnet(b)}
+	w := &world{b: b, dir: b.TempDir(), binary: path, subnet: freeSubnet(b)}
 	w.ca, err = identity.NewCA("bench", time.Now())
 	must(b, err)
 	must(b, identity.WriteNew(w.path("ca.pem"), w.ca.CertPEM(), 0o644))
