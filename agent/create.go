@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"time"
 
 	"grapevine/api"
 	"grapevine/api/client"
@@ -42,6 +43,10 @@ func (a *Agent) CreateInstance(ctx context.Context, c api.CreateInstance) (fleet
 // maxTakeovers bounds how often one request takes a record over from others
 // with the same key. Each try fails only because another one has succeeded.
 const maxTakeovers = 16
+
+// homeAnswers is how long a key's home may take to answer; one that is frozen
+// would be waited for for ever.
+const homeAnswers = 10 * time.Second
 
 // register asks the key's home to give the instance to this host, and returns
 // the record once this very request has stored it. One that another request
@@ -124,5 +129,7 @@ func (a *Agent) askHome(ctx context.Context, home fleet.HostID, id fleet.Instanc
 	if err != nil {
 		return fleet.KeyAnswer{}, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, homeAnswers)
+	defer cancel()
 	return peer.ChangeKey(ctx, id, change)
 }

@@ -5,13 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"grapevine/api/client"
 	"grapevine/fleet"
 )
 
 // Operation returns an operation as the host that keeps it tells it. It asks
-// that host, and blocks until the answer is there or ctx ends.
+// that host, and blocks until the answer is there, the host has taken too long
+// for it, or ctx ends.
 func (v *View) Operation(ctx context.Context, id string) (fleet.Operation, error) {
 	host, _, err := fleet.ParseOperationID(id)
 	if err != nil {
@@ -24,6 +26,8 @@ func (v *View) Operation(ctx context.Context, id string) (fleet.Operation, error
 	if err != nil {
 		return fleet.Operation{}, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, v.cfg.AnswerWithin)
+	defer cancel()
 	op, err := peer.Operation(ctx, id)
 	return op, v.ReadError(host, err)
 }
@@ -42,11 +46,29 @@ func (v *View) InstanceLog(ctx context.Context, id fleet.InstanceID, offset int6
 	if err != nil {
 		return nil, err
 	}
-	log, err := peer.InstanceLog(ctx, id, offset)
+	reading, cancel := context.WithCancel(ctx)
+	late := time.AfterFunc(v.cfg.AnswerWithin, cancel)
+	log, err := peer.InstanceLog(reading, id, offset)
+	if !late.Stop() && err == nil {
+		err = errors.Join(client.ErrOutcomeUnknown, log.Close())
+	}
 	if err != nil {
+		cancel()
 		return nil, v.ReadError(row.Host, err)
 	}
-	return log, nil
+	return &remoteLog{log, cancel}, nil
+}
+
+// remoteLog is a log on its way from its host.
+type remoteLog struct {
+	io.ReadCloser
+	cancel context.CancelFunc
+}
+
+// Close implements io.Closer.
+func (l *remoteLog) Close() error {
+	defer l.cancel()
+	return l.ReadCloser.Close()
 }
 
 func (v *View) isLocal(host fleet.HostID) bool { return v.cfg.Local != nil && host == v.cfg.Self }

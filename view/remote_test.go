@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -74,6 +75,17 @@ func TestUnheardHostIsNotAsked(t *testing.T) {
 func TestHostThatDoesNotAnswerIsUnreachable(t *testing.T) {
 	_, v := remoteView(t, func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) })
 	_, err := v.Operation(t.Context(), fleet.OperationID(uuid(1), 1))
+	wantCode(t, err, fleet.CodeHostUnreachable)
+}
+
+func TestFrozenHostIsNotWaitedForForEver(t *testing.T) {
+	frozen := make(chan struct{})
+	_, v := remoteView(t, func(http.ResponseWriter, *http.Request) { <-frozen })
+	t.Cleanup(func() { close(frozen) }) // before the server's own end, which waits
+	v.cfg.AnswerWithin = 50 * time.Millisecond
+	_, err := v.Operation(t.Context(), fleet.OperationID(uuid(1), 1))
+	wantCode(t, err, fleet.CodeHostUnreachable)
+	_, err = v.InstanceLog(t.Context(), uuid(9), 0)
 	wantCode(t, err, fleet.CodeHostUnreachable)
 }
 

@@ -40,6 +40,9 @@ type Config struct {
 	Flavors []fleet.Flavor
 	// Peers are asked for what the replica does not hold: operations and logs.
 	Peers *client.Peers
+	// AnswerWithin is how long a peer may take to begin its answer; 0 means ten
+	// seconds. A host that is frozen keeps its connections open for ever.
+	AnswerWithin time.Duration
 	// Self is the host id of an agent, which is always heard; zero at a
 	// registry, or its own id.
 	Self fleet.UUID
@@ -78,6 +81,9 @@ type View struct {
 func New(cfg Config) *View {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.AnswerWithin == 0 {
+		cfg.AnswerWithin = 10 * time.Second
 	}
 	if cfg.Rand == nil {
 		cfg.Rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
