@@ -62,11 +62,38 @@ func totals(rpc *golibvirt.Libvirt, pool golibvirt.StoragePool) (fleet.Resources
 	if err != nil {
 		return fleet.Resources{}, err
 	}
+	if accounted, err := kernelMemory(rpc); err == nil {
+		memoryKiB = accounted
+	} else if !isCode(err, golibvirt.ErrNoSupport) {
+		return fleet.Resources{}, err
+	}
 	_, capacity, _, _, err := rpc.StoragePoolGetInfo(pool)
 	if err != nil {
 		return fleet.Resources{}, err
 	}
 	return fleet.Resources{VCPUs: int64(cpus), MemoryMiB: int64(memoryKiB / 1024), DiskGiB: int64(capacity >> 30)}, nil
+}
+
+// kernelMemory returns the KiB of memory that the host's kernel accounts for.
+// NodeGetInfo says what libvirt found at boot, and lacks what was plugged in
+// since: half of it and more on some virtual machines. Not every flavour can
+// tell.
+func kernelMemory(rpc *golibvirt.Libvirt) (uint64, error) {
+	all := int32(golibvirt.NodeMemoryStatsAllCells)
+	_, count, err := rpc.NodeGetMemoryStats(0, all, 0)
+	if err != nil {
+		return 0, err
+	}
+	stats, _, err := rpc.NodeGetMemoryStats(count, all, 0)
+	if err != nil {
+		return 0, err
+	}
+	for _, s := range stats {
+		if s.Field == "total" {
+			return s.Value, nil
+		}
+	}
+	return 0, golibvirt.Error{Code: uint32(golibvirt.ErrNoSupport), Message: "libvirt does not say how much memory the host has"}
 }
 
 const (

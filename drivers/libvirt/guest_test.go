@@ -24,6 +24,7 @@ import (
 func TestRealGuests(t *testing.T) {
 	l := newLab(t, "file")
 	t.Run("DiagnoseBeforeAndAfterFirstUse", l.diagnoseBeforeAndAfter)
+	t.Run("MemoryIsWhatTheKernelHas", l.memory)
 	t.Run("KernelBootsWithDiskAndObeysThePowerButton", l.kernelGuest)
 	t.Run("DiskBootsAndHoldsItsImage", l.diskGuest)
 	t.Run("CardOnActiveNetworkOnly", l.networkCard)
@@ -293,6 +294,22 @@ func (l *lab) diagnoseBeforeAndAfter(t *testing.T) {
 	}
 	if want := []string{"libvirt_ok", accelerator, "pool_ok", "network_inactive"}; !slices.Equal(after, want) {
 		t.Errorf("after it: got %q, want %q", after, want)
+	}
+}
+
+// memory holds libvirt's account against the kernel's, which is right also
+// where memory was plugged in after boot.
+func (l *lab) memory(t *testing.T) {
+	desc, err := driver(t, l, nil).Describe(t.Context())
+	must(t, err)
+	text, err := os.ReadFile("/proc/meminfo")
+	must(t, err)
+	var kib int64
+	if _, err := fmt.Sscanf(string(text), "MemTotal: %d kB", &kib); err != nil {
+		t.Fatal(err)
+	}
+	if want := kib >> 10; desc.Total.MemoryMiB != want {
+		t.Errorf("got %d MiB of memory, want %d", desc.Total.MemoryMiB, want)
 	}
 }
 
