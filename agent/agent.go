@@ -97,7 +97,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Agent, error) {
 	}
 	a.running, a.halt = context.WithCancel(context.WithoutCancel(ctx))
 	if err := a.open(ctx, deps); err != nil {
-		return nil, errors.Join(err, a.release())
+		return nil, errors.Join(err, a.Close())
 	}
 	return a, nil
 }
@@ -153,7 +153,7 @@ func (c *Config) terms() ledger.Terms {
 // that New took. Operations under way are taken up by the next start.
 func (a *Agent) Run(ctx context.Context) error {
 	var group rungroup.Group
-	group.Defer("release", func(context.Context) error { return a.release() })
+	group.Defer("release", func(context.Context) error { return a.Close() })
 	group.Add("mesh", a.mesh.Run)
 	group.Add("view", a.View.Run)
 	group.Add("observer", a.observer.Run)
@@ -161,7 +161,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	group.Add("janitor", a.keepTidy)
 	a.serve(&group)
 	if err := a.resume(); err != nil {
-		return errors.Join(err, a.release())
+		return errors.Join(err, a.Close())
 	}
 	return group.Run(ctx, shutdownGrace)
 }
@@ -170,8 +170,9 @@ func (a *Agent) Run(ctx context.Context) error {
 // a few to say good bye.
 const shutdownGrace = 15 * time.Second
 
-// release gives back all that New took, in reverse.
-func (a *Agent) release() error {
+// Close gives back all that New took, in reverse, of an agent that is not run;
+// Run does so by itself.
+func (a *Agent) Close() error {
 	a.halt()
 	a.operations.Wait()
 	var errs []error

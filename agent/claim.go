@@ -26,13 +26,13 @@ func (a *Agent) Claim(_ context.Context, p fleet.Proposal) (fleet.Accepted, erro
 	if accepted, known, err := a.answered(p); known {
 		return accepted, err
 	}
-	op, claim, refused := a.admit(p)
-	if refused != nil {
+	op, claim, refusals := a.admit(p)
+	if len(refusals) > 0 {
 		if err := a.journal.Refuse(journal.Refusal{Instance: p.ID, Attempt: p.Attempt, At: time.Now()}); err != nil {
 			return fleet.Accepted{}, errorf(fleet.CodeInternal, "%v", err)
 		}
 		a.metrics.refusals.Inc()
-		return fleet.Accepted{}, refused
+		return fleet.Accepted{}, a.refused(refusals)
 	}
 	if err := a.journal.Begin(*op, claim); err != nil {
 		a.withdraw(p.ID)
@@ -42,8 +42,8 @@ func (a *Agent) Claim(_ context.Context, p fleet.Proposal) (fleet.Accepted, erro
 	return a.launch(op), nil
 }
 
-// answered returns the answer to a proposal for an instance that the host
-// already has: the same request gets the same answer, another is refused.
+// answered returns the answer to a proposal that the host has taken before:
+// the same request gets the same answer.
 func (a *Agent) answered(p fleet.Proposal) (fleet.Accepted, bool, error) {
 	a.state.mu.Lock()
 	picture := a.observer.Picture()
@@ -58,9 +58,7 @@ func (a *Agent) answered(p fleet.Proposal) (fleet.Accepted, bool, error) {
 	case claim != nil:
 		hash, operation = claim.Proposal.RequestHash, claim.Operation
 	case seen && sighting.Mark == nil:
-		return fleet.Accepted{}, true, a.refused([]fleet.Refusal{{
-			Code: fleet.RefuseDuplicate, Detail: "it has a foreign machine with this id",
-		}})
+		return fleet.Accepted{}, false, nil
 	case seen:
 		hash = sighting.Mark.RequestHash
 		if busy != nil {
@@ -71,56 +69,54 @@ func (a *Agent) answered(p fleet.Proposal) (fleet.Accepted, bool, error) {
 	case deleted && deletion.RequestHash == p.RequestHash:
 		return fleet.Accepted{}, true, errorf(fleet.CodeGone,
 			"instance %s was created by this request before and has been deleted; use another idempotency key for a new one", p.ID)
-	case deleted:
-		hash = deletion.RequestHash
 	default:
 		return fleet.Accepted{}, false, nil
 	}
 	if hash != p.RequestHash {
-		return fleet.Accepted{}, true, a.refused([]fleet.Refusal{{
-			Code: fleet.RefuseDuplicate, Detail: "it has this id for another request",
-		}})
+		return fleet.Accepted{}, false, nil
 	}
 	return a.accepted(p.ID, operation), true, nil
 }
 
 // admit books the proposal, or says why not, as the host is at this moment.
-func (a *Agent) admit(p fleet.Proposal) (*journal.Operation, *ledger.Claim, error) {
+func (a *Agent) admit(p fleet.Proposal) (*journal.Operation, *ledger.Claim, []fleet.Refusal) {
 	elsewhere := a.elsewhere(p.ID)
 	a.state.mu.Lock()
+	defer a.state.mu.Unlock()
 	picture := a.observer.Picture()
 	host := a.state.settle(&picture)
 	op := a.state.newOperation(host.ID, p.ID, verbCreate)
-	refusals := preconditions(&picture, elsewhere)
-	var claim *ledger.Claim
-	if len(refusals) > 0 {
+	if duplicate := a.state.duplicate(p.ID, &picture, elsewhere); duplicate != "" {
 		a.state.ledger.Refuse(p)
-	} else {
-		claim, refusals = a.state.ledger.Admit(&host, p, op.ID)
+		return nil, nil, []fleet.Refusal{{Code: fleet.RefuseDuplicate, Detail: duplicate}}
 	}
+	if !picture.Complete {
+		a.state.ledger.Refuse(p)
+		return nil, nil, []fleet.Refusal{{
+			Code: fleet.RefuseHypervisorUnreachable, Detail: "it has not seen its hypervisor's machines yet",
+		}}
+	}
+	claim, refusals := a.state.ledger.Admit(&host, p, op.ID)
 	if claim != nil {
 		a.state.busy[p.ID] = op
 	}
-	a.state.mu.Unlock()
-	if len(refusals) > 0 {
-		return nil, nil, a.refused(refusals)
-	}
-	return op, claim, nil
+	return op, claim, refusals
 }
 
-// preconditions says why nothing could be admitted, whatever the capacity.
-func preconditions(picture *observer.Picture, elsewhere string) []fleet.Refusal {
+// duplicate says who has the id already, where it is not this request that
+// has; nothing when nobody does. The caller holds the lock.
+func (s *state) duplicate(id fleet.InstanceID, picture *observer.Picture, elsewhere string) string {
+	sighting, seen := picture.Machines[id]
+	_, deleted := s.deleted[id]
 	switch {
 	case elsewhere != "":
-		return []fleet.Refusal{{
-			Code: fleet.RefuseDuplicate, Detail: fmt.Sprintf("host %s shows an instance with this id", elsewhere),
-		}}
-	case !picture.Complete:
-		return []fleet.Refusal{{
-			Code: fleet.RefuseHypervisorUnreachable, Detail: "it has not seen its hypervisor's machines yet",
-		}}
+		return fmt.Sprintf("host %s shows an instance with this id", elsewhere)
+	case seen && sighting.Mark == nil:
+		return "it has a foreign machine with this id"
+	case seen, deleted, s.ledger.Claim(id) != nil:
+		return "it has this id for another request"
 	default:
-		return nil
+		return ""
 	}
 }
 

@@ -294,3 +294,24 @@ func (d *silentAfterStart) Inspect(ctx context.Context, id fleet.InstanceID) (dr
 	}
 	return d.Driver.Inspect(ctx, id)
 }
+
+func TestRefusalOfADuplicateIsForGoodToo(t *testing.T) {
+	s := newSite(t, nil)
+	p := proposal(1, 512)
+	if _, err := s.hypervisor.Define(simulated.Foreign{ID: p.ID, Name: "legacy", Resources: fleet.Resources{VCPUs: 1, MemoryMiB: 64}}); err != nil {
+		t.Fatal(err)
+	}
+	s.until("the foreign machine is seen", func() bool { return s.row(p.ID) != nil })
+	_, err := s.Claim(t.Context(), p)
+	code(t, err, fleet.CodeRefused)
+	if err := s.hypervisor.Remove(p.ID); err != nil {
+		t.Fatal(err)
+	}
+	s.until("it is gone", func() bool { return s.row(p.ID) == nil })
+	_, err = s.Claim(t.Context(), p)
+	code(t, err, fleet.CodeRefused)
+	p.Attempt = 2
+	if _, err := s.Claim(t.Context(), p); err != nil {
+		t.Errorf("the next attempt was refused too: %v", err)
+	}
+}

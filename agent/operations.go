@@ -136,6 +136,9 @@ func (a *Agent) execute(ctx context.Context, op *journal.Operation) {
 		return
 	}
 	a.look(ctx, op, err == nil || outcome.Release)
+	if s, there := a.observer.Picture().Machines[op.Instance]; there {
+		outcome.Seen = &journal.SeenMachine{Machine: s.Machine, At: s.At}
+	}
 	ended := time.Now()
 	final := *op
 	final.State, final.EndedAt = fleet.OperationSucceeded, &ended

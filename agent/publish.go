@@ -81,7 +81,7 @@ func (a *Agent) save() error {
 	if !p.Complete || p.Fault != "" {
 		return nil
 	}
-	seen := journal.Seen{Description: p.Description, Images: p.Images}
+	seen := journal.Seen{Host: journal.SeenHost{Description: p.Description, Images: p.Images}}
 	for _, m := range p.Machines {
 		seen.Machines = append(seen.Machines, journal.SeenMachine{Machine: m.Machine, At: m.At})
 	}
@@ -99,7 +99,7 @@ func (a *Agent) recall() error {
 		return err
 	}
 	p := observer.Picture{
-		Description: seen.Description, Images: seen.Images,
+		Description: seen.Host.Description, Images: seen.Host.Images,
 		Machines: make(map[fleet.InstanceID]observer.Sighting, len(seen.Machines)),
 	}
 	for _, m := range seen.Machines {

@@ -43,6 +43,7 @@ type Fleet struct {
 	hosts     []*host
 	registry  *registry.Registry
 	ready     chan struct{}
+	ran       bool
 }
 
 // host is one host of the fleet.
@@ -153,6 +154,7 @@ func (f *Fleet) Ready() <-chan struct{} { return f.ready }
 // Run lives the fleet until ctx ends or a part of it fails, and leaves nothing
 // behind.
 func (f *Fleet) Run(ctx context.Context) error {
+	f.ran = true // each part closes itself
 	var group rungroup.Group
 	group.Defer("folder", func(context.Context) error { return f.Close() })
 	group.Add("registry", f.registry.Run)
@@ -187,7 +189,10 @@ func (f *Fleet) furnish(ctx context.Context) error {
 		return err
 	}
 	if err := f.await(ctx, image.ID); err != nil {
-		return nil //nolint:nilerr // ctx ended: the fleet is on its way down.
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
 	}
 	close(f.ready)
 	<-ctx.Done()
@@ -236,7 +241,13 @@ func (f *Fleet) furnished(ctx context.Context, asker *client.Client, image strin
 func (f *Fleet) Close() error {
 	var errs []error
 	for _, h := range f.hosts {
+		if h.agent != nil && !f.ran {
+			errs = append(errs, h.agent.Close())
+		}
 		h.close()
+	}
+	if f.registry != nil && !f.ran {
+		errs = append(errs, f.registry.Close())
 	}
 	if f.folder != "" {
 		errs = append(errs, os.RemoveAll(f.folder))

@@ -29,7 +29,7 @@ func outcomeUnknown(host string, id fleet.InstanceID, err error) error {
 	if id.IsZero() {
 		e.Detail = fmt.Sprintf("host %s was asked and did not answer; it may have been done: look before you ask again (%v)", host, err)
 	} else {
-		e.Detail = fmt.Sprintf("host %s was asked and did not answer; look whether instance %s is there, or send the same request with the same Idempotency-Key again (%v)", host, id, err)
+		e.Detail = fmt.Sprintf("host %s was asked and did not answer; it may have been done: look at instance %s before you ask again; a create with an Idempotency-Key may be sent again as it was (%v)", host, id, err)
 	}
 	return e
 }

@@ -45,9 +45,6 @@ func (j *Journal) Begin(op Operation, claim *ledger.Claim) error {
 			if err := putJSON(tx.Bucket(claimsBucket), idKey(claim.ID()), claim); err != nil {
 				return err
 			}
-			if err := tx.Bucket(refusalsBucket).Delete(idKey(claim.ID())); err != nil {
-				return err
-			}
 		}
 		return putOperation(tx, op)
 	})
@@ -64,6 +61,10 @@ type Outcome struct {
 	Release bool
 	// Fault keeps the claim, to show why the build failed.
 	Fault string
+	// Seen is the machine as a look after the operation showed it; nil when it
+	// was not there. It is copied with the end, so that the host's account of
+	// itself is whole at every moment.
+	Seen *SeenMachine
 	// Deleted is set when the instance is gone for good.
 	Deleted *Deletion
 }
@@ -88,7 +89,15 @@ func (j *Journal) End(op Operation, out Outcome) error {
 				return err
 			}
 		}
+		if out.Seen != nil {
+			if err := putJSON(tx.Bucket(seenBucket), key, out.Seen); err != nil {
+				return err
+			}
+		}
 		if out.Deleted != nil {
+			if err := tx.Bucket(seenBucket).Delete(key); err != nil {
+				return err
+			}
 			if err := putJSON(tx.Bucket(deletionsBucket), key, out.Deleted); err != nil {
 				return err
 			}

@@ -29,6 +29,7 @@ var (
 	refusalsBucket   = []byte("refusals")
 	deletionsBucket  = []byte("deletions")
 	keysBucket       = []byte("keys")
+	seenBucket       = []byte("seen")
 )
 
 const (
@@ -63,7 +64,7 @@ func Open(path string) (*Journal, error) {
 
 func (j *Journal) prepare() error {
 	return j.db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{metaBucket, claimsBucket, operationsBucket, refusalsBucket, deletionsBucket, keysBucket} {
+		for _, name := range [][]byte{metaBucket, claimsBucket, operationsBucket, refusalsBucket, deletionsBucket, keysBucket, seenBucket} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return err
 			}

@@ -11,6 +11,7 @@ import (
 	"grapevine/agent/homes"
 	"grapevine/agent/journal"
 	"grapevine/agent/ledger"
+	"grapevine/drivers"
 	"grapevine/fleet"
 )
 
@@ -179,5 +180,36 @@ func TestSecondAgentIsToldWhoHoldsTheJournal(t *testing.T) {
 	_, err := journal.Open(path)
 	if err == nil || !strings.Contains(err.Error(), "held by another process") {
 		t.Errorf("got %v, want to be told that another process holds it", err)
+	}
+}
+
+func TestWhatAnOperationMadeIsCopiedWithItsEnd(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal.db")
+	j := open(t, path)
+	machine := journal.SeenMachine{Machine: drivers.Machine{ID: instance, Name: "web", Power: fleet.PowerRunning}, At: at}
+	other := journal.SeenMachine{Machine: drivers.Machine{ID: fleet.UUID{8}, Name: "legacy", Power: fleet.PowerRunning}, At: at}
+	if err := j.SaveSeen(journal.Seen{Machines: []journal.SeenMachine{other}}); err != nil {
+		t.Fatal(err)
+	}
+	op := operation(1)
+	if err := j.Begin(op, claim()); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.End(op, journal.Outcome{Release: true, Seen: &machine}); err != nil {
+		t.Fatal(err)
+	}
+	j = reopen(t, j, path)
+	seen, ok, err := j.Seen()
+	if err != nil || !ok {
+		t.Fatalf("got %v, %v; want the copy", ok, err)
+	}
+	if diff := cmp.Diff([]journal.SeenMachine{machine, other}, seen.Machines); diff != "" {
+		t.Errorf("machines (-want +got):\n%s", diff)
+	}
+	if err := j.SaveSeen(journal.Seen{Machines: []journal.SeenMachine{other}}); err != nil {
+		t.Fatal(err)
+	}
+	if seen, _, _ = j.Seen(); len(seen.Machines) != 1 {
+		t.Errorf("got %d machines after one was gone, want 1", len(seen.Machines))
 	}
 }

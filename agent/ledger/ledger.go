@@ -100,7 +100,6 @@ func (l *Ledger) Admit(host *fleet.Host, p fleet.Proposal, operation string) (*C
 		l.Refuse(p)
 		return nil, refusals
 	}
-	delete(l.refused, p.ID)
 	claim := &Claim{Proposal: p, Operation: operation}
 	l.claims[p.ID] = claim
 	return claim, nil

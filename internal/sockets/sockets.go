@@ -29,7 +29,7 @@ func Listen(key, address string) (net.Listener, error) {
 // ListenUnix binds a unix socket for its owner and one group, where that group
 // exists. A socket that a dead process left is replaced; a living one is not.
 func ListenUnix(key, path, group string) (net.Listener, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+	if err := makeFolder(filepath.Dir(path), group); err != nil {
 		return nil, fmt.Errorf("make the folder of %s: %w", key, err)
 	}
 	if conn, err := net.DialTimeout("unix", path, time.Second); err == nil { //nolint:noctx // a local socket answers at once
@@ -43,21 +43,36 @@ func ListenUnix(key, path, group string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", path, err)
 	}
-	if err := share(path, group); err != nil {
+	mode := os.FileMode(0o600)
+	if give(path, group) {
+		mode = 0o660
+	}
+	if err := os.Chmod(path, mode); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
 }
 
-// share opens the socket to the group. Where there is no such group, or it may
-// not be given the socket, the owner alone has it.
-func share(path, group string) error {
-	g, err := user.LookupGroup(group)
-	if err == nil {
-		gid, numeric := strconv.Atoi(g.Gid)
-		if numeric == nil && os.Chown(path, -1, gid) == nil {
-			return os.Chmod(path, 0o660)
-		}
+// makeFolder makes the socket's folder for the group too; one that is there is
+// left as it is.
+func makeFolder(path, group string) error {
+	if _, err := os.Stat(path); err == nil {
+		return nil
 	}
-	return os.Chmod(path, 0o600)
+	if err := os.MkdirAll(path, 0o750); err != nil {
+		return err
+	}
+	give(path, group)
+	return nil
+}
+
+// give hands a file to the group, and reports whether there is such a group
+// and this process may.
+func give(path, group string) bool {
+	g, err := user.LookupGroup(group)
+	if err != nil {
+		return false
+	}
+	gid, err := strconv.Atoi(g.Gid)
+	return err == nil && os.Chown(path, -1, gid) == nil
 }

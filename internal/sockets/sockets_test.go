@@ -3,6 +3,7 @@ package sockets
 import (
 	"net"
 	"os"
+	"os/user"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -54,5 +55,31 @@ func TestSocketIsClosedToOthers(t *testing.T) {
 	}
 	if mode := info.Mode().Perm(); mode != 0o600 {
 		t.Errorf("got mode %o, want 600 where the group does not exist", mode)
+	}
+}
+
+func TestFolderThatIsMadeIsTheGroupsToo(t *testing.T) {
+	current, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := user.LookupGroupId(current.Gid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "run", "agent.sock")
+	l, err := ListenUnix("socket", path, own.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for file, want := range map[string]os.FileMode{path: 0o660, filepath.Dir(path): 0o750} {
+		info, err := os.Stat(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.Mode().Perm(); got != want {
+			t.Errorf("%s has mode %o, want %o", filepath.Base(file), got, want)
+		}
 	}
 }
