@@ -89,8 +89,8 @@ func (a *Agent) register(ctx context.Context, p *fleet.Proposal) (fleet.KeyRecor
 // homeOf returns the home of a key. While an agent is known whose host has not
 // been heard of, this node could take a wrong host for it.
 func (a *Agent) homeOf(id fleet.InstanceID) (fleet.HostID, error) {
-	if err := a.settled(); err != nil {
-		return fleet.HostID{}, err
+	if err := a.mesh.Whole(); err != nil {
+		return fleet.HostID{}, errorf(fleet.CodeNotReady, "host %s cannot tell yet which host keeps this key: %v; try again in a moment", a.name(), err)
 	}
 	for _, m := range a.mesh.Members() {
 		if m.Role == fleet.RoleAgent && m.Status == fleet.MemberAlive && a.mesh.Replica().Block(m.ID) == nil {

@@ -28,8 +28,13 @@ func (m *Mesh) Ready() error {
 	return m.evaluate(time.Now())
 }
 
-// evaluate returns nil once this node holds the whole fleet, as far as it can
-// know; it stays so. What it says is passed on in hellos and pings, so that
+// Whole returns nil once this node holds the whole fleet, as far as it can
+// know, and otherwise an error that says what it waits for. It is what a
+// registry's Ready asks; an agent that has just started may be settled, and
+// still lack most of the fleet.
+func (m *Mesh) Whole() error { return m.evaluate(time.Now()) }
+
+// evaluate is Whole at a moment; once nil it stays so. What it says is passed on in hellos and pings, so that
 // newcomers know from whom a digest is worth having.
 func (m *Mesh) evaluate(now time.Time) error {
 	m.mu.Lock()
