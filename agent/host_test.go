@@ -277,3 +277,11 @@ func TestBadConfigurationNamesItsKey(t *testing.T) {
 		}
 	}
 }
+
+// Restarted inside a partition, an agent holds no block but its own, and would
+// be every key's home.
+func TestAgentThatHasNotHeardTheFleetGivesNoKeyAway(t *testing.T) {
+	s := newSite(t, func(c *agent.Config) { c.Join = []string{"127.0.0.1:1"} })
+	_, err := s.CreateInstance(t.Context(), fleet.Create{Name: "web", Flavor: "nano", Image: "tiny"}, client.CreateOptions{Key: "k"})
+	code(t, err, fleet.CodeNotReady)
+}
