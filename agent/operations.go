@@ -260,9 +260,6 @@ func (a *Agent) build(ctx context.Context, op *journal.Operation) (journal.Outco
 	p := &claim.Proposal
 	image, err := a.image(p.Image)
 	if err == nil {
-		err = a.step(op, stepBuild)
-	}
-	if err == nil {
 		spec := drivers.Spec{Mark: a.mark(op, p), Resources: p.Resources, Image: image}
 		err = a.persist(within, func() error { return a.driver.Build(within, spec) })
 	}

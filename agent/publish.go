@@ -42,6 +42,11 @@ func (a *Agent) publish() (fleet.Version, mesh.State) {
 	return a.mesh.Publish(rows), rows
 }
 
+// settleFor is how long a change that the hypervisor told of waits for the ones
+// that come with it: a build alone is several, between two that are published
+// at once.
+const settleFor = 30 * time.Millisecond
+
 // saveEvery bounds how old the journal's copy of the picture is.
 const saveEvery = time.Second
 
@@ -58,6 +63,9 @@ func (a *Agent) keepPublished(ctx context.Context) error {
 			_ = a.save() // said in the log, and the last copy stands
 			return nil
 		case <-a.stale:
+			if !pause(ctx, settleFor) {
+				continue
+			}
 			if d := a.observer.Picture().Description; d.Hypervisor != "" {
 				if err := a.attach(d); err != nil {
 					return err

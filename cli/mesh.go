@@ -78,7 +78,7 @@ func linksTable(links fleet.List[fleet.Link]) written {
 		if l.Outbound {
 			direction = "out"
 		}
-		t.add(text(l.PeerName), cell{shorten(l.Peer.String(), 8), faint}, text(direction), text(ageMS(l.UpMS)), text(fmt.Sprintf("%.1fms", l.RTTMS)),
+		t.add(text(l.PeerName), cell{shorten(l.Peer.String(), 8), faint}, text(direction), text(ageMS(l.UpMS)), text(rtt(&l)),
 			text(byteSize(int64(l.SentBytes))), text(byteSize(int64(l.ReceivedBytes))),
 			text(fmt.Sprint(l.Announced)), text(fmt.Sprint(l.Wanted)), number(int64(l.Dirty)))
 	}
@@ -133,4 +133,12 @@ func version(v fleet.Version) string {
 		return ""
 	}
 	return fmt.Sprintf("%d:%d", v.Epoch, v.Seq)
+}
+
+// rtt is how long the peer takes to answer; only who dialled asks.
+func rtt(l *fleet.Link) string {
+	if !l.Outbound {
+		return "-"
+	}
+	return fmt.Sprintf("%.1fms", l.RTTMS)
 }

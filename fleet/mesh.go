@@ -37,7 +37,7 @@ type Link struct {
 	PeerName string  `json:"peer_name"`
 	Outbound bool    `json:"outbound"`
 	UpMS     int64   `json:"up_ms"`
-	RTTMS    float64 `json:"rtt_ms"` // of the last ping
+	RTTMS    float64 `json:"rtt_ms"` // of the last ping; 0 where the peer dialled, which pings
 	// SentBytes and ReceivedBytes count frames, before TLS.
 	SentBytes     uint64 `json:"sent_bytes"`
 	ReceivedBytes uint64 `json:"received_bytes"`

@@ -15,6 +15,7 @@ import (
 )
 
 const (
+	// pingEvery is how often the side that dialled asks for a sign of life.
 	pingEvery = time.Second
 	// silence is how long a link may bring nothing, or take nothing, before it
 	// is dropped.
@@ -170,6 +171,7 @@ func (m *Mesh) read(l *link) error {
 			l.pong.Store(msg.Number)
 			notify(l.wake)
 		case *wire.Pong:
+			l.ready.Store(msg.Ready)
 			if msg.Number == l.ping.Load() {
 				l.rtt.Store(int64(time.Since(l.up)) - l.pingAt.Load())
 			}
@@ -212,8 +214,8 @@ func (m *Mesh) write(ctx context.Context, l *link) error {
 		due := time.Time{}
 		switch number := l.pong.Swap(0); {
 		case number != 0:
-			msg = &wire.Pong{Number: number}
-		case !now.Before(ping):
+			msg = &wire.Pong{Number: number, Ready: m.evaluate(now) == nil}
+		case l.outbound && !now.Before(ping):
 			ping = now.Add(pingEvery)
 			msg = m.nextPing(l, now)
 		default:
@@ -225,11 +227,14 @@ func (m *Mesh) write(ctx context.Context, l *link) error {
 			}
 			continue
 		}
-		wait := ping.Sub(now)
-		if !due.IsZero() {
-			wait = min(wait, due.Sub(now))
+		if l.outbound && (due.IsZero() || ping.Before(due)) {
+			due = ping
 		}
-		timer.Reset(max(wait, 0))
+		if due.IsZero() {
+			timer.Stop()
+		} else {
+			timer.Reset(max(due.Sub(now), 0))
+		}
 		select {
 		case <-ctx.Done():
 		case <-l.wake:
@@ -252,9 +257,8 @@ func (m *Mesh) next(l *link, now time.Time) (wire.Message, time.Time) {
 }
 
 func (m *Mesh) nextPing(l *link, now time.Time) wire.Message {
-	whole := m.evaluate(now) == nil
 	l.pingAt.Store(int64(now.Sub(l.up)))
-	return &wire.Ping{Number: l.ping.Add(1), Ready: whole}
+	return &wire.Ping{Number: l.ping.Add(1), Ready: m.evaluate(now) == nil}
 }
 
 // LinkList returns the links that are up, ordered by peer.

@@ -24,7 +24,7 @@ func decodeMessage(kind frameKind, payload []byte) (Message, error) {
 	case kindPing:
 		return decodeAs(payload, func(m *wirepb.Ping) (Message, error) { return &Ping{Number: m.Number, Ready: m.Ready}, nil })
 	case kindPong:
-		return decodeAs(payload, func(m *wirepb.Pong) (Message, error) { return &Pong{Number: m.Number}, nil })
+		return decodeAs(payload, func(m *wirepb.Pong) (Message, error) { return &Pong{Number: m.Number, Ready: m.Ready}, nil })
 	case kindRoot:
 		return decodeAs(payload, func(m *wirepb.Root) (Message, error) { return &Root{Root: m.Root}, nil })
 	case kindBuckets:

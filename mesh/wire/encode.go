@@ -15,7 +15,7 @@ func encodeMessage(m Message) []byte {
 	case *Ping:
 		return encode(&wirepb.Ping{Number: m.Number, Ready: m.Ready})
 	case *Pong:
-		return encode(&wirepb.Pong{Number: m.Number})
+		return encode(&wirepb.Pong{Number: m.Number, Ready: m.Ready})
 	case *Root:
 		return encode(&wirepb.Root{Root: m.Root})
 	case *BucketDigests:

@@ -64,14 +64,18 @@ type Bye struct {
 	Detail string // for people
 }
 
-// Ping is sent every second; Pong answers it.
+// Ping is sent every second by the side that dialled; Pong answers it, and
+// either is a sign of life.
 type Ping struct {
 	Number uint64
 	Ready  bool // as in Hello
 }
 
 // Pong answers the Ping with the same number.
-type Pong struct{ Number uint64 }
+type Pong struct {
+	Number uint64
+	Ready  bool // as in Hello
+}
 
 // Root opens a comparison of all that both sides hold; the side that dialled
 // sends it. Buckets answers.

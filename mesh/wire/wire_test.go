@@ -99,7 +99,7 @@ func messages() []wire.Message {
 		},
 		&wire.Bye{Reason: wire.ByeFull, Detail: "full"},
 		&wire.Ping{Number: 1, Ready: true},
-		&wire.Pong{Number: 1},
+		&wire.Pong{Number: 1, Ready: true},
 		&wire.Root{Root: 1 << 60},
 		&wire.BucketDigests{Digests: make([]uint64, wire.Buckets)},
 		&wire.BucketDigests{},

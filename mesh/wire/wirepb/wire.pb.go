@@ -1704,6 +1704,7 @@ func (x *Ping) GetReady() bool {
 type Pong struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Number        uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	Ready         bool                   `protobuf:"varint,2,opt,name=ready,proto3" json:"ready,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1743,6 +1744,13 @@ func (x *Pong) GetNumber() uint64 {
 		return x.Number
 	}
 	return 0
+}
+
+func (x *Pong) GetReady() bool {
+	if x != nil {
+		return x.Ready
+	}
+	return false
 }
 
 var File_wire_proto protoreflect.FileDescriptor
@@ -1890,9 +1898,10 @@ const file_wire_proto_rawDesc = "" +
 	"\x06deltas\x18\x01 \x03(\v2\x18.grapevine.wire.v1.DeltaR\x06deltas\"4\n" +
 	"\x04Ping\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x14\n" +
-	"\x05ready\x18\x02 \x01(\bR\x05ready\"\x1e\n" +
+	"\x05ready\x18\x02 \x01(\bR\x05ready\"4\n" +
 	"\x04Pong\x12\x16\n" +
-	"\x06number\x18\x01 \x01(\x04R\x06number*M\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x14\n" +
+	"\x05ready\x18\x02 \x01(\bR\x05ready*M\n" +
 	"\x04Form\x12\x14\n" +
 	"\x10FORM_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
