@@ -1,0 +1,194 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"grapevine/agent/journal"
+	"grapevine/agent/observer"
+	"grapevine/drivers"
+	"grapevine/fleet"
+)
+
+// perform does the operation and says what becomes of its claim.
+func (a *Agent) perform(ctx context.Context, op *journal.Operation) (journal.Outcome, error) {
+	switch op.Verb {
+	case verbCreate:
+		return a.build(ctx, op)
+	case verbDelete:
+		return a.remove(ctx, op)
+	case string(fleet.Adopt):
+		return journal.Outcome{}, a.adopt(ctx, op)
+	default:
+		return journal.Outcome{}, a.act(ctx, op)
+	}
+}
+
+// step journals how far the operation has come, before it goes on.
+func (a *Agent) step(op *journal.Operation, name string) error {
+	a.state.mu.Lock()
+	op.Step = name
+	snapshot := *op
+	a.state.mu.Unlock()
+	return a.journal.Step(snapshot)
+}
+
+// The steps of a create. Each can be done again: after a crash the operation
+// begins anew and finds done what was done.
+const (
+	stepBuild = "build"
+	stepStart = "start"
+)
+
+// build makes the claimed machine and starts it. Where the build fails nothing
+// is left of it but the claim, which then shows why and holds no capacity.
+func (a *Agent) build(ctx context.Context, op *journal.Operation) (journal.Outcome, error) {
+	a.state.mu.Lock()
+	claim := a.state.ledger.Claim(op.Instance)
+	a.state.mu.Unlock()
+	if claim == nil {
+		return journal.Outcome{}, fmt.Errorf("claim of instance %s is not in the journal", op.Instance)
+	}
+	// A resumed build has the whole time again: the host may have been down
+	// for longer than that.
+	within, cancel := context.WithTimeoutCause(ctx, a.cfg.BuildTimeout,
+		fmt.Errorf("not built within build_timeout, %s", a.cfg.BuildTimeout))
+	defer cancel()
+
+	p := &claim.Proposal
+	image, err := a.image(p.Image)
+	if err == nil {
+		spec := drivers.Spec{Mark: a.mark(op, p), Resources: p.Resources, Image: image}
+		err = a.persist(within, func() error { return a.driver.Build(within, spec) })
+	}
+	if err != nil {
+		err = fmt.Errorf("build: %w", because(within, err))
+		return journal.Outcome{Fault: err.Error()}, err
+	}
+	// From here on the machine stands for itself: the hypervisor has its mark.
+	if err := a.step(op, stepStart); err != nil {
+		return journal.Outcome{Release: true}, err
+	}
+	err = a.persist(within, func() error {
+		return a.driver.Act(within, p.ID, fleet.Start, drivers.ActOptions{})
+	})
+	if err != nil {
+		err = fmt.Errorf("built, but not started: %w", because(within, err))
+	}
+	return journal.Outcome{Release: true}, err
+}
+
+// because prefers the reason why a context ended to the fact that it did.
+func because(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil && errors.Is(err, ctx.Err()) {
+		return cause
+	}
+	return err
+}
+
+func (a *Agent) mark(op *journal.Operation, p *fleet.Proposal) drivers.Mark {
+	return drivers.Mark{
+		ID: p.ID, Name: p.Name, Project: p.Project, Flavor: p.Flavor, Image: p.Image, DiskGiB: p.DiskGiB,
+		CreatedAt: op.StartedAt, Labels: p.Labels, Generation: 1, RequestHash: p.RequestHash,
+	}
+}
+
+// remove deletes the machine, and remembers for a while that it did.
+func (a *Agent) remove(ctx context.Context, op *journal.Operation) (journal.Outcome, error) {
+	if err := a.driver.Delete(ctx, op.Instance); err != nil {
+		return journal.Outcome{}, fmt.Errorf("delete: %w", err)
+	}
+	return journal.Outcome{
+		Release: true,
+		Deleted: &journal.Deletion{Instance: op.Instance, RequestHash: op.RequestHash, At: time.Now()},
+	}, nil
+}
+
+// requestHash returns the hash of the create that an instance came from. The
+// caller holds the lock.
+func (s *state) requestHash(picture *observer.Picture, id fleet.InstanceID) string {
+	if m, ok := picture.Machines[id]; ok && m.Mark != nil {
+		return m.Mark.RequestHash
+	}
+	if c := s.ledger.Claim(id); c != nil {
+		return c.Proposal.RequestHash
+	}
+	return ""
+}
+
+// adopt marks a foreign machine as managed; it goes on as it was.
+func (a *Agent) adopt(ctx context.Context, op *journal.Operation) error {
+	m, err := a.driver.Inspect(ctx, op.Instance)
+	if err != nil {
+		return fmt.Errorf("adopt: %w", err)
+	}
+	if m.Mark != nil {
+		return nil
+	}
+	name := m.Name
+	if fleet.CheckName("name", name) != nil {
+		name = m.ID.String()
+	}
+	err = a.driver.Adopt(ctx, op.Instance, drivers.Mark{
+		ID: m.ID, Name: name, Project: fleet.DefaultProject, DiskGiB: m.Resources.DiskGiB,
+		CreatedAt: op.StartedAt, Generation: 1,
+	})
+	if err != nil {
+		return fmt.Errorf("adopt: %w", err)
+	}
+	return nil
+}
+
+// act does an instance action. A reboot that was under way when the agent
+// died is not done again: it would be a second one.
+func (a *Agent) act(ctx context.Context, op *journal.Operation) error {
+	if op.Verb == string(fleet.Reboot) && op.Step != "" {
+		return errors.New("reboot: the agent was restarted while it was under way; whether the guest rebooted is not known")
+	}
+	if err := a.step(op, op.Verb); err != nil {
+		return err
+	}
+	opts := drivers.ActOptions{Grace: a.cfg.StopGrace}
+	if op.Force {
+		opts.Grace = 0
+	}
+	if err := a.driver.Act(ctx, op.Instance, fleet.InstanceAction(op.Verb), opts); err != nil {
+		return fmt.Errorf("%s: %w", op.Verb, err)
+	}
+	return nil
+}
+
+// The pauses between tries, at least half of these.
+const (
+	firstRetry = 100 * time.Millisecond
+	lastRetry  = 5 * time.Second
+)
+
+// persist tries again, with back-off, for as long as the hypervisor does not
+// answer and ctx allows.
+func (a *Agent) persist(ctx context.Context, try func() error) error {
+	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
+		err := try()
+		if err == nil || !errors.Is(err, drivers.ErrUnavailable) {
+			return err
+		}
+		if !pause(ctx, wait) {
+			return errors.Join(err, ctx.Err())
+		}
+	}
+}
+
+// pause waits for about as long, or returns false when ctx ends first.
+func pause(ctx context.Context, wait time.Duration) bool {
+	timer := time.NewTimer(wait/2 + rand.N(wait/2))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
