@@ -25,7 +25,7 @@ func (a *Agent) ActInstance(_ context.Context, id fleet.InstanceID, action fleet
 			return notManaged(row)
 		case !built && row.Task == fleet.TaskNone:
 			return errorf(fleet.CodeConflict, "instance %s was never built (%s); delete it", id, row.Fault)
-		case (action == fleet.Pause || action == fleet.Resume) && !supports(&picture.Description, drivers.FeaturePause):
+		case (action == fleet.Pause || action == fleet.Resume) && !slices.Contains(picture.Description.Features, drivers.FeaturePause):
 			return errorf(fleet.CodeUnsupported, "%s on host %s cannot pause and resume", row.Hypervisor, a.name())
 		default:
 			return nil
@@ -46,10 +46,6 @@ func (a *Agent) DeleteInstance(_ context.Context, id fleet.InstanceID) (fleet.Ac
 func notManaged(row *fleet.Instance) error {
 	return errorf(fleet.CodeNotManaged, "instance %s (%s) is foreign: Grapevine did not make it; adopt it first with: grapevine instance adopt %s",
 		row.ID, row.Name, row.ID)
-}
-
-func supports(d *drivers.Description, want drivers.Feature) bool {
-	return slices.Contains(d.Features, want)
 }
 
 // writable returns the row of an instance of this host that may be written to

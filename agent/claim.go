@@ -46,14 +46,13 @@ func (a *Agent) Claim(_ context.Context, p fleet.Proposal) (fleet.Accepted, erro
 // the same request gets the same answer.
 func (a *Agent) answered(p fleet.Proposal) (fleet.Accepted, bool, error) {
 	a.state.mu.Lock()
-	picture := a.observer.Picture()
+	sighting, seen := a.observer.Machine(p.ID)
 	claim := a.state.ledger.Claim(p.ID)
 	deletion, deleted := a.state.deleted[p.ID]
 	busy := a.state.busy[p.ID]
 	a.state.mu.Unlock()
 
 	var hash, operation string
-	sighting, seen := picture.Machines[p.ID]
 	switch {
 	case claim != nil:
 		hash, operation = claim.Proposal.RequestHash, claim.Operation

@@ -39,7 +39,7 @@ func (a *Agent) ImportImage(ctx context.Context, host fleet.HostID, im fleet.Ima
 
 // image returns an image that the host holds.
 func (a *Agent) image(id string) (fleet.Image, error) {
-	for _, im := range a.observer.Picture().Images {
+	for _, im := range a.observer.Images() {
 		if im.ID == id {
 			return im, nil
 		}

@@ -9,6 +9,7 @@ import (
 	"grapevine/agent/observer"
 	"grapevine/drivers"
 	"grapevine/fleet"
+	"grapevine/internal/pause"
 )
 
 // newOperation numbers an operation. The caller holds the lock.
@@ -134,7 +135,7 @@ func (a *Agent) execute(ctx context.Context, op *journal.Operation) {
 		return
 	}
 	a.look(ctx, op, err == nil || outcome.Release)
-	if s, there := a.observer.Picture().Machines[op.Instance]; there {
+	if s, there := a.observer.Machine(op.Instance); there {
 		outcome.Seen = &journal.SeenMachine{Machine: s.Machine, At: s.At}
 	}
 	ended := time.Now()
@@ -182,7 +183,7 @@ func (a *Agent) end(ctx context.Context, final journal.Operation, outcome journa
 			return true
 		}
 		a.log.Error("end of operation not written", "operation", final.ID, "error", err)
-		if !pause(ctx, wait) {
+		if !pause.UpTo(ctx, wait) {
 			return false
 		}
 	}

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"grapevine/agent/journal"
 	"grapevine/agent/observer"
 	"grapevine/drivers"
 	"grapevine/fleet"
+	"grapevine/internal/pause"
 )
 
 // perform does the operation and says what becomes of its claim.
@@ -175,20 +175,8 @@ func (a *Agent) persist(ctx context.Context, try func() error) error {
 		if err == nil || !errors.Is(err, drivers.ErrUnavailable) {
 			return err
 		}
-		if !pause(ctx, wait) {
+		if !pause.UpTo(ctx, wait) {
 			return errors.Join(err, ctx.Err())
 		}
-	}
-}
-
-// pause waits for about as long, or returns false when ctx ends first.
-func pause(ctx context.Context, wait time.Duration) bool {
-	timer := time.NewTimer(wait/2 + rand.N(wait/2))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
 	}
 }

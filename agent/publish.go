@@ -6,7 +6,9 @@ import (
 
 	"grapevine/agent/journal"
 	"grapevine/agent/observer"
+	"grapevine/drivers"
 	"grapevine/fleet"
+	"grapevine/internal/pause"
 	"grapevine/mesh"
 )
 
@@ -42,7 +44,7 @@ func (a *Agent) publish() (fleet.Version, mesh.State) {
 	return a.mesh.Publish(rows), rows
 }
 
-// settleFor is how long a change that the hypervisor told of waits for the ones
+// settleFor is how long, at most, a change that the hypervisor told of waits for the ones
 // that come with it: a build alone is several, between two that are published
 // at once.
 const settleFor = 30 * time.Millisecond
@@ -57,19 +59,21 @@ func (a *Agent) keepPublished(ctx context.Context) error {
 	save := time.NewTicker(saveEvery)
 	defer save.Stop()
 	unsaved := false
+	attached := drivers.Description{} // as last checked against the journal
 	for {
 		select {
 		case <-ctx.Done():
 			_ = a.save() // said in the log, and the last copy stands
 			return nil
 		case <-a.stale:
-			if !pause(ctx, settleFor) {
+			if !pause.UpTo(ctx, settleFor) {
 				continue
 			}
-			if d := a.observer.Picture().Description; d.Hypervisor != "" {
+			if d := a.observer.Description(); d.Hardware != attached.Hardware || d.HostID != attached.HostID {
 				if err := a.attach(d); err != nil {
 					return err
 				}
+				attached = d
 			}
 			a.publish()
 			a.tellReady()

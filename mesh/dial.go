@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"grapevine/fleet"
+	"grapevine/internal/pause"
 	"grapevine/mesh/wire"
 )
 
@@ -66,7 +67,7 @@ func (m *Mesh) keepLinks(ctx context.Context) error {
 		case <-changed:
 		case <-retry.C:
 		case <-m.linksMoved:
-			if !sleep(ctx, rand.N(reconnectMax)) { // no secret
+			if !pause.For(ctx, rand.N(reconnectMax)) { // no secret
 				return nil
 			}
 		case <-redraw.C:

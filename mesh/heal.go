@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"grapevine/fleet"
+	"grapevine/internal/pause"
 )
 
 // heal dials, now and then, a random agent that gossip has lost: after a cut
@@ -15,7 +16,7 @@ import (
 func (m *Mesh) heal(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	for sleep(ctx, jitter(healEvery)) {
+	for pause.For(ctx, jitter(healEvery)) {
 		lost, linked := m.lost()
 		for _, l := range linked {
 			m.rejoin(ctx, l.hello.Gossip)

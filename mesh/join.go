@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"grapevine/fleet"
+	"grapevine/internal/pause"
 )
 
 const (
@@ -53,7 +54,7 @@ func (s *serfMembers) keepJoined(ctx context.Context) {
 		if len(failed) == 0 {
 			wait = min(wait, rejoinCheck)
 		}
-		if !sleep(ctx, jitter(wait)) {
+		if !pause.For(ctx, jitter(wait)) {
 			return
 		}
 	}

@@ -10,13 +10,13 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"reflect"
 	"sync"
 	"time"
 
 	"grapevine/drivers"
 	"grapevine/fleet"
+	"grapevine/internal/pause"
 )
 
 // Config says how to observe.
@@ -86,6 +86,28 @@ func (o *Observer) Recall(p Picture) {
 	o.canvas.Picture = p
 }
 
+// Machine returns one machine of the picture, without copying the others.
+func (o *Observer) Machine(id fleet.InstanceID) (Sighting, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	s, there := o.canvas.Machines[id]
+	return s, there
+}
+
+// Images returns the images of the picture. The caller must not change them.
+func (o *Observer) Images() []fleet.Image {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.canvas.Images
+}
+
+// Description returns what the picture says of the host.
+func (o *Observer) Description() drivers.Description {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.canvas.Description
+}
+
 // Run observes until ctx ends.
 func (o *Observer) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
@@ -116,7 +138,7 @@ func (o *Observer) watch(ctx context.Context) {
 		}
 		_ = o.lost(err) // said there; the listing asks again
 		wake(o.wakeList)
-		pause(ctx, backoff/2+rand.N(backoff/2))
+		pause.UpTo(ctx, backoff)
 		backoff = min(2*backoff, backoffLast)
 	}
 }
@@ -233,14 +255,5 @@ func wake(ch chan struct{}) {
 	select {
 	case ch <- struct{}{}:
 	default:
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
 	}
 }
