@@ -302,7 +302,7 @@ func (n *news) publish(row fleet.Host, instances ...fleet.Instance) {
 	if err != nil {
 		n.w.t.Fatal(err)
 	}
-	n.replica.Install(b)
+	n.replica.Install(b, time.Now())
 }
 
 // status sets what this registry's failure detector says. It is not called

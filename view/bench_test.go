@@ -32,7 +32,7 @@ func BenchmarkReads(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		m.replica.Install(block)
+		m.replica.Install(block, m.clock)
 	}
 	v := m.view()
 	v.refresh()

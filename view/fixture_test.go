@@ -113,7 +113,7 @@ func (m *fakeMesh) publish(s mesh.State) fleet.Version {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	m.replica.Install(b)
+	m.replica.Install(b, m.clock)
 	m.beats[id]++
 	m.replica.Heard(id, replica.Sign{Epoch: 1, Beat: m.beats[id], AgeMS: 100, At: m.clock})
 	return b.Version()

@@ -87,7 +87,7 @@ func (e *Exchange) receiveDelta(p *Peer, d *wire.Delta, now time.Time) {
 		e.HearSelf(selfLife(d)) // the own block is never taken from others
 		return
 	}
-	result, err := e.replica.Apply(*d, now)
+	result, err := e.replica.Apply(*d, p.ID, now)
 	switch result {
 	case replica.Applied:
 		e.stats.Applied++

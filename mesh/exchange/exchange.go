@@ -99,7 +99,7 @@ func (e *Exchange) Install(b *replica.Block, now time.Time) {
 	if b.Head().Seq <= 1 {
 		e.beat = 0 // a new epoch
 	}
-	if e.replica.Install(b) {
+	if e.replica.Install(b, now) {
 		e.Beat(now)
 		e.settle(e.selfTag)
 	}

@@ -455,7 +455,7 @@ func TestOwnBlockIsNeverTakenFromOthers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.nodes[1].r.Install(b)
+	s.nodes[1].r.Install(b, s.now)
 	s.link(1, 0)
 	s.run(first)
 	if got := s.nodes[0].r.Version(s.nodes[0].id).Epoch; got != 1 {

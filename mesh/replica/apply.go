@@ -25,9 +25,10 @@ func (r Result) String() string {
 	return [...]string{"applied", "stale", "need_whole", "rejected"}[r]
 }
 
-// Apply merges a delta into the replica (writer). The error says why, when the
-// result is NeedWhole or Rejected. The replica keeps the delta's rows.
-func (r *Replica) Apply(d Delta, now time.Time) (Result, error) {
+// Apply merges a delta that came from a peer into the replica (writer). The
+// error says why, when the result is NeedWhole or Rejected. The replica keeps
+// the delta's rows.
+func (r *Replica) Apply(d Delta, from fleet.UUID, now time.Time) (Result, error) {
 	held := r.Block(d.Head.Host)
 	if held != nil && d.Head.Compare(&held.head) <= 0 {
 		return Stale, nil
@@ -39,7 +40,7 @@ func (r *Replica) Apply(d Delta, now time.Time) (Result, error) {
 	case err != nil:
 		return Rejected, err
 	}
-	r.Install(b)
+	r.install(b, from, now)
 	if d.Beat > 0 {
 		r.Heard(d.Head.Host, Sign{Epoch: d.Head.Epoch, Beat: d.Beat, AgeMS: d.AgeMS, At: now})
 	}
@@ -49,16 +50,22 @@ func (r *Replica) Apply(d Delta, now time.Time) (Result, error) {
 // Install makes b the block held of its host if it is newer than what is
 // held, and reports whether it was (writer). Origins install their own blocks
 // so; what came from elsewhere goes through Apply.
-func (r *Replica) Install(b *Block) bool {
+func (r *Replica) Install(b *Block, now time.Time) bool {
+	return r.install(b, fleet.UUID{}, now)
+}
+
+func (r *Replica) install(b *Block, from fleet.UUID, now time.Time) bool {
 	e := r.entry(b.head.Host)
 	var old *Block
+	came := &source{from: from, at: now}
 	if e == nil {
-		e = r.add(b)
+		e = r.add(b, came)
 	} else {
 		old = e.block.Load()
 		if b.head.Compare(&old.head) <= 0 {
 			return false
 		}
+		e.source.Store(came)
 		e.block.Store(b)
 	}
 	r.places.update(old, b)
@@ -67,9 +74,10 @@ func (r *Replica) Install(b *Block) bool {
 	return true
 }
 
-func (r *Replica) add(b *Block) *entry {
+func (r *Replica) add(b *Block, came *source) *entry {
 	e := &entry{id: b.head.Host, tag: wire.TagOf(b.head.Host)}
 	e.block.Store(b)
+	e.source.Store(came)
 	all := *r.hosts.Load()
 	i, _ := slices.BinarySearchFunc(all, e.id, func(e *entry, id fleet.HostID) int { return e.id.Compare(id) })
 	next := slices.Insert(slices.Clone(all), i, e)

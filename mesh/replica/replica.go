@@ -25,10 +25,17 @@ type Replica struct {
 
 // entry is one host's place in the replica; it stays for good.
 type entry struct {
-	id    fleet.HostID
-	tag   wire.Tag
-	block atomic.Pointer[Block] // never nil
-	sign  atomic.Pointer[Sign]  // nil: not heard since this node started
+	id     fleet.HostID
+	tag    wire.Tag
+	block  atomic.Pointer[Block]  // never nil
+	sign   atomic.Pointer[Sign]   // nil: not heard since this node started
+	source atomic.Pointer[source] // never nil
+}
+
+// source is how a version came to this node.
+type source struct {
+	from fleet.UUID
+	at   time.Time
 }
 
 // Sign is the last sign of life that this node has of a host.
@@ -128,6 +135,18 @@ func (r *Replica) Tagged(tag wire.Tag) []*Block {
 		found = append(found, e.block.Load())
 	}
 	return found
+}
+
+// Learnt returns from which peer this node learnt the version that it holds of
+// a host, and when: the zero UUID and the time of publication for its own. It
+// reports false where no block is held.
+func (r *Replica) Learnt(id fleet.HostID) (from fleet.UUID, at time.Time, ok bool) {
+	e := r.entry(id)
+	if e == nil {
+		return fleet.UUID{}, time.Time{}, false
+	}
+	s := e.source.Load()
+	return s.from, s.at, true
 }
 
 // Sign returns the last sign of life of a host, or nil.

@@ -18,6 +18,8 @@ import (
 
 var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
+var peer = fleet.UUID{9} // from whom deltas come
+
 func host(n int) fleet.HostID { return fleet.NewUUIDv5(fleet.UUID{3}, fmt.Sprint("host ", n)) }
 
 func instance(n int) fleet.InstanceID { return fleet.NewUUIDv5(fleet.UUID{4}, fmt.Sprint("vm ", n)) }
@@ -107,7 +109,7 @@ func TestMergeIsTheSameInAnyOrder(t *testing.T) {
 				break
 			}
 			before := r.Block(all[i].Head.Host)
-			result, _ := r.Apply(all[i], start)
+			result, _ := r.Apply(all[i], peer, start)
 			after := r.Block(all[i].Head.Host)
 			if result == replica.Rejected {
 				t.Fatalf("a published delta was rejected")
@@ -135,7 +137,7 @@ func TestMergeIsTheSameInAnyOrder(t *testing.T) {
 				b *replica.Block
 			}{{r, best[i]}, {other, best[len(best)-1-i]}} {
 				whole, _ := target.b.Since(replica.Head{})
-				_, _ = target.r.Apply(whole, start)
+				_, _ = target.r.Apply(whole, peer, start)
 			}
 		}
 		if r.Root() != other.Root() {
@@ -148,11 +150,11 @@ func TestAgainAndOldAreStale(t *testing.T) {
 	blocks := history(1, 10, sequence())
 	r := replica.New()
 	for _, d := range deltas(blocks) {
-		_, _ = r.Apply(d, start)
+		_, _ = r.Apply(d, peer, start)
 	}
 	root := r.Root()
 	for _, d := range deltas(blocks) {
-		if result, err := r.Apply(d, start); result != replica.Stale || err != nil {
+		if result, err := r.Apply(d, peer, start); result != replica.Stale || err != nil {
 			t.Errorf("an old delta was %v, %v", result, err)
 		}
 	}
@@ -208,8 +210,8 @@ func TestHashMismatchIsNeverApplied(t *testing.T) {
 		"an unknown form":       {replica.Delta{Head: whole.Head, Form: 9}, replica.Rejected},
 	} {
 		r := replica.New()
-		r.Install(one)
-		if got, err := r.Apply(c.delta, start); got != c.want || err == nil {
+		r.Install(one, start)
+		if got, err := r.Apply(c.delta, peer, start); got != c.want || err == nil {
 			t.Errorf("%s: %v, %v, want %v", name, got, err, c.want)
 		}
 		if r.Version(host(1)) != one.Version() {
@@ -226,7 +228,7 @@ func TestDeltaNeedsWhatItStartsFrom(t *testing.T) {
 	three := publish(t, o, row(1, 2), row(2, 1))
 	d, _ := three.Since(two.Head())
 	r := replica.New()
-	if got, err := r.Apply(d, start); got != replica.NeedWhole || !errors.Is(err, replica.ErrNeedWhole) {
+	if got, err := r.Apply(d, peer, start); got != replica.NeedWhole || !errors.Is(err, replica.ErrNeedWhole) {
 		t.Errorf("a delta without its start was %v, %v", got, err)
 	}
 }
@@ -243,8 +245,8 @@ func TestRestartWithTheSameRowsSendsOnlyTheHead(t *testing.T) {
 		t.Fatalf("the restart sends %+v", d)
 	}
 	r := replica.New()
-	r.Install(old)
-	if got, err := r.Apply(d, start); got != replica.Applied {
+	r.Install(old, start)
+	if got, err := r.Apply(d, peer, start); got != replica.Applied {
 		t.Fatalf("the head was %v, %v", got, err)
 	}
 	if diff := cmp.Diff(next.Rows(), r.Block(host(1)).Rows()); diff != "" {
@@ -301,13 +303,13 @@ func TestRelayPassesChangesOn(t *testing.T) {
 	relay, end := replica.New(), replica.New()
 	whole, _ := one.Since(replica.Head{})
 	for _, r := range []*replica.Replica{relay, end} {
-		if got, err := r.Apply(whole, start); got != replica.Applied {
+		if got, err := r.Apply(whole, peer, start); got != replica.Applied {
 			t.Fatal(got, err)
 		}
 	}
 	for _, b := range []*replica.Block{two, three} {
 		d, _ := b.Since(relay.Block(host(1)).Head())
-		if got, err := relay.Apply(d, start); got != replica.Applied {
+		if got, err := relay.Apply(d, peer, start); got != replica.Applied {
 			t.Fatal(got, err)
 		}
 	}
@@ -315,7 +317,7 @@ func TestRelayPassesChangesOn(t *testing.T) {
 	if d.Form != wire.Changes || len(d.Rows) != 1 || len(d.Deletions) != 1 {
 		t.Fatalf("the relay answers with %+v", d)
 	}
-	if got, err := end.Apply(d, start); got != replica.Applied || end.Root() != relay.Root() {
+	if got, err := end.Apply(d, peer, start); got != replica.Applied || end.Root() != relay.Root() {
 		t.Errorf("the end: %v, %v", got, err)
 	}
 }
@@ -328,7 +330,7 @@ func TestInstanceIsFoundOnEveryHostThatHasIt(t *testing.T) {
 			origins[h] = replica.NewOrigin(host(h))
 			origins[h].Begin(1, 1)
 		}
-		r.Install(publish(t, origins[h], rows...))
+		r.Install(publish(t, origins[h], rows...), start)
 	}
 	where := func(n int) (hosts []fleet.HostID) {
 		for _, b := range r.Instance(instance(n)) {
@@ -357,13 +359,13 @@ func TestChangedSinceTellsEachHostOnceAndAllToTheSlow(t *testing.T) {
 	o := replica.NewOrigin(host(1))
 	o.Begin(1, 1)
 	changed := r.Changed()
-	r.Install(publish(t, o, row(1, 0)))
+	r.Install(publish(t, o, row(1, 0)), start)
 	select {
 	case <-changed:
 	default:
 		t.Error("Changed is still open after a change")
 	}
-	r.Install(publish(t, o, row(1, 1)))
+	r.Install(publish(t, o, row(1, 1)), start)
 	hosts, last := r.ChangedSince(0)
 	if diff := cmp.Diff([]fleet.HostID{host(1)}, hosts); diff != "" || last != 2 {
 		t.Errorf("changed since 0: %v up to %d", hosts, last)
@@ -373,9 +375,9 @@ func TestChangedSinceTellsEachHostOnceAndAllToTheSlow(t *testing.T) {
 	}
 	other := replica.NewOrigin(host(2))
 	other.Begin(1, 1)
-	r.Install(publish(t, other, row(9, 1)))
+	r.Install(publish(t, other, row(9, 1)), start)
 	for i := range 5000 {
-		r.Install(publish(t, o, row(1, i+2)))
+		r.Install(publish(t, o, row(1, i+2)), start)
 	}
 	if hosts, _ := r.ChangedSince(last); len(hosts) != 2 {
 		t.Errorf("a slow reader is told of %d hosts, want all 2", len(hosts))
@@ -391,7 +393,7 @@ func TestAgeIsHoldingTimeAndTimeSince(t *testing.T) {
 		t.Error("an unknown host has an age")
 	}
 	d.Beat, d.AgeMS = 4, 1500
-	_, _ = r.Apply(d, start)
+	_, _ = r.Apply(d, peer, start)
 	check := func(at time.Duration, want time.Duration) {
 		t.Helper()
 		if got, heard := r.Age(host(1), start.Add(at)); got != want || !heard {
@@ -406,6 +408,33 @@ func TestAgeIsHoldingTimeAndTimeSince(t *testing.T) {
 	check(time.Minute, 10*time.Millisecond)
 }
 
+func TestVersionIsLearntFromWhoeverBroughtIt(t *testing.T) {
+	r := replica.New()
+	if _, _, ok := r.Learnt(host(1)); ok {
+		t.Error("a host never heard of was learnt")
+	}
+	o := replica.NewOrigin(host(1))
+	o.Begin(1, 1)
+	one := publish(t, o, row(1, 1))
+	two := publish(t, o, row(1, 2))
+	check := func(want fleet.UUID, wantAt time.Time) {
+		t.Helper()
+		if from, at, ok := r.Learnt(host(1)); from != want || !at.Equal(wantAt) || !ok {
+			t.Errorf("learnt from %s at %v, %v; want from %s at %v", from, at, ok, want, wantAt)
+		}
+	}
+	whole, _ := one.Since(replica.Head{})
+	_, _ = r.Apply(whole, peer, start)
+	check(peer, start)
+	_, _ = r.Apply(whole, fleet.UUID{10}, start.Add(time.Second)) // again: stale
+	check(peer, start)
+	changes, _ := two.Since(one.Head())
+	_, _ = r.Apply(changes, fleet.UUID{10}, start.Add(2*time.Second))
+	check(fleet.UUID{10}, start.Add(2*time.Second))
+	r.Install(publish(t, o, row(1, 3)), start.Add(3*time.Second))
+	check(fleet.UUID{}, start.Add(3*time.Second))
+}
+
 func TestBlockPastTheLimitsIsRefused(t *testing.T) {
 	rows := make([]wire.Row, fleet.MaxRows+1)
 	for i := range rows {
@@ -417,7 +446,7 @@ func TestBlockPastTheLimitsIsRefused(t *testing.T) {
 		"key":  {{Key: wire.Key{Kind: 9, ID: string(make([]byte, wire.MaxKeyBytes+1))}}},
 	} {
 		d := replica.Delta{Form: wire.Whole, Head: replica.Head{Host: host(1), Epoch: 1, Incarnation: 1, Seq: 1}, Rows: rows}
-		if got, err := replica.New().Apply(d, start); got != replica.Rejected || !errors.Is(err, replica.ErrTooLarge) {
+		if got, err := replica.New().Apply(d, peer, start); got != replica.Rejected || !errors.Is(err, replica.ErrTooLarge) {
 			t.Errorf("too large in %s: %v, %v", name, got, err)
 		}
 	}
@@ -432,7 +461,7 @@ func BenchmarkApplyOneRowOfAHundred(b *testing.B) {
 	}
 	r := replica.New()
 	first, _, _ := o.Next(rows)
-	r.Install(first)
+	r.Install(first, start)
 	from := first.Head()
 	var ready []replica.Delta
 	for i := range 256 {
@@ -447,10 +476,10 @@ func BenchmarkApplyOneRowOfAHundred(b *testing.B) {
 		if i%len(ready) == 0 {
 			b.StopTimer()
 			r = replica.New()
-			r.Install(first)
+			r.Install(first, start)
 			b.StartTimer()
 		}
-		if got, err := r.Apply(ready[i%len(ready)], start); got != replica.Applied {
+		if got, err := r.Apply(ready[i%len(ready)], peer, start); got != replica.Applied {
 			b.Fatal(got, err)
 		}
 	}
