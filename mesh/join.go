@@ -34,7 +34,7 @@ func (s *serfMembers) keepJoined(ctx context.Context) {
 				errs = append(errs, err)
 			}
 		}
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || s.departed.Load() {
 			return
 		}
 		pending = failed
@@ -94,7 +94,7 @@ func (s *serfMembers) joinEntry(ctx context.Context, entry string) error {
 // Join implements membership.
 func (s *serfMembers) Join(addr string) error {
 	sf := s.running()
-	if sf == nil {
+	if sf == nil || s.departed.Load() {
 		return errLeaving
 	}
 	if _, err := sf.Join([]string{addr}, true); err != nil {

@@ -32,6 +32,10 @@ const (
 	// gossipTimeout bounds a join, and with it how long a shutdown may take.
 	gossipTimeout = 5 * time.Second
 	eventBuffer   = 4096
+	// A member probes one other every interval, and looks for other ways when
+	// the answer takes longer than the timeout.
+	probeInterval = time.Second
+	probeTimeout  = 500 * time.Millisecond
 )
 
 // serfMembers is the membership that Serf provides. Serf carries no state of
@@ -48,6 +52,10 @@ type serfMembers struct {
 	serf   *serf.Serf
 	events chan serf.Event
 	closed bool
+
+	ring     *memberlist.Keyring // nil: gossip in the clear
+	changing sync.Mutex          // one change of keys at a time
+	departed atomic.Bool         // said good bye, and stays away
 
 	changed atomic.Pointer[chan struct{}]
 }
@@ -140,6 +148,7 @@ func (s *serfMembers) config() (*serf.Config, error) {
 	ml.UDPBufferSize = packetBytes
 	ml.DeadNodeReclaimTime = reclaimAfter
 	ml.TCPTimeout = gossipTimeout
+	ml.ProbeInterval, ml.ProbeTimeout = probeInterval, probeTimeout
 	ml.Logger, ml.LogOutput = logger, nil
 	host, port, err := splitPort(s.advertise)
 	if err != nil {
@@ -150,9 +159,10 @@ func (s *serfMembers) config() (*serf.Config, error) {
 		return nil, err
 	}
 	if len(s.cfg.Key) > 0 {
-		if ml.Keyring, err = memberlist.NewKeyring(nil, s.cfg.Key); err != nil {
+		if s.ring, err = memberlist.NewKeyring(nil, s.cfg.Key); err != nil {
 			return nil, fmt.Errorf("gossip key: %w", err)
 		}
+		ml.Keyring = s.ring
 	}
 	conf := serf.DefaultConfig()
 	conf.Init()
