@@ -31,6 +31,7 @@ type fakeMesh struct {
 	origins map[fleet.HostID]*replica.Origin
 	states  map[fleet.HostID]mesh.State
 	beats   map[fleet.HostID]uint64
+	hints   map[fleet.HostID][]fleet.Version // by observer: what it last heard of whom it lost
 	clock   time.Time
 
 	mu      sync.Mutex
@@ -45,6 +46,7 @@ func newFakeMesh(tb testing.TB) *fakeMesh {
 	return &fakeMesh{
 		t: tb, replica: replica.New(), changed: make(chan struct{}),
 		origins: map[fleet.HostID]*replica.Origin{}, states: map[fleet.HostID]mesh.State{}, beats: map[fleet.HostID]uint64{},
+		hints:  map[fleet.HostID][]fleet.Version{},
 		wanted: map[fleet.HostID]fleet.Version{}, clock: time.Unix(1_800_000_000, 0),
 	}
 }
@@ -109,6 +111,10 @@ func (m *fakeMesh) publish(s mesh.State) fleet.Version {
 		}
 		rows = append(rows, replica.OwnRow{Key: key, Body: wire.EncodeImage(im)})
 	}
+	for _, heard := range m.hints[id] {
+		hint := fleet.Hint{Subject: heard.Host, Heard: heard}
+		rows = append(rows, replica.OwnRow{Key: wire.HintKey(heard.Host), Body: wire.EncodeHint(hint)})
+	}
 	b, _, err := m.origins[id].Next(rows)
 	if err != nil {
 		m.t.Fatal(err)
@@ -126,6 +132,24 @@ func (m *fakeMesh) change(id fleet.HostID, f func(*mesh.State)) {
 	s.Instances = append([]fleet.Instance(nil), s.Instances...)
 	f(&s)
 	m.publish(s)
+}
+
+// hint makes an observer say that it no longer hears these, whose newest
+// versions it holds, and nobody else.
+func (m *fakeMesh) hint(observer fleet.HostID, subjects ...fleet.HostID) {
+	m.t.Helper()
+	var heard []fleet.Version
+	for _, id := range subjects {
+		heard = append(heard, m.replica.Version(id))
+	}
+	m.hintAt(observer, heard...)
+}
+
+// hintAt is hint with the versions that the observer holds.
+func (m *fakeMesh) hintAt(observer fleet.HostID, heard ...fleet.Version) {
+	m.t.Helper()
+	m.hints[observer] = heard
+	m.change(observer, func(*mesh.State) {})
 }
 
 // view returns a view of the mesh with the built-in flavors, whose clock is

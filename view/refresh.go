@@ -1,6 +1,8 @@
 package view
 
 import (
+	"iter"
+	"maps"
 	"slices"
 	"time"
 
@@ -8,12 +10,16 @@ import (
 	"grapevine/mesh/replica"
 )
 
-// standing is how a host stands with this node's failure detector, apart from
-// what the host says of its hypervisor.
+// standing is how a host stands with this node's failure detector and with the
+// hints of others, apart from what the host says of its hypervisor.
 type standing struct {
 	reach fleet.Reachability
 	since time.Time // by this node's clock: when it noticed
 }
+
+// heard is the failure detector's word alone: hints change what is shown, and
+// nothing that is done.
+func (s standing) heard() bool { return s.reach == fleet.ReachOK || s.reach == fleet.ReachSuspect }
 
 // refresh takes in what has changed in the replica and among the members since
 // the last time. It costs next to nothing when nothing has.
@@ -28,13 +34,19 @@ func (v *View) refresh() {
 	known := len(v.standings)
 	hosts, last := v.cfg.Source.Replica().ChangedSince(v.seen)
 	v.seen = last
+	touched := map[fleet.HostID]bool{}
 	for _, id := range hosts {
-		v.takeIn(v.cfg.Source.Replica().Block(id), now)
+		v.takeIn(v.cfg.Source.Replica().Block(id), now, touched)
 	}
+	moved := 0
 	if members {
-		v.judgeAll(now)
+		v.weighAll()
+		moved = v.judgeAgain(maps.Keys(v.standings), now)
+	} else if len(touched) > 0 {
+		v.weigh(touched)
+		moved = v.judgeAgain(maps.Keys(touched), now)
 	}
-	if members || len(v.standings) != known {
+	if members || moved > 0 || len(v.standings) != known {
 		v.coverage = v.count()
 	}
 }
@@ -55,27 +67,34 @@ func (v *View) membersChanged() bool {
 // readMembers takes the channel first, so that no change is missed.
 func (v *View) readMembers() {
 	v.changed = v.cfg.Source.MembersChanged()
-	v.status = map[fleet.UUID]fleet.MemberStatus{}
+	v.status, v.alive = map[fleet.UUID]fleet.MemberStatus{}, 0
 	for _, m := range v.cfg.Source.Members() {
-		if m.Role == fleet.RoleAgent {
-			v.status[m.ID] = m.Status
+		if m.Role != fleet.RoleAgent {
+			continue
+		}
+		v.status[m.ID] = m.Status
+		if m.Status == fleet.MemberAlive {
+			v.alive++
 		}
 	}
 }
 
-// takeIn updates what is kept beside the replica for a host's new block.
-func (v *View) takeIn(b *replica.Block, now time.Time) {
+// takeIn updates what is kept beside the replica for a host's new block, and
+// adds to touched the hosts that it may cast doubt on, or take it off.
+func (v *View) takeIn(b *replica.Block, now time.Time, touched map[fleet.HostID]bool) {
 	id := b.HostID()
 	if _, known := v.standings[id]; !known {
 		v.standings[id] = standing{reach: v.judge(id), since: now}
 	}
 	v.rename(id, b.HostName())
 	v.images.takeIn(b)
+	v.suspicion.takeIn(b, touched)
 	v.feed(b, now)
 }
 
-// feed gives placement the host's row as a reader would see it. A host whose
-// row cannot be read is not proposed to.
+// feed gives placement the host's row as a reader would see it who knows of no
+// hints: a host that is only suspect is proposed to, and may answer. A host
+// whose row cannot be read is not proposed to.
 func (v *View) feed(b *replica.Block, now time.Time) {
 	host, ok := b.Host()
 	if !ok {
@@ -83,6 +102,9 @@ func (v *View) feed(b *replica.Block, now time.Time) {
 		return
 	}
 	v.overlay(&host, now)
+	if v.standings[host.ID].reach == fleet.ReachSuspect {
+		host.Reachability, host.ReachabilitySince = standing{reach: fleet.ReachOK}.of(&host)
+	}
 	v.index.Update(host)
 }
 
@@ -108,16 +130,27 @@ func (v *View) rename(id fleet.HostID, name string) {
 	slices.SortFunc(v.names[name], fleet.UUID.Compare)
 }
 
-// judgeAll compares every host with the members, and notes when one changed.
-func (v *View) judgeAll(now time.Time) {
-	for id, held := range v.standings {
+// judgeAgain gives hosts with a block the standing that they have by now, and
+// returns how many changed.
+func (v *View) judgeAgain(hosts iter.Seq[fleet.HostID], now time.Time) int {
+	moved := 0
+	for id := range hosts {
+		held, known := v.standings[id]
+		if !known {
+			continue // a hint about a host whose block has not come
+		}
 		reach := v.judge(id)
+		if reach == fleet.ReachOK && id != v.cfg.Self && v.suspect(id) {
+			reach = fleet.ReachSuspect
+		}
 		if reach == held.reach {
 			continue
 		}
+		moved++
 		v.standings[id] = standing{reach: reach, since: now}
 		v.feed(v.cfg.Source.Replica().Block(id), now)
 	}
+	return moved
 }
 
 // judge says what the failure detector's word means for a host's rows. A host
@@ -156,22 +189,33 @@ func (v *View) count() fleet.Coverage {
 	return c
 }
 
+// standingOf returns a host's standing. The caller holds mu.
+func (v *View) standingOf(id fleet.HostID) standing {
+	s, known := v.standings[id]
+	if !known {
+		// The block came after the last refresh: a moment ago it was heard.
+		return standing{reach: v.judge(id), since: v.cfg.Now()}
+	}
+	return s
+}
+
 // reachOf returns the reachability of a host as it is shown, and since when
 // where it is not ok. The caller holds mu.
 func (v *View) reachOf(host *fleet.Host) (fleet.Reachability, *time.Time) {
-	s, known := v.standings[host.ID]
+	return v.standingOf(host.ID).of(host)
+}
+
+// of lays the standing over what the host says of its hypervisor: the fault is
+// shown where the host can be heard saying it.
+func (s standing) of(host *fleet.Host) (fleet.Reachability, *time.Time) {
 	switch {
-	case !known:
-		// The block came after the last refresh: a moment ago it was heard.
-		s = standing{reach: v.judge(host.ID), since: v.cfg.Now()}
-	case s.reach == fleet.ReachOK && host.HypervisorFault != "":
+	case s.reach != fleet.ReachOK:
+		return s.reach, &s.since
+	case host.HypervisorFault != "":
 		return fleet.ReachHypervisorUnreachable, host.HypervisorFaultSince
+	default:
+		return fleet.ReachOK, nil
 	}
-	if s.reach == fleet.ReachOK {
-		return s.reach, nil
-	}
-	since := s.since
-	return s.reach, &since
 }
 
 // overlay fills in what this node knows of a row. The caller holds mu.

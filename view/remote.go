@@ -75,7 +75,7 @@ func (v *View) isLocal(host fleet.HostID) bool { return v.cfg.Local != nil && ho
 
 // Peer returns the client of a host's agent. A host that is not known is
 // not_found, and one that this node cannot hear is host_unreachable at once,
-// without trying. It does not connect.
+// without trying; one that is only suspect is tried. It does not connect.
 func (v *View) Peer(host fleet.HostID) (*client.Client, error) {
 	v.refresh()
 	b := v.cfg.Source.Replica().Block(host)
@@ -87,12 +87,12 @@ func (v *View) Peer(host fleet.HostID) (*client.Client, error) {
 		return nil, &fleet.Error{Code: fleet.CodeHostUnreachable, Detail: fmt.Sprintf("host %s tells no address that this node can read; upgrade this node", host)}
 	}
 	v.mu.RLock()
-	reach, since := v.reachOf(&row)
+	s := v.standingOf(host)
 	v.mu.RUnlock()
-	if reach != fleet.ReachOK && reach != fleet.ReachHypervisorUnreachable {
+	if !s.heard() {
 		return nil, &fleet.Error{
 			Code:   fleet.CodeHostUnreachable,
-			Detail: fmt.Sprintf("host %s is %s since %s; its agent cannot be asked, try again when it is back", row.Name, reach, since.UTC().Format("2006-01-02 15:04:05 UTC")),
+			Detail: fmt.Sprintf("host %s is %s since %s; its agent cannot be asked, try again when it is back", row.Name, s.reach, s.since.UTC().Format("2006-01-02 15:04:05 UTC")),
 		}
 	}
 	return v.cfg.Peers.At(row.API, host)
@@ -105,7 +105,7 @@ func (v *View) Heard(host fleet.HostID) bool {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	s, known := v.standings[host]
-	return known && s.reach == fleet.ReachOK
+	return known && s.heard()
 }
 
 // ReadError turns the error of a read at a host into one that people may see.

@@ -66,12 +66,14 @@ type View struct {
 	seen      uint64          // guarded by mu: the replica's last change taken in
 	changed   <-chan struct{} // guarded by mu: closed when Members is to be read again
 	status    map[fleet.UUID]fleet.MemberStatus
+	alive     int                       // guarded by mu: agents that status calls alive
 	standings map[fleet.HostID]standing // guarded by mu: of every host with a block
 	names     map[string][]fleet.HostID // guarded by mu: host ids by name, ordered
 	nameOf    map[fleet.HostID]string   // guarded by mu
 	images    catalog                   // guarded by mu
 	index     *placement.Index          // guarded by mu
 	coverage  fleet.Coverage            // guarded by mu
+	suspicion suspicion                 // guarded by mu
 
 	rngMu sync.Mutex
 	rng   *rand.Rand // guarded by rngMu
@@ -95,6 +97,7 @@ func New(cfg Config) *View {
 		nameOf:    map[fleet.HostID]string{},
 		images:    newCatalog(),
 		index:     placement.NewIndex(nil),
+		suspicion: newSuspicion(),
 	}
 }
 
