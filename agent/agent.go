@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"path/filepath"
@@ -138,6 +139,9 @@ func (a *Agent) open(ctx context.Context, deps Deps) error {
 	a.View = view.New(view.Config{
 		Source: a.mesh, Flavors: a.cfg.Flavors, Peers: a.peers, Self: a.hostID, Local: (*local)(a),
 	})
+	if err := a.metrics.registry.Register(a.View.Collector()); err != nil {
+		return fmt.Errorf("register metrics of the view: %w", err)
+	}
 	return nil
 }
 

@@ -58,7 +58,7 @@ type MeshReader interface {
 	Members(ctx context.Context) (fleet.List[fleet.Member], error)
 	Links(ctx context.Context) (fleet.List[fleet.Link], error)
 	Digest(ctx context.Context) (fleet.Digest, error)
-	Lag(ctx context.Context) (fleet.List[fleet.LagRow], error)
+	Lag(ctx context.Context) (fleet.Lag, error)
 }
 
 // Node is what agents serve beside Core to registries and other agents.

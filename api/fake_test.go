@@ -104,9 +104,7 @@ func (f *fakeCore) Links(context.Context) (fleet.List[fleet.Link], error) {
 	return fleet.List[fleet.Link]{}, nil
 }
 func (f *fakeCore) Digest(context.Context) (fleet.Digest, error) { return fleet.Digest{}, nil }
-func (f *fakeCore) Lag(context.Context) (fleet.List[fleet.LagRow], error) {
-	return fleet.List[fleet.LagRow]{}, nil
-}
+func (f *fakeCore) Lag(context.Context) (fleet.Lag, error)       { return fleet.Lag{}, nil }
 
 func (f *fakeCore) Claim(_ context.Context, p fleet.Proposal) (fleet.Accepted, error) {
 	return f.claim(p)

@@ -1,5 +1,11 @@
 package fleet
 
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
 // Role says what a member of the mesh is.
 type Role string
 
@@ -29,6 +35,11 @@ type Member struct {
 	Gossip   string       `json:"gossip"` // host:port
 	API      string       `json:"api"`    // host:port
 	Protocol int          `json:"protocol"`
+	// Since is when the answering node first saw the member in this status, by
+	// that node's wall clock, for people; SinceMS is how many milliseconds ago
+	// that was by its monotonic clock.
+	Since   time.Time `json:"since"`
+	SinceMS int64     `json:"since_ms"`
 }
 
 // Link is one stream between this node and a peer, over which blocks travel.
@@ -43,7 +54,10 @@ type Link struct {
 	ReceivedBytes uint64 `json:"received_bytes"`
 	Announced     uint64 `json:"announced"` // versions announced to the peer
 	Wanted        uint64 `json:"wanted"`    // blocks or changes asked of the peer
-	Dirty         int    `json:"dirty"`     // hosts whose newest version the peer still lacks
+	// Redundant counts answers of the peer that brought nothing new: copies that
+	// had come over another link meanwhile.
+	Redundant uint64 `json:"redundant"`
+	Dirty     int    `json:"dirty"` // hosts whose newest version the peer still lacks
 }
 
 // DigestRow is what this node holds of one host.
@@ -74,4 +88,40 @@ type LagRow struct {
 	Version      Version      `json:"version"`
 	// Wanted is the newest version announced to this node, where that is newer.
 	Wanted Version `json:"wanted"`
+}
+
+// Lag says how old a node's view of the fleet is: of the hosts that can be
+// heard, whose ages say how well the mesh does, of all known ones, and of each.
+type Lag struct {
+	Heard Ages `json:"heard"`
+	Known Ages `json:"known"`
+	// Behind counts the hosts of which a newer version was announced to this
+	// node than it holds.
+	Behind   int      `json:"behind"`
+	Rows     []LagRow `json:"items"` // the oldest first
+	Coverage Coverage `json:"coverage"`
+}
+
+// Ages sums up the ages of so many hosts, in milliseconds. All are 0 for none.
+type Ages struct {
+	Hosts int   `json:"hosts"`
+	P50MS int64 `json:"p50_ms"`
+	P99MS int64 `json:"p99_ms"`
+	MaxMS int64 `json:"max_ms"`
+}
+
+// AgesOf sums up ages in milliseconds, which it sorts. A percentile is the age
+// that so many of the hosts, rounded up to whole ones, do not exceed.
+func AgesOf(ms []int64) Ages {
+	if len(ms) == 0 {
+		return Ages{}
+	}
+	slices.Sort(ms)
+	at := func(percent int) int64 { return ms[(len(ms)*percent+99)/100-1] }
+	return Ages{Hosts: len(ms), P50MS: at(50), P99MS: at(99), MaxMS: ms[len(ms)-1]}
+}
+
+// OlderFirst orders rows of lag by age, the oldest first, then by name and id.
+func OlderFirst(a, b LagRow) int {
+	return cmp.Or(cmp.Compare(b.AgeMS, a.AgeMS), cmp.Compare(a.HostName, b.HostName), a.Host.Compare(b.Host))
 }

@@ -68,6 +68,7 @@ func New(cfg Config, deps Deps) (*Registry, error) {
 		View:    view.New(view.Config{Source: r.mesh, Flavors: cfg.Flavors, Peers: r.peers, Self: deps.Identity.Subject().ID}),
 		timeout: cfg.RequestTimeout, ready: r.mesh.Ready, log: deps.Log, metrics: counts,
 	}
+	counts.registry.MustRegister(r.core.Collector())
 	r.server = api.NewServer(api.NewHandler(r.core, api.Options{
 		Principal: r.principal,
 		Ready:     r.mesh.Ready,

@@ -100,7 +100,7 @@ func (m *fakeMesh) publish(s mesh.State) fleet.Version {
 		m.member(id, fleet.MemberAlive)
 	}
 	m.states[id] = s
-	rows := []replica.OwnRow{{Key: wire.HostKey(id), Body: wire.EncodeHost(s.Host)}}
+	rows := ownRows(s.Host)
 	for _, in := range s.Instances {
 		rows = append(rows, replica.OwnRow{Key: wire.InstanceKey(in.ID), Body: wire.EncodeInstance(in)})
 	}
@@ -123,6 +123,11 @@ func (m *fakeMesh) publish(s mesh.State) fleet.Version {
 	m.beats[id]++
 	m.replica.Heard(id, replica.Sign{Epoch: 1, Beat: m.beats[id], AgeMS: 100, At: m.clock})
 	return b.Version()
+}
+
+// ownRows is a host without machines as its origin states it.
+func ownRows(h fleet.Host) []replica.OwnRow {
+	return []replica.OwnRow{{Key: wire.HostKey(h.ID), Body: wire.EncodeHost(h)}}
 }
 
 // change publishes a host's state with a change.

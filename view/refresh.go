@@ -29,7 +29,7 @@ func (v *View) refresh() {
 	now := v.cfg.Now()
 	members := v.membersChanged()
 	if members {
-		v.readMembers()
+		v.readMembers(now)
 	}
 	known := len(v.standings)
 	hosts, last := v.cfg.Source.Replica().ChangedSince(v.seen)
@@ -65,10 +65,12 @@ func (v *View) membersChanged() bool {
 }
 
 // readMembers takes the channel first, so that no change is missed.
-func (v *View) readMembers() {
+func (v *View) readMembers(now time.Time) {
 	v.changed = v.cfg.Source.MembersChanged()
 	v.status, v.alive = map[fleet.UUID]fleet.MemberStatus{}, 0
-	for _, m := range v.cfg.Source.Members() {
+	members := v.cfg.Source.Members()
+	v.since = sinceWhen(v.since, members, now)
+	for _, m := range members {
 		if m.Role != fleet.RoleAgent {
 			continue
 		}

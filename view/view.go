@@ -67,6 +67,7 @@ type View struct {
 	changed   <-chan struct{} // guarded by mu: closed when Members is to be read again
 	status    map[fleet.UUID]fleet.MemberStatus
 	alive     int                       // guarded by mu: agents that status calls alive
+	since     map[fleet.UUID]inStatus   // guarded by mu: of every member, registries included
 	standings map[fleet.HostID]standing // guarded by mu: of every host with a block
 	names     map[string][]fleet.HostID // guarded by mu: host ids by name, ordered
 	nameOf    map[fleet.HostID]string   // guarded by mu

@@ -41,26 +41,6 @@ func (c *Client) Explain(ctx context.Context, create fleet.Create) (fleet.Explan
 	return send[fleet.Explanation](ctx, c, call{method: http.MethodPost, path: "/v1/placements"}, create)
 }
 
-// Members returns the members of the mesh as the node sees them.
-func (c *Client) Members(ctx context.Context) (fleet.List[fleet.Member], error) {
-	return get[fleet.List[fleet.Member]](ctx, c, "/v1/mesh/members", nil)
-}
-
-// Links returns the node's links.
-func (c *Client) Links(ctx context.Context) (fleet.List[fleet.Link], error) {
-	return get[fleet.List[fleet.Link]](ctx, c, "/v1/mesh/links", nil)
-}
-
-// Digest returns what the node holds of each host, and the root over all.
-func (c *Client) Digest(ctx context.Context) (fleet.Digest, error) {
-	return get[fleet.Digest](ctx, c, "/v1/mesh/digest", nil)
-}
-
-// Lag returns how far the node is behind each host.
-func (c *Client) Lag(ctx context.Context) (fleet.List[fleet.LagRow], error) {
-	return get[fleet.List[fleet.LagRow]](ctx, c, "/v1/mesh/lag", nil)
-}
-
 // Claim proposes an instance to an agent, as a registry does.
 func (c *Client) Claim(ctx context.Context, p fleet.Proposal) (fleet.Accepted, error) {
 	return send[fleet.Accepted](ctx, c, call{method: http.MethodPut, path: "/v1/claims/" + p.ID.String()}, p)
