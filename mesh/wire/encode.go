@@ -3,31 +3,44 @@ package wire
 import (
 	"fmt"
 
+	"google.golang.org/protobuf/proto"
+
 	"grapevine/mesh/wire/wirepb"
 )
 
-func encodeMessage(m Message) []byte {
+// appendPayload appends the payload of m to buf: packed by hand where it
+// travels with every change, a Protocol Buffers message otherwise.
+func appendPayload(buf []byte, m Message) []byte {
+	switch m := m.(type) {
+	case *Announce:
+		return appendAnnounce(buf, m)
+	case *Beats:
+		return appendBeats(buf, m)
+	case *Want:
+		return appendWant(buf, m)
+	case *Answer:
+		return appendAnswer(buf, m)
+	default:
+		return append(buf, encode(message(m))...)
+	}
+}
+
+func message(m Message) proto.Message {
 	switch m := m.(type) {
 	case *Hello:
-		return encode(encodeHello(m))
+		return encodeHello(m)
 	case *Bye:
-		return encode(&wirepb.Bye{Reason: uint32(m.Reason), Detail: text(m.Detail)})
-	case *Ping:
-		return encode(&wirepb.Ping{Number: m.Number, Ready: m.Ready})
-	case *Pong:
-		return encode(&wirepb.Pong{Number: m.Number, Ready: m.Ready})
+		return &wirepb.Bye{Reason: uint32(m.Reason), Detail: text(m.Detail)}
+	case *Pulse:
+		return &wirepb.Pulse{Number: m.Number, Ready: m.Ready, Echo: m.Echo, HeldUs: m.HeldUS}
 	case *Root:
-		return encode(&wirepb.Root{Root: m.Root})
+		return &wirepb.Root{Root: m.Root}
 	case *BucketDigests:
-		return encode(&wirepb.Buckets{Digests: m.Digests})
+		return &wirepb.Buckets{Digests: m.Digests}
+	case *PartDigests:
+		return &wirepb.Parts{Buckets: m.Buckets[:], Digests: m.Digests}
 	case *Rows:
-		return encode(encodeRows(m))
-	case *Announce:
-		return encode(encodeAnnounce(m))
-	case *Want:
-		return encode(encodeWant(m))
-	case *Answer:
-		return encode(encodeAnswer(m))
+		return encodeRows(m)
 	default:
 		panic(fmt.Sprintf("wire: message of unknown type %T", m))
 	}
@@ -45,62 +58,13 @@ func encodeHello(m *Hello) *wirepb.Hello {
 }
 
 func encodeRows(m *Rows) *wirepb.Rows {
-	out := &wirepb.Rows{Buckets: m.Buckets[:], Answer: m.Answer}
-	for _, e := range m.Entries {
-		out.Tags = append(out.Tags, uint32(e.Tag))
-		out.Epochs = append(out.Epochs, e.Epoch)
-		out.Incarnations = append(out.Incarnations, e.Incarnation)
-		out.Seqs = append(out.Seqs, e.Seq)
+	n := len(m.Entries)
+	out := &wirepb.Rows{
+		Covers: m.Covers.runs(), Answer: m.Answer,
+		Tags: make([]uint32, n), Epochs: make([]uint64, n), Incarnations: make([]uint64, n), Seqs: make([]uint64, n),
 	}
-	return out
-}
-
-func encodeAnnounce(m *Announce) *wirepb.Announce {
-	out := &wirepb.Announce{}
-	for _, a := range m.Items {
-		out.Tags = append(out.Tags, uint32(a.Tag))
-		out.Epochs = append(out.Epochs, a.Epoch)
-		out.Seqs = append(out.Seqs, a.Seq)
-		out.Beats = append(out.Beats, a.Beat)
-		out.AgesMs = append(out.AgesMs, a.AgeMS)
-	}
-	return out
-}
-
-func encodeWant(m *Want) *wirepb.Want {
-	out := &wirepb.Want{Items: make([]*wirepb.WantItem, len(m.Items))}
-	for i, w := range m.Items {
-		out.Items[i] = &wirepb.WantItem{Tag: uint32(w.Tag), Epoch: w.Epoch, Incarnation: w.Incarnation, Seq: w.Seq, Ask: w.Ask}
-		if w.Hash != (Hash{}) {
-			out.Items[i].Hash = w.Hash[:]
-		}
-	}
-	return out
-}
-
-func encodeAnswer(m *Answer) *wirepb.Answer {
-	out := &wirepb.Answer{Deltas: make([]*wirepb.Delta, len(m.Deltas))}
-	for i := range m.Deltas {
-		out.Deltas[i] = encodeDelta(&m.Deltas[i])
-	}
-	return out
-}
-
-func encodeDelta(d *Delta) *wirepb.Delta {
-	out := &wirepb.Delta{
-		Tag: uint32(d.Tag), Form: wirepb.Form(d.Form), Since: d.Since, Beat: d.Beat, AgeMs: d.AgeMS, Ask: d.Ask,
-		Head: &wirepb.Head{Seq: d.Head.Seq, Count: uint32(d.Head.Count), Hash: d.Head.Hash[:]}, // bounded by fleet.MaxRows
-		Rows: make([]*wirepb.Row, len(d.Rows)),
-	}
-	if d.Form != Changes {
-		out.Head.Host, out.Head.Epoch, out.Head.Incarnation = d.Head.Host[:], d.Head.Epoch, d.Head.Incarnation
-	}
-	for i := range d.Rows {
-		r := &d.Rows[i]
-		out.Rows[i] = &wirepb.Row{Kind: uint32(r.Kind), Id: []byte(r.ID), Seq: r.Seq, Body: r.Body}
-	}
-	for _, x := range d.Deletions {
-		out.Deletions = append(out.Deletions, &wirepb.Deletion{Kind: uint32(x.Kind), Id: []byte(x.ID), Seq: x.Seq})
+	for i, e := range m.Entries {
+		out.Tags[i], out.Epochs[i], out.Incarnations[i], out.Seqs[i] = uint32(e.Tag), e.Epoch, e.Incarnation, e.Seq
 	}
 	return out
 }

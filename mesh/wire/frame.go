@@ -11,25 +11,22 @@ import (
 	"grapevine/fleet"
 )
 
-// A frame is: 4 bytes, the length of what follows, big-endian; 1 byte kind;
-// 1 byte flags; the payload.
-const (
-	lengthBytes = 4
-	headerBytes = lengthBytes + 2
-	flagS2      = 1 // the payload is one s2 block
-)
+// A frame is: 1 byte, the kind, with flagS2 if the payload is one s2 block; the
+// payload's length as a varint; the payload.
+const flagS2 = 0x80
 
 // maxPayload bounds the payload of each kind, before and after decompression.
-// Rows and Announce: 10,000 hosts (fleet.MaxHosts) at most 40 B each, twice
-// over. Want: far above the window of 256 items of at most 50 B. Answer: one
-// block of the largest size, and what a batch may hold before it is added.
+// Rows, Announce and Beats: 10,000 hosts (fleet.MaxHosts) at most 40 B each,
+// twice over. Want: far above the window of 256 items of at most 60 B. Answer:
+// one block of the largest size, and what a batch may hold before it is added.
 var maxPayload = map[frameKind]int{
 	kindHello:    4 << 10,
 	kindBye:      1 << 10,
-	kindPing:     64,
-	kindPong:     64,
+	kindPulse:    64,
+	kindBeats:    1 << 20,
 	kindRoot:     64,
 	kindBuckets:  4 << 10,
+	kindParts:    64 << 10,
 	kindRows:     1 << 20,
 	kindAnnounce: 1 << 20,
 	kindWant:     64 << 10,
@@ -37,35 +34,42 @@ var maxPayload = map[frameKind]int{
 }
 
 const (
+	// maxUnknown bounds the payload of kinds that this version does not know.
+	maxUnknown = 1 << 20
 	// AnswerBatchBytes is when an Answer is full: no further delta is added to
 	// it. A single delta may be larger.
 	AnswerBatchBytes = 256 << 10
 	// AnswerBatchRows is the same, in rows and in deltas.
 	AnswerBatchRows = 1024
 	// compressAbove is the payload size from which whole blocks are compressed.
-	compressAbove = 256
+	compressAbove = 512
 )
 
-// ErrBadFrame is wrapped by every error of ReadFrame that is the peer's fault.
+// ErrBadFrame is wrapped by every error of a Reader that is the peer's fault.
 var ErrBadFrame = errors.New("bad frame")
 
 // AppendFrame appends the frame of m to buf.
 func AppendFrame(buf []byte, m Message) ([]byte, error) {
-	payload, flags := encodeMessage(m), byte(0)
+	const most = 1 + binary.MaxVarintLen32
+	var header [most]byte
+	start := len(buf)
+	buf = append(buf, header[:]...) // moved up to the payload once its length is known
+	buf = appendPayload(buf, m)
+	payload, kind := buf[start+most:], byte(m.kind())
+	if limit := maxPayload[m.kind()]; len(payload) > limit {
+		return buf[:start], fmt.Errorf("append frame of kind %d: %d bytes, at most %d are allowed", kind, len(payload), limit)
+	}
 	if len(payload) > compressAbove && hasWhole(m) {
 		if packed := s2.Encode(nil, payload); len(packed) < len(payload) {
-			if len(payload) > maxPayload[m.kind()] {
-				return buf, fmt.Errorf("append frame of kind %d: %d bytes, at most %d are allowed", m.kind(), len(payload), maxPayload[m.kind()])
-			}
-			payload, flags = packed, flagS2
+			buf = append(buf[:start+most], packed...)
+			payload, kind = buf[start+most:], kind|flagS2
 		}
 	}
-	if len(payload) > maxPayload[m.kind()] {
-		return buf, fmt.Errorf("append frame of kind %d: %d bytes, at most %d are allowed", m.kind(), len(payload), maxPayload[m.kind()])
-	}
-	buf = binary.BigEndian.AppendUint32(buf, uint32(len(payload)+headerBytes-lengthBytes)) // bounded by maxPayload
-	buf = append(buf, byte(m.kind()), flags)
-	return append(buf, payload...), nil
+	header[0] = kind
+	n := 1 + binary.PutUvarint(header[1:], uint64(len(payload))) // not negative
+	copy(buf[start+n:], payload)
+	copy(buf[start:], header[:n])
+	return buf[:start+n+len(payload)], nil
 }
 
 func hasWhole(m Message) bool {
@@ -81,39 +85,54 @@ func hasWhole(m Message) bool {
 	return false
 }
 
+// Source is where frames are read from; a bufio.Reader or bytes.Reader is one.
+type Source interface {
+	io.Reader
+	io.ByteReader
+}
+
 // ReadFrame reads one frame and returns its message and its length in bytes.
 // It returns a nil message for a kind that this version does not know.
-func ReadFrame(r io.Reader) (Message, int, error) {
-	var header [headerBytes]byte
-	if _, err := io.ReadFull(r, header[:]); err != nil {
+func ReadFrame(r Source) (Message, int, error) {
+	first, err := r.ReadByte()
+	if err != nil {
 		return nil, 0, fmt.Errorf("read frame: %w", err)
 	}
-	length := int(binary.BigEndian.Uint32(header[:])) - (headerBytes - lengthBytes)
-	kind, flags := frameKind(header[lengthBytes]), header[lengthBytes+1]
-	limit, known := maxPayload[kind]
-	if !known {
-		limit = 1 << 20
-	}
-	if length < 0 || length > limit {
-		return nil, 0, fmt.Errorf("%w: kind %d is %d bytes long, at most %d are allowed", ErrBadFrame, kind, length, limit)
-	}
-	payload, err := readPayload(r, length)
+	kind := frameKind(first &^ flagS2)
+	length, err := binary.ReadUvarint(r)
 	if err != nil {
 		return nil, 0, fmt.Errorf("read frame of kind %d: %w", kind, err)
 	}
+	limit, known := maxPayload[kind]
 	if !known {
-		return nil, headerBytes + length, nil
+		limit = maxUnknown
 	}
-	if flags&flagS2 != 0 {
+	if length > uint64(limit) { // not negative
+		return nil, 0, fmt.Errorf("%w: kind %d is %d bytes long, at most %d are allowed", ErrBadFrame, kind, length, limit)
+	}
+	payload, err := readPayload(r, int(length))
+	if err != nil {
+		return nil, 0, fmt.Errorf("read frame of kind %d: %w", kind, err)
+	}
+	size := 1 + varintLen(length) + len(payload)
+	if !known {
+		return nil, size, nil
+	}
+	if first&flagS2 != 0 {
 		if payload, err = unpack(payload, limit); err != nil {
 			return nil, 0, err
 		}
 	}
-	m, err := decodeMessage(kind, payload)
+	m, err := decodePayload(kind, payload)
 	if err != nil {
 		return nil, 0, fmt.Errorf("%w of kind %d: %w", ErrBadFrame, kind, err)
 	}
-	return m, headerBytes + length, nil
+	return m, size, nil
+}
+
+func varintLen(n uint64) int {
+	var b [binary.MaxVarintLen64]byte
+	return binary.PutUvarint(b[:], n)
 }
 
 // readPayload reads n bytes; memory grows with what has really come, so that a

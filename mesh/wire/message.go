@@ -2,23 +2,24 @@ package wire
 
 import "grapevine/fleet"
 
-// Message is what one frame carries; the types of this file are all there are.
+// Message is what a frame carries: one of the types in this file.
 type Message interface{ kind() frameKind }
 
-// frameKind is the byte that tells frames apart.
+// frameKind tells frames apart; 7 bits.
 type frameKind uint8
 
 const (
 	kindHello    frameKind = 1
 	kindBye      frameKind = 2
-	kindPing     frameKind = 3
-	kindPong     frameKind = 4
+	kindPulse    frameKind = 3
+	kindBeats    frameKind = 4
 	kindRoot     frameKind = 5
 	kindBuckets  frameKind = 6
-	kindRows     frameKind = 7
-	kindAnnounce frameKind = 8
-	kindWant     frameKind = 9
-	kindAnswer   frameKind = 10
+	kindParts    frameKind = 7
+	kindRows     frameKind = 8
+	kindAnnounce frameKind = 9
+	kindWant     frameKind = 10
+	kindAnswer   frameKind = 11
 )
 
 // Hello is the first frame of either side.
@@ -64,17 +65,28 @@ type Bye struct {
 	Detail string // for people
 }
 
-// Ping is sent every second by the side that dialled; Pong answers it, and
-// either is a sign of life.
-type Ping struct {
+// Pulse is a sign of life of the sender itself, every second from either side.
+// Echo is the number of the last pulse that it received, HeldUS how long ago
+// in microseconds: so both sides know the round trip.
+type Pulse struct {
 	Number uint64
 	Ready  bool // as in Hello
+	Echo   uint64
+	HeldUS uint64
 }
 
-// Pong answers the Ping with the same number.
-type Pong struct {
+// Beats passes on signs of life of hosts.
+type Beats struct{ Items []Beat }
+
+// Beat is a host's sign of life in the version named. Number counts them
+// within the epoch: it rises with every publication, and every 30 s without
+// one. AgeMS is how long the sign was held on its way, all hops together.
+type Beat struct {
+	Tag    Tag
+	Epoch  uint64
+	Seq    uint64
 	Number uint64
-	Ready  bool // as in Hello
+	AgeMS  uint64
 }
 
 // Root opens a comparison of all that both sides hold; the side that dialled
@@ -85,20 +97,20 @@ type Root struct{ Root uint64 }
 // sender's 256 bucket digests.
 type BucketDigests struct{ Digests []uint64 }
 
-// Rows lists what the sender holds in the buckets that differ. The first is
-// sent on BucketDigests; its receiver answers with its own rows of the same
-// buckets, marked Answer.
-type Rows struct {
+// PartDigests answers BucketDigests where many hosts are held: the digests of
+// the parts of each bucket that differs. Rows answers.
+type PartDigests struct {
 	Buckets [Buckets / 8]byte // bit map
+	Digests []uint64          // PartsOfBucket for each bucket in the map
+}
+
+// Rows lists what the sender holds in the parts that differ. Its receiver
+// answers with its own rows of the same parts, marked Answer.
+type Rows struct {
+	Covers  Cover
 	Answer  bool
 	Entries []Entry
 }
-
-// Covers reports whether bucket is among those listed.
-func (r *Rows) Covers(bucket int) bool { return r.Buckets[bucket/8]&(1<<(bucket%8)) != 0 }
-
-// Cover adds bucket to those listed.
-func (r *Rows) Cover(bucket int) { r.Buckets[bucket/8] |= 1 << (bucket % 8) }
 
 // Entry is one host in Rows.
 type Entry struct {
@@ -111,44 +123,59 @@ type Entry struct {
 // Announce says which versions the sender newly holds.
 type Announce struct{ Items []Announcement }
 
-// Announcement is one host in an Announce. Beat counts the host's signs of
-// life within its epoch: it rises with every publication, and every 30 s
-// without one. AgeMS is how long the sign was held on its way, all hops
-// together. Beat 0 says nothing.
+// Announcement is one host in an Announce.
 type Announcement struct {
 	Tag   Tag
 	Epoch uint64
 	Seq   uint64
-	Beat  uint64
-	AgeMS uint64
 }
 
-// Want asks for hosts, naming what is held of each.
-type Want struct{ Items []WantItem }
+// Want asks for hosts, naming what is held of each. The items are numbered in
+// order, beginning with First, which numbers the wants of this side of the
+// link.
+type Want struct {
+	First uint64
+	Items []WantItem
+}
 
-// WantItem is one host in a Want. Epoch, Incarnation and Seq are of the
-// version held, zero for none; Hash is of its rows, and set where the answer
-// may be of another epoch.
+// WantItem is one host in a Want, and what of it is held.
 type WantItem struct {
-	Tag         Tag
-	Epoch       uint64
+	Tag  Tag
+	Held Held
+	// Epoch and Seq are of the version held, where one is named. Life is the low
+	// 16 bits of its incarnation, which Held HeldSameLife names.
+	Epoch uint64
+	Seq   uint64
+	Life  uint16
+	// Incarnation and Hash are named by HeldOtherLife alone.
 	Incarnation uint64
-	Seq         uint64
-	Hash        Hash
-	Ask         uint64 // numbers the wants of this side of the link, from 1
+	Hash        Hash // of the rows held
 }
+
+// Held says how a want names what is held.
+type Held uint8
+
+// The ways. An asker that expects an answer within the life it holds names it
+// shortly; one that expects another life names all, so that rows which did not
+// change need not travel.
+const (
+	HeldNothing   Held = 0 // or all is wanted
+	HeldSameLife  Held = 1
+	HeldOtherLife Held = 2
+)
 
 // Answer brings what was wanted. In a delta of form Changes the head's host,
-// incarnation and epoch are left out on the wire: the receiver fills in those
-// of its want.
+// incarnation and epoch and the delta's tag and since are left out on the
+// wire: the receiver fills in those of its want.
 type Answer struct{ Deltas []Delta }
 
 func (*Hello) kind() frameKind         { return kindHello }
 func (*Bye) kind() frameKind           { return kindBye }
-func (*Ping) kind() frameKind          { return kindPing }
-func (*Pong) kind() frameKind          { return kindPong }
+func (*Pulse) kind() frameKind         { return kindPulse }
+func (*Beats) kind() frameKind         { return kindBeats }
 func (*Root) kind() frameKind          { return kindRoot }
 func (*BucketDigests) kind() frameKind { return kindBuckets }
+func (*PartDigests) kind() frameKind   { return kindParts }
 func (*Rows) kind() frameKind          { return kindRows }
 func (*Announce) kind() frameKind      { return kindAnnounce }
 func (*Want) kind() frameKind          { return kindWant }

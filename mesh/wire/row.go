@@ -143,12 +143,6 @@ func TagOf(id fleet.HostID) Tag {
 	return Tag(binary.BigEndian.Uint32(sum[:4]))
 }
 
-// Buckets is the number of buckets of a digest.
-const Buckets = 256
-
-// Bucket returns the digest bucket that the tag falls into.
-func (t Tag) Bucket() int { return int(t >> 24) }
-
 // Deletion says that a row was deleted, and in which seq.
 type Deletion struct {
 	Key

@@ -91,30 +91,47 @@ func TestImageSurvivesTheWire(t *testing.T) {
 // messages are one of each kind.
 func messages() []wire.Message {
 	rows := &wire.Rows{Answer: true, Entries: []wire.Entry{{Tag: 0xfe000001, Epoch: 2, Incarnation: 1 << 63, Seq: 4}}}
-	rows.Cover(0xfe)
+	rows.Covers.AddBucket(0xfe)
+	rows.Covers.Add(3)
+	parts := &wire.PartDigests{Buckets: [32]byte{0: 1, 31: 2}, Digests: make([]uint64, 2*wire.PartsOfBucket)}
 	return []wire.Message{
 		&wire.Hello{
 			Protocol: 1, MinProtocol: 1, Label: "l", ID: fleet.UUID{1}, Role: fleet.RoleAgent, Name: "n", Gossip: "g",
 			Ready: true, Settled: true, Yours: &wire.Life{Epoch: 1, Incarnation: 2, Seq: 3, Hardware: "h"},
 		},
 		&wire.Bye{Reason: wire.ByeFull, Detail: "full"},
-		&wire.Ping{Number: 1, Ready: true},
-		&wire.Pong{Number: 1, Ready: true},
+		&wire.Pulse{Number: 1, Ready: true, Echo: 7, HeldUS: 100},
+		&wire.Beats{Items: []wire.Beat{{Tag: 1, Epoch: 2, Seq: 3, Number: 400, AgeMS: 5}}},
 		&wire.Root{Root: 1 << 60},
 		&wire.BucketDigests{Digests: make([]uint64, wire.Buckets)},
 		&wire.BucketDigests{},
+		parts,
 		rows,
-		&wire.Announce{Items: []wire.Announcement{{Tag: 1, Epoch: 2, Seq: 3, Beat: 4, AgeMS: 5}}},
-		&wire.Want{Items: []wire.WantItem{{Tag: 1, Epoch: 2, Incarnation: 3, Seq: 4, Hash: wire.Hash{5}, Ask: 6}, {Tag: 2, Ask: 7}}},
+		&wire.Announce{Items: []wire.Announcement{{Tag: 1, Epoch: 2, Seq: 3}, {Tag: 0xffffffff, Epoch: 1 << 40, Seq: 1}}},
+		&wire.Want{First: 6, Items: []wire.WantItem{
+			{Tag: 1, Held: wire.HeldOtherLife, Epoch: 2, Incarnation: 3, Seq: 4, Hash: wire.Hash{5}},
+			{Tag: 2},
+			{Tag: 3, Held: wire.HeldSameLife, Epoch: 2, Seq: 300, Life: 0xbeef},
+		}},
 		&wire.Answer{Deltas: []wire.Delta{{
-			Tag: 1, Form: wire.Whole, Head: wire.Head{Host: fleet.UUID{1}, Incarnation: 2, Epoch: 3, Seq: 4, Count: 1, Hash: wire.Hash{9}},
-			Rows:      []wire.Row{{Key: wire.Key{Kind: 77, ID: "x"}, Seq: 4, Body: bytes.Repeat([]byte("opaque "), 100)}},
-			Deletions: []wire.Deletion{}, Beat: 1, AgeMS: 2, Ask: 3,
+			Tag: wire.TagOf(fleet.UUID{1}), Form: wire.Whole,
+			Head: wire.Head{Host: fleet.UUID{1}, Incarnation: 2, Epoch: 3, Seq: 4, Count: 2, Hash: wire.Hash{9}},
+			Rows: []wire.Row{
+				{Key: wire.HostKey(fleet.UUID{1}), Seq: 1, Body: []byte("host")},
+				{Key: wire.Key{Kind: 77, ID: "x"}, Seq: 4, Body: bytes.Repeat([]byte("opaque "), 100)},
+			},
+			Beat: 1, AgeMS: 2, Ask: 3,
 		}}},
-		&wire.Answer{Deltas: []wire.Delta{{
-			Tag: 1, Form: wire.Changes, Since: 3, Head: wire.Head{Seq: 4, Count: 1, Hash: wire.Hash{9}},
-			Rows: []wire.Row{}, Deletions: []wire.Deletion{{Key: wire.Key{Kind: 2, ID: "y"}, Seq: 4}},
-		}}},
+		&wire.Answer{Deltas: []wire.Delta{
+			{
+				Form: wire.Changes, Head: wire.Head{Seq: 4, Count: 1, Hash: wire.Hash{9}}, Ask: 1,
+				Deletions: []wire.Deletion{{Key: wire.Key{Kind: 2, ID: "y"}, Seq: 3}},
+			},
+			{
+				Form: wire.Changes, Head: wire.Head{Seq: 9, Count: 1, Hash: wire.Hash{9}}, Ask: 2,
+				Rows: []wire.Row{{Key: wire.Key{Kind: 2, ID: "y"}, Seq: 9, Body: []byte("b")}},
+			},
+		}},
 	}
 }
 
@@ -144,14 +161,14 @@ func TestWholeBlocksAreCompressed(t *testing.T) {
 }
 
 func TestFrameOfUnknownKindIsSkipped(t *testing.T) {
-	got, n, err := wire.ReadFrame(bytes.NewReader([]byte{0, 0, 0, 5, 200, 0, 1, 2, 3}))
-	if got != nil || n != 9 || err != nil {
+	got, n, err := wire.ReadFrame(bytes.NewReader([]byte{100, 3, 1, 2, 3}))
+	if got != nil || n != 5 || err != nil {
 		t.Errorf("got %v, %d, %v", got, n, err)
 	}
 }
 
 func TestLengthAloneAllocatesNothing(t *testing.T) {
-	header := append(binary.BigEndian.AppendUint32(nil, fleet.MaxBlockBytes), 10, 0)
+	header := binary.AppendUvarint([]byte{11}, fleet.MaxBlockBytes)
 	const reads = 100
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -168,8 +185,8 @@ func TestLengthAloneAllocatesNothing(t *testing.T) {
 }
 
 func TestFrameLargerThanItsKindIsRefused(t *testing.T) {
-	for kind, length := range map[byte]uint32{1: 5 << 10, 3: 100, 9: 70 << 10, 10: fleet.MaxBlockBytes * 2, 200: 2 << 20, 2: 0} {
-		frame := append(binary.BigEndian.AppendUint32(nil, length), kind, 0)
+	for kind, length := range map[byte]uint64{1: 5 << 10, 3: 100, 10: 70 << 10, 11: fleet.MaxBlockBytes * 2, 100: 2 << 20} {
+		frame := binary.AppendUvarint([]byte{kind}, length)
 		if _, _, err := wire.ReadFrame(bytes.NewReader(frame)); !errors.Is(err, wire.ErrBadFrame) {
 			t.Errorf("kind %d of %d bytes: %v", kind, length, err)
 		}
@@ -177,10 +194,10 @@ func TestFrameLargerThanItsKindIsRefused(t *testing.T) {
 }
 
 func TestManyEmptyRowsAreRefusedBeforeTheyAreDecoded(t *testing.T) {
-	delta := bytes.Repeat([]byte{5<<3 | 2, 0}, 100_000) // rows of no bytes
-	payload := append(binary.AppendUvarint([]byte{1<<3 | 2}, uint64(len(delta))), delta...)
-	frame := append(binary.BigEndian.AppendUint32(nil, uint32(len(payload)+2)), 10, 0) // small
-	if _, _, err := wire.ReadFrame(bytes.NewReader(append(frame, payload...))); !errors.Is(err, wire.ErrBadFrame) {
+	head := append([]byte{1, byte(wire.Whole)}, make([]byte, 16+1+8+1+1+1+1+16)...)
+	payload := append(binary.AppendUvarint(head, 100_000), make([]byte, 400_000)...) // rows of no bytes
+	frame := append(binary.AppendUvarint([]byte{11}, uint64(len(payload))), payload...)
+	if _, _, err := wire.ReadFrame(bytes.NewReader(frame)); !errors.Is(err, wire.ErrBadFrame) {
 		t.Errorf("100,000 empty rows gave %v", err)
 	}
 }
@@ -228,14 +245,15 @@ func FuzzDecodeBodies(f *testing.F) {
 // The bounds of frames hold what the size plan needs, at the largest numbers.
 func TestBoundsHoldTheSizePlan(t *testing.T) {
 	const most = 1<<64 - 1
-	rows, announce, want := &wire.Rows{}, &wire.Announce{}, &wire.Want{}
+	rows, announce, beats, want := &wire.Rows{}, &wire.Announce{}, &wire.Beats{}, &wire.Want{First: most}
 	for i := range fleet.MaxHosts {
 		tag := wire.Tag(i) | 0xf0000000
 		rows.Entries = append(rows.Entries, wire.Entry{Tag: tag, Epoch: most, Incarnation: most, Seq: most})
-		announce.Items = append(announce.Items, wire.Announcement{Tag: tag, Epoch: most, Seq: most, Beat: most, AgeMS: most})
+		announce.Items = append(announce.Items, wire.Announcement{Tag: tag, Epoch: most, Seq: most})
+		beats.Items = append(beats.Items, wire.Beat{Tag: tag, Epoch: most, Seq: most, Number: most, AgeMS: most})
 	}
 	for i := range 256 {
-		want.Items = append(want.Items, wire.WantItem{Tag: wire.Tag(i), Epoch: most, Incarnation: most, Seq: most, Hash: wire.Hash{1}, Ask: most})
+		want.Items = append(want.Items, wire.WantItem{Tag: wire.Tag(i), Held: wire.HeldOtherLife, Epoch: most, Incarnation: most, Seq: most, Hash: wire.Hash{1}})
 	}
 	block := wire.Delta{Tag: 1, Form: wire.Whole, Head: wire.Head{Host: fleet.UUID{1}}}
 	for size := 0; len(block.Rows) < fleet.MaxRows; {
@@ -245,7 +263,7 @@ func TestBoundsHoldTheSizePlan(t *testing.T) {
 		}
 		block.Rows = append(block.Rows, row)
 	}
-	for _, m := range []wire.Message{rows, announce, want, &wire.Answer{Deltas: []wire.Delta{block}}} {
+	for _, m := range []wire.Message{rows, announce, beats, want, &wire.Answer{Deltas: []wire.Delta{block}}} {
 		if _, err := wire.AppendFrame(nil, m); err != nil {
 			t.Errorf("%T: %v", m, err)
 		}

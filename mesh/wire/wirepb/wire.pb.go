@@ -27,58 +27,6 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-type Form int32
-
-const (
-	Form_FORM_UNSPECIFIED Form = 0
-	Form_FORM_WHOLE       Form = 1 // rows are all rows
-	Form_FORM_CHANGES     Form = 2 // rows and deletions since seq `since` of the same life
-	Form_FORM_HEAD        Form = 3 // only the head: the rows are those of the want
-)
-
-// Enum value maps for Form.
-var (
-	Form_name = map[int32]string{
-		0: "FORM_UNSPECIFIED",
-		1: "FORM_WHOLE",
-		2: "FORM_CHANGES",
-		3: "FORM_HEAD",
-	}
-	Form_value = map[string]int32{
-		"FORM_UNSPECIFIED": 0,
-		"FORM_WHOLE":       1,
-		"FORM_CHANGES":     2,
-		"FORM_HEAD":        3,
-	}
-)
-
-func (x Form) Enum() *Form {
-	p := new(Form)
-	*p = x
-	return p
-}
-
-func (x Form) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (Form) Descriptor() protoreflect.EnumDescriptor {
-	return file_wire_proto_enumTypes[0].Descriptor()
-}
-
-func (Form) Type() protoreflect.EnumType {
-	return &file_wire_proto_enumTypes[0]
-}
-
-func (x Form) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use Form.Descriptor instead.
-func (Form) EnumDescriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{0}
-}
-
 type Amount struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Total         int64                  `protobuf:"varint,1,opt,name=total,proto3" json:"total,omitempty"`
@@ -673,326 +621,6 @@ func (x *ImageFile) GetVirtualBytes() int64 {
 	return 0
 }
 
-type Head struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Host          []byte                 `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`                 // 16 bytes; left out where a want implies it
-	Incarnation   uint64                 `protobuf:"fixed64,2,opt,name=incarnation,proto3" json:"incarnation,omitempty"` // left out where a want implies it
-	Epoch         uint64                 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`              // left out where a want implies it
-	Seq           uint64                 `protobuf:"varint,4,opt,name=seq,proto3" json:"seq,omitempty"`
-	Count         uint32                 `protobuf:"varint,5,opt,name=count,proto3" json:"count,omitempty"`
-	Hash          []byte                 `protobuf:"bytes,6,opt,name=hash,proto3" json:"hash,omitempty"` // 16 bytes
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Head) Reset() {
-	*x = Head{}
-	mi := &file_wire_proto_msgTypes[6]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Head) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Head) ProtoMessage() {}
-
-func (x *Head) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[6]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Head.ProtoReflect.Descriptor instead.
-func (*Head) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{6}
-}
-
-func (x *Head) GetHost() []byte {
-	if x != nil {
-		return x.Host
-	}
-	return nil
-}
-
-func (x *Head) GetIncarnation() uint64 {
-	if x != nil {
-		return x.Incarnation
-	}
-	return 0
-}
-
-func (x *Head) GetEpoch() uint64 {
-	if x != nil {
-		return x.Epoch
-	}
-	return 0
-}
-
-func (x *Head) GetSeq() uint64 {
-	if x != nil {
-		return x.Seq
-	}
-	return 0
-}
-
-func (x *Head) GetCount() uint32 {
-	if x != nil {
-		return x.Count
-	}
-	return 0
-}
-
-func (x *Head) GetHash() []byte {
-	if x != nil {
-		return x.Hash
-	}
-	return nil
-}
-
-type Row struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Kind          uint32                 `protobuf:"varint,1,opt,name=kind,proto3" json:"kind,omitempty"`
-	Id            []byte                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
-	Seq           uint64                 `protobuf:"varint,3,opt,name=seq,proto3" json:"seq,omitempty"`
-	Body          []byte                 `protobuf:"bytes,4,opt,name=body,proto3" json:"body,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Row) Reset() {
-	*x = Row{}
-	mi := &file_wire_proto_msgTypes[7]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Row) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Row) ProtoMessage() {}
-
-func (x *Row) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[7]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Row.ProtoReflect.Descriptor instead.
-func (*Row) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{7}
-}
-
-func (x *Row) GetKind() uint32 {
-	if x != nil {
-		return x.Kind
-	}
-	return 0
-}
-
-func (x *Row) GetId() []byte {
-	if x != nil {
-		return x.Id
-	}
-	return nil
-}
-
-func (x *Row) GetSeq() uint64 {
-	if x != nil {
-		return x.Seq
-	}
-	return 0
-}
-
-func (x *Row) GetBody() []byte {
-	if x != nil {
-		return x.Body
-	}
-	return nil
-}
-
-type Deletion struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Kind          uint32                 `protobuf:"varint,1,opt,name=kind,proto3" json:"kind,omitempty"`
-	Id            []byte                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
-	Seq           uint64                 `protobuf:"varint,3,opt,name=seq,proto3" json:"seq,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Deletion) Reset() {
-	*x = Deletion{}
-	mi := &file_wire_proto_msgTypes[8]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Deletion) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Deletion) ProtoMessage() {}
-
-func (x *Deletion) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[8]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Deletion.ProtoReflect.Descriptor instead.
-func (*Deletion) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{8}
-}
-
-func (x *Deletion) GetKind() uint32 {
-	if x != nil {
-		return x.Kind
-	}
-	return 0
-}
-
-func (x *Deletion) GetId() []byte {
-	if x != nil {
-		return x.Id
-	}
-	return nil
-}
-
-func (x *Deletion) GetSeq() uint64 {
-	if x != nil {
-		return x.Seq
-	}
-	return 0
-}
-
-type Delta struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Tag           uint32                 `protobuf:"fixed32,1,opt,name=tag,proto3" json:"tag,omitempty"`
-	Form          Form                   `protobuf:"varint,2,opt,name=form,proto3,enum=grapevine.wire.v1.Form" json:"form,omitempty"`
-	Since         uint64                 `protobuf:"varint,3,opt,name=since,proto3" json:"since,omitempty"`
-	Head          *Head                  `protobuf:"bytes,4,opt,name=head,proto3" json:"head,omitempty"`
-	Rows          []*Row                 `protobuf:"bytes,5,rep,name=rows,proto3" json:"rows,omitempty"`
-	Deletions     []*Deletion            `protobuf:"bytes,6,rep,name=deletions,proto3" json:"deletions,omitempty"`
-	Beat          uint64                 `protobuf:"varint,7,opt,name=beat,proto3" json:"beat,omitempty"`
-	AgeMs         uint64                 `protobuf:"varint,8,opt,name=age_ms,json=ageMs,proto3" json:"age_ms,omitempty"`
-	Ask           uint64                 `protobuf:"varint,9,opt,name=ask,proto3" json:"ask,omitempty"` // the number of the want that this answers
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Delta) Reset() {
-	*x = Delta{}
-	mi := &file_wire_proto_msgTypes[9]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Delta) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Delta) ProtoMessage() {}
-
-func (x *Delta) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[9]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Delta.ProtoReflect.Descriptor instead.
-func (*Delta) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{9}
-}
-
-func (x *Delta) GetTag() uint32 {
-	if x != nil {
-		return x.Tag
-	}
-	return 0
-}
-
-func (x *Delta) GetForm() Form {
-	if x != nil {
-		return x.Form
-	}
-	return Form_FORM_UNSPECIFIED
-}
-
-func (x *Delta) GetSince() uint64 {
-	if x != nil {
-		return x.Since
-	}
-	return 0
-}
-
-func (x *Delta) GetHead() *Head {
-	if x != nil {
-		return x.Head
-	}
-	return nil
-}
-
-func (x *Delta) GetRows() []*Row {
-	if x != nil {
-		return x.Rows
-	}
-	return nil
-}
-
-func (x *Delta) GetDeletions() []*Deletion {
-	if x != nil {
-		return x.Deletions
-	}
-	return nil
-}
-
-func (x *Delta) GetBeat() uint64 {
-	if x != nil {
-		return x.Beat
-	}
-	return 0
-}
-
-func (x *Delta) GetAgeMs() uint64 {
-	if x != nil {
-		return x.AgeMs
-	}
-	return 0
-}
-
-func (x *Delta) GetAsk() uint64 {
-	if x != nil {
-		return x.Ask
-	}
-	return 0
-}
-
 type Life struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Epoch         uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
@@ -1005,7 +633,7 @@ type Life struct {
 
 func (x *Life) Reset() {
 	*x = Life{}
-	mi := &file_wire_proto_msgTypes[10]
+	mi := &file_wire_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1017,7 +645,7 @@ func (x *Life) String() string {
 func (*Life) ProtoMessage() {}
 
 func (x *Life) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[10]
+	mi := &file_wire_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1030,7 +658,7 @@ func (x *Life) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Life.ProtoReflect.Descriptor instead.
 func (*Life) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{10}
+	return file_wire_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Life) GetEpoch() uint64 {
@@ -1079,7 +707,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_wire_proto_msgTypes[11]
+	mi := &file_wire_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1091,7 +719,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[11]
+	mi := &file_wire_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1104,7 +732,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{11}
+	return file_wire_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Hello) GetProtocol() uint32 {
@@ -1187,7 +815,7 @@ type Bye struct {
 
 func (x *Bye) Reset() {
 	*x = Bye{}
-	mi := &file_wire_proto_msgTypes[12]
+	mi := &file_wire_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1199,7 +827,7 @@ func (x *Bye) String() string {
 func (*Bye) ProtoMessage() {}
 
 func (x *Bye) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[12]
+	mi := &file_wire_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1212,7 +840,7 @@ func (x *Bye) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bye.ProtoReflect.Descriptor instead.
 func (*Bye) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{12}
+	return file_wire_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Bye) GetReason() uint32 {
@@ -1238,7 +866,7 @@ type Root struct {
 
 func (x *Root) Reset() {
 	*x = Root{}
-	mi := &file_wire_proto_msgTypes[13]
+	mi := &file_wire_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1250,7 +878,7 @@ func (x *Root) String() string {
 func (*Root) ProtoMessage() {}
 
 func (x *Root) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[13]
+	mi := &file_wire_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1263,7 +891,7 @@ func (x *Root) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Root.ProtoReflect.Descriptor instead.
 func (*Root) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{13}
+	return file_wire_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Root) GetRoot() uint64 {
@@ -1282,7 +910,7 @@ type Buckets struct {
 
 func (x *Buckets) Reset() {
 	*x = Buckets{}
-	mi := &file_wire_proto_msgTypes[14]
+	mi := &file_wire_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1294,7 +922,7 @@ func (x *Buckets) String() string {
 func (*Buckets) ProtoMessage() {}
 
 func (x *Buckets) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[14]
+	mi := &file_wire_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1307,7 +935,7 @@ func (x *Buckets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Buckets.ProtoReflect.Descriptor instead.
 func (*Buckets) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{14}
+	return file_wire_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Buckets) GetDigests() []uint64 {
@@ -1317,9 +945,62 @@ func (x *Buckets) GetDigests() []uint64 {
 	return nil
 }
 
+// Parts are the digests of the 16 parts of each bucket listed.
+type Parts struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Buckets       []byte                 `protobuf:"bytes,1,opt,name=buckets,proto3" json:"buckets,omitempty"`          // a bit map of 256 bits
+	Digests       []uint64               `protobuf:"fixed64,2,rep,packed,name=digests,proto3" json:"digests,omitempty"` // 16 for each bucket, in order
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Parts) Reset() {
+	*x = Parts{}
+	mi := &file_wire_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Parts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Parts) ProtoMessage() {}
+
+func (x *Parts) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Parts.ProtoReflect.Descriptor instead.
+func (*Parts) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Parts) GetBuckets() []byte {
+	if x != nil {
+		return x.Buckets
+	}
+	return nil
+}
+
+func (x *Parts) GetDigests() []uint64 {
+	if x != nil {
+		return x.Digests
+	}
+	return nil
+}
+
 type Rows struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Buckets       []byte                 `protobuf:"bytes,1,opt,name=buckets,proto3" json:"buckets,omitempty"` // a bit map of 256 bits: the buckets listed in full
+	Covers        []uint32               `protobuf:"varint,1,rep,packed,name=covers,proto3" json:"covers,omitempty"` // pairs: parts passed over, then parts listed in full
 	Answer        bool                   `protobuf:"varint,2,opt,name=answer,proto3" json:"answer,omitempty"`
 	Tags          []uint32               `protobuf:"fixed32,3,rep,packed,name=tags,proto3" json:"tags,omitempty"`
 	Epochs        []uint64               `protobuf:"varint,4,rep,packed,name=epochs,proto3" json:"epochs,omitempty"`
@@ -1331,7 +1012,7 @@ type Rows struct {
 
 func (x *Rows) Reset() {
 	*x = Rows{}
-	mi := &file_wire_proto_msgTypes[15]
+	mi := &file_wire_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1343,7 +1024,7 @@ func (x *Rows) String() string {
 func (*Rows) ProtoMessage() {}
 
 func (x *Rows) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[15]
+	mi := &file_wire_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1356,12 +1037,12 @@ func (x *Rows) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rows.ProtoReflect.Descriptor instead.
 func (*Rows) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{15}
+	return file_wire_proto_rawDescGZIP(), []int{12}
 }
 
-func (x *Rows) GetBuckets() []byte {
+func (x *Rows) GetCovers() []uint32 {
 	if x != nil {
-		return x.Buckets
+		return x.Covers
 	}
 	return nil
 }
@@ -1401,277 +1082,31 @@ func (x *Rows) GetSeqs() []uint64 {
 	return nil
 }
 
-type Announce struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Tags          []uint32               `protobuf:"fixed32,1,rep,packed,name=tags,proto3" json:"tags,omitempty"`
-	Epochs        []uint64               `protobuf:"varint,2,rep,packed,name=epochs,proto3" json:"epochs,omitempty"`
-	Seqs          []uint64               `protobuf:"varint,3,rep,packed,name=seqs,proto3" json:"seqs,omitempty"`
-	Beats         []uint64               `protobuf:"varint,4,rep,packed,name=beats,proto3" json:"beats,omitempty"`
-	AgesMs        []uint64               `protobuf:"varint,5,rep,packed,name=ages_ms,json=agesMs,proto3" json:"ages_ms,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Announce) Reset() {
-	*x = Announce{}
-	mi := &file_wire_proto_msgTypes[16]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Announce) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Announce) ProtoMessage() {}
-
-func (x *Announce) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[16]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Announce.ProtoReflect.Descriptor instead.
-func (*Announce) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{16}
-}
-
-func (x *Announce) GetTags() []uint32 {
-	if x != nil {
-		return x.Tags
-	}
-	return nil
-}
-
-func (x *Announce) GetEpochs() []uint64 {
-	if x != nil {
-		return x.Epochs
-	}
-	return nil
-}
-
-func (x *Announce) GetSeqs() []uint64 {
-	if x != nil {
-		return x.Seqs
-	}
-	return nil
-}
-
-func (x *Announce) GetBeats() []uint64 {
-	if x != nil {
-		return x.Beats
-	}
-	return nil
-}
-
-func (x *Announce) GetAgesMs() []uint64 {
-	if x != nil {
-		return x.AgesMs
-	}
-	return nil
-}
-
-type Want struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Items         []*WantItem            `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Want) Reset() {
-	*x = Want{}
-	mi := &file_wire_proto_msgTypes[17]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Want) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Want) ProtoMessage() {}
-
-func (x *Want) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[17]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Want.ProtoReflect.Descriptor instead.
-func (*Want) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{17}
-}
-
-func (x *Want) GetItems() []*WantItem {
-	if x != nil {
-		return x.Items
-	}
-	return nil
-}
-
-type WantItem struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Tag           uint32                 `protobuf:"fixed32,1,opt,name=tag,proto3" json:"tag,omitempty"`
-	Epoch         uint64                 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"` // of the version held; 0: nothing is
-	Incarnation   uint64                 `protobuf:"fixed64,3,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
-	Seq           uint64                 `protobuf:"varint,4,opt,name=seq,proto3" json:"seq,omitempty"`
-	Hash          []byte                 `protobuf:"bytes,5,opt,name=hash,proto3" json:"hash,omitempty"` // of the rows held, where another epoch is expected
-	Ask           uint64                 `protobuf:"varint,6,opt,name=ask,proto3" json:"ask,omitempty"`  // numbers the wants of a link, from 1
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *WantItem) Reset() {
-	*x = WantItem{}
-	mi := &file_wire_proto_msgTypes[18]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *WantItem) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*WantItem) ProtoMessage() {}
-
-func (x *WantItem) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[18]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use WantItem.ProtoReflect.Descriptor instead.
-func (*WantItem) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{18}
-}
-
-func (x *WantItem) GetTag() uint32 {
-	if x != nil {
-		return x.Tag
-	}
-	return 0
-}
-
-func (x *WantItem) GetEpoch() uint64 {
-	if x != nil {
-		return x.Epoch
-	}
-	return 0
-}
-
-func (x *WantItem) GetIncarnation() uint64 {
-	if x != nil {
-		return x.Incarnation
-	}
-	return 0
-}
-
-func (x *WantItem) GetSeq() uint64 {
-	if x != nil {
-		return x.Seq
-	}
-	return 0
-}
-
-func (x *WantItem) GetHash() []byte {
-	if x != nil {
-		return x.Hash
-	}
-	return nil
-}
-
-func (x *WantItem) GetAsk() uint64 {
-	if x != nil {
-		return x.Ask
-	}
-	return 0
-}
-
-type Answer struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Deltas        []*Delta               `protobuf:"bytes,1,rep,name=deltas,proto3" json:"deltas,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Answer) Reset() {
-	*x = Answer{}
-	mi := &file_wire_proto_msgTypes[19]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Answer) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Answer) ProtoMessage() {}
-
-func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[19]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Answer.ProtoReflect.Descriptor instead.
-func (*Answer) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{19}
-}
-
-func (x *Answer) GetDeltas() []*Delta {
-	if x != nil {
-		return x.Deltas
-	}
-	return nil
-}
-
-type Ping struct {
+type Pulse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Number        uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
 	Ready         bool                   `protobuf:"varint,2,opt,name=ready,proto3" json:"ready,omitempty"`
+	Echo          uint64                 `protobuf:"varint,3,opt,name=echo,proto3" json:"echo,omitempty"`                   // number of the last pulse received
+	HeldUs        uint64                 `protobuf:"varint,4,opt,name=held_us,json=heldUs,proto3" json:"held_us,omitempty"` // how long ago that was
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Ping) Reset() {
-	*x = Ping{}
-	mi := &file_wire_proto_msgTypes[20]
+func (x *Pulse) Reset() {
+	*x = Pulse{}
+	mi := &file_wire_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Ping) String() string {
+func (x *Pulse) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Ping) ProtoMessage() {}
+func (*Pulse) ProtoMessage() {}
 
-func (x *Ping) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[20]
+func (x *Pulse) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1682,75 +1117,37 @@ func (x *Ping) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Ping.ProtoReflect.Descriptor instead.
-func (*Ping) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{20}
+// Deprecated: Use Pulse.ProtoReflect.Descriptor instead.
+func (*Pulse) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{13}
 }
 
-func (x *Ping) GetNumber() uint64 {
+func (x *Pulse) GetNumber() uint64 {
 	if x != nil {
 		return x.Number
 	}
 	return 0
 }
 
-func (x *Ping) GetReady() bool {
+func (x *Pulse) GetReady() bool {
 	if x != nil {
 		return x.Ready
 	}
 	return false
 }
 
-type Pong struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Number        uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
-	Ready         bool                   `protobuf:"varint,2,opt,name=ready,proto3" json:"ready,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Pong) Reset() {
-	*x = Pong{}
-	mi := &file_wire_proto_msgTypes[21]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Pong) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Pong) ProtoMessage() {}
-
-func (x *Pong) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[21]
+func (x *Pulse) GetEcho() uint64 {
 	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Pong.ProtoReflect.Descriptor instead.
-func (*Pong) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{21}
-}
-
-func (x *Pong) GetNumber() uint64 {
-	if x != nil {
-		return x.Number
+		return x.Echo
 	}
 	return 0
 }
 
-func (x *Pong) GetReady() bool {
+func (x *Pulse) GetHeldUs() uint64 {
 	if x != nil {
-		return x.Ready
+		return x.HeldUs
 	}
-	return false
+	return 0
 }
 
 // A body again: what an observer says of a host that it no longer hears, with
@@ -1765,7 +1162,7 @@ type Hint struct {
 
 func (x *Hint) Reset() {
 	*x = Hint{}
-	mi := &file_wire_proto_msgTypes[22]
+	mi := &file_wire_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1777,7 +1174,7 @@ func (x *Hint) String() string {
 func (*Hint) ProtoMessage() {}
 
 func (x *Hint) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[22]
+	mi := &file_wire_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1790,7 +1187,7 @@ func (x *Hint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hint.ProtoReflect.Descriptor instead.
 func (*Hint) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{22}
+	return file_wire_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Hint) GetEpoch() uint64 {
@@ -1875,33 +1272,7 @@ const file_wire_proto_rawDesc = "" +
 	"\x06sha256\x18\x02 \x01(\fR\x06sha256\x12\x14\n" +
 	"\x05bytes\x18\x03 \x01(\x03R\x05bytes\x12\x16\n" +
 	"\x06format\x18\x04 \x01(\tR\x06format\x12#\n" +
-	"\rvirtual_bytes\x18\x05 \x01(\x03R\fvirtualBytes\"\x8e\x01\n" +
-	"\x04Head\x12\x12\n" +
-	"\x04host\x18\x01 \x01(\fR\x04host\x12 \n" +
-	"\vincarnation\x18\x02 \x01(\x06R\vincarnation\x12\x14\n" +
-	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\x12\x10\n" +
-	"\x03seq\x18\x04 \x01(\x04R\x03seq\x12\x14\n" +
-	"\x05count\x18\x05 \x01(\rR\x05count\x12\x12\n" +
-	"\x04hash\x18\x06 \x01(\fR\x04hash\"O\n" +
-	"\x03Row\x12\x12\n" +
-	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x0e\n" +
-	"\x02id\x18\x02 \x01(\fR\x02id\x12\x10\n" +
-	"\x03seq\x18\x03 \x01(\x04R\x03seq\x12\x12\n" +
-	"\x04body\x18\x04 \x01(\fR\x04body\"@\n" +
-	"\bDeletion\x12\x12\n" +
-	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x0e\n" +
-	"\x02id\x18\x02 \x01(\fR\x02id\x12\x10\n" +
-	"\x03seq\x18\x03 \x01(\x04R\x03seq\"\xad\x02\n" +
-	"\x05Delta\x12\x10\n" +
-	"\x03tag\x18\x01 \x01(\aR\x03tag\x12+\n" +
-	"\x04form\x18\x02 \x01(\x0e2\x17.grapevine.wire.v1.FormR\x04form\x12\x14\n" +
-	"\x05since\x18\x03 \x01(\x04R\x05since\x12+\n" +
-	"\x04head\x18\x04 \x01(\v2\x17.grapevine.wire.v1.HeadR\x04head\x12*\n" +
-	"\x04rows\x18\x05 \x03(\v2\x16.grapevine.wire.v1.RowR\x04rows\x129\n" +
-	"\tdeletions\x18\x06 \x03(\v2\x1b.grapevine.wire.v1.DeletionR\tdeletions\x12\x12\n" +
-	"\x04beat\x18\a \x01(\x04R\x04beat\x12\x15\n" +
-	"\x06age_ms\x18\b \x01(\x04R\x05ageMs\x12\x10\n" +
-	"\x03ask\x18\t \x01(\x04R\x03ask\"l\n" +
+	"\rvirtual_bytes\x18\x05 \x01(\x03R\fvirtualBytes\"l\n" +
 	"\x04Life\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\x06R\vincarnation\x12\x10\n" +
@@ -1925,46 +1296,25 @@ const file_wire_proto_rawDesc = "" +
 	"\x04Root\x12\x12\n" +
 	"\x04root\x18\x01 \x01(\x06R\x04root\"#\n" +
 	"\aBuckets\x12\x18\n" +
-	"\adigests\x18\x01 \x03(\x06R\adigests\"\x9c\x01\n" +
-	"\x04Rows\x12\x18\n" +
-	"\abuckets\x18\x01 \x01(\fR\abuckets\x12\x16\n" +
+	"\adigests\x18\x01 \x03(\x06R\adigests\";\n" +
+	"\x05Parts\x12\x18\n" +
+	"\abuckets\x18\x01 \x01(\fR\abuckets\x12\x18\n" +
+	"\adigests\x18\x02 \x03(\x06R\adigests\"\x9a\x01\n" +
+	"\x04Rows\x12\x16\n" +
+	"\x06covers\x18\x01 \x03(\rR\x06covers\x12\x16\n" +
 	"\x06answer\x18\x02 \x01(\bR\x06answer\x12\x12\n" +
 	"\x04tags\x18\x03 \x03(\aR\x04tags\x12\x16\n" +
 	"\x06epochs\x18\x04 \x03(\x04R\x06epochs\x12\"\n" +
 	"\fincarnations\x18\x05 \x03(\x06R\fincarnations\x12\x12\n" +
-	"\x04seqs\x18\x06 \x03(\x04R\x04seqs\"y\n" +
-	"\bAnnounce\x12\x12\n" +
-	"\x04tags\x18\x01 \x03(\aR\x04tags\x12\x16\n" +
-	"\x06epochs\x18\x02 \x03(\x04R\x06epochs\x12\x12\n" +
-	"\x04seqs\x18\x03 \x03(\x04R\x04seqs\x12\x14\n" +
-	"\x05beats\x18\x04 \x03(\x04R\x05beats\x12\x17\n" +
-	"\aages_ms\x18\x05 \x03(\x04R\x06agesMs\"9\n" +
-	"\x04Want\x121\n" +
-	"\x05items\x18\x01 \x03(\v2\x1b.grapevine.wire.v1.WantItemR\x05items\"\x8c\x01\n" +
-	"\bWantItem\x12\x10\n" +
-	"\x03tag\x18\x01 \x01(\aR\x03tag\x12\x14\n" +
-	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12 \n" +
-	"\vincarnation\x18\x03 \x01(\x06R\vincarnation\x12\x10\n" +
-	"\x03seq\x18\x04 \x01(\x04R\x03seq\x12\x12\n" +
-	"\x04hash\x18\x05 \x01(\fR\x04hash\x12\x10\n" +
-	"\x03ask\x18\x06 \x01(\x04R\x03ask\":\n" +
-	"\x06Answer\x120\n" +
-	"\x06deltas\x18\x01 \x03(\v2\x18.grapevine.wire.v1.DeltaR\x06deltas\"4\n" +
-	"\x04Ping\x12\x16\n" +
+	"\x04seqs\x18\x06 \x03(\x04R\x04seqs\"b\n" +
+	"\x05Pulse\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x14\n" +
-	"\x05ready\x18\x02 \x01(\bR\x05ready\"4\n" +
-	"\x04Pong\x12\x16\n" +
-	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x14\n" +
-	"\x05ready\x18\x02 \x01(\bR\x05ready\".\n" +
+	"\x05ready\x18\x02 \x01(\bR\x05ready\x12\x12\n" +
+	"\x04echo\x18\x03 \x01(\x04R\x04echo\x12\x17\n" +
+	"\aheld_us\x18\x04 \x01(\x04R\x06heldUs\".\n" +
 	"\x04Hint\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x10\n" +
-	"\x03seq\x18\x02 \x01(\x04R\x03seq*M\n" +
-	"\x04Form\x12\x14\n" +
-	"\x10FORM_UNSPECIFIED\x10\x00\x12\x0e\n" +
-	"\n" +
-	"FORM_WHOLE\x10\x01\x12\x10\n" +
-	"\fFORM_CHANGES\x10\x02\x12\r\n" +
-	"\tFORM_HEAD\x10\x03B\x1cZ\x1agrapevine/mesh/wire/wirepbb\x06proto3"
+	"\x03seq\x18\x02 \x01(\x04R\x03seqB\x1cZ\x1agrapevine/mesh/wire/wirepbb\x06proto3"
 
 var (
 	file_wire_proto_rawDescOnce sync.Once
@@ -1978,52 +1328,36 @@ func file_wire_proto_rawDescGZIP() []byte {
 	return file_wire_proto_rawDescData
 }
 
-var file_wire_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_wire_proto_goTypes = []any{
-	(Form)(0),         // 0: grapevine.wire.v1.Form
-	(*Amount)(nil),    // 1: grapevine.wire.v1.Amount
-	(*Host)(nil),      // 2: grapevine.wire.v1.Host
-	(*Instance)(nil),  // 3: grapevine.wire.v1.Instance
-	(*Label)(nil),     // 4: grapevine.wire.v1.Label
-	(*Image)(nil),     // 5: grapevine.wire.v1.Image
-	(*ImageFile)(nil), // 6: grapevine.wire.v1.ImageFile
-	(*Head)(nil),      // 7: grapevine.wire.v1.Head
-	(*Row)(nil),       // 8: grapevine.wire.v1.Row
-	(*Deletion)(nil),  // 9: grapevine.wire.v1.Deletion
-	(*Delta)(nil),     // 10: grapevine.wire.v1.Delta
-	(*Life)(nil),      // 11: grapevine.wire.v1.Life
-	(*Hello)(nil),     // 12: grapevine.wire.v1.Hello
-	(*Bye)(nil),       // 13: grapevine.wire.v1.Bye
-	(*Root)(nil),      // 14: grapevine.wire.v1.Root
-	(*Buckets)(nil),   // 15: grapevine.wire.v1.Buckets
-	(*Rows)(nil),      // 16: grapevine.wire.v1.Rows
-	(*Announce)(nil),  // 17: grapevine.wire.v1.Announce
-	(*Want)(nil),      // 18: grapevine.wire.v1.Want
-	(*WantItem)(nil),  // 19: grapevine.wire.v1.WantItem
-	(*Answer)(nil),    // 20: grapevine.wire.v1.Answer
-	(*Ping)(nil),      // 21: grapevine.wire.v1.Ping
-	(*Pong)(nil),      // 22: grapevine.wire.v1.Pong
-	(*Hint)(nil),      // 23: grapevine.wire.v1.Hint
+	(*Amount)(nil),    // 0: grapevine.wire.v1.Amount
+	(*Host)(nil),      // 1: grapevine.wire.v1.Host
+	(*Instance)(nil),  // 2: grapevine.wire.v1.Instance
+	(*Label)(nil),     // 3: grapevine.wire.v1.Label
+	(*Image)(nil),     // 4: grapevine.wire.v1.Image
+	(*ImageFile)(nil), // 5: grapevine.wire.v1.ImageFile
+	(*Life)(nil),      // 6: grapevine.wire.v1.Life
+	(*Hello)(nil),     // 7: grapevine.wire.v1.Hello
+	(*Bye)(nil),       // 8: grapevine.wire.v1.Bye
+	(*Root)(nil),      // 9: grapevine.wire.v1.Root
+	(*Buckets)(nil),   // 10: grapevine.wire.v1.Buckets
+	(*Parts)(nil),     // 11: grapevine.wire.v1.Parts
+	(*Rows)(nil),      // 12: grapevine.wire.v1.Rows
+	(*Pulse)(nil),     // 13: grapevine.wire.v1.Pulse
+	(*Hint)(nil),      // 14: grapevine.wire.v1.Hint
 }
 var file_wire_proto_depIdxs = []int32{
-	1,  // 0: grapevine.wire.v1.Host.vcpus:type_name -> grapevine.wire.v1.Amount
-	1,  // 1: grapevine.wire.v1.Host.memory_mib:type_name -> grapevine.wire.v1.Amount
-	1,  // 2: grapevine.wire.v1.Host.disk_gib:type_name -> grapevine.wire.v1.Amount
-	4,  // 3: grapevine.wire.v1.Instance.labels:type_name -> grapevine.wire.v1.Label
-	6,  // 4: grapevine.wire.v1.Image.files:type_name -> grapevine.wire.v1.ImageFile
-	0,  // 5: grapevine.wire.v1.Delta.form:type_name -> grapevine.wire.v1.Form
-	7,  // 6: grapevine.wire.v1.Delta.head:type_name -> grapevine.wire.v1.Head
-	8,  // 7: grapevine.wire.v1.Delta.rows:type_name -> grapevine.wire.v1.Row
-	9,  // 8: grapevine.wire.v1.Delta.deletions:type_name -> grapevine.wire.v1.Deletion
-	11, // 9: grapevine.wire.v1.Hello.yours:type_name -> grapevine.wire.v1.Life
-	19, // 10: grapevine.wire.v1.Want.items:type_name -> grapevine.wire.v1.WantItem
-	10, // 11: grapevine.wire.v1.Answer.deltas:type_name -> grapevine.wire.v1.Delta
-	12, // [12:12] is the sub-list for method output_type
-	12, // [12:12] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	0, // 0: grapevine.wire.v1.Host.vcpus:type_name -> grapevine.wire.v1.Amount
+	0, // 1: grapevine.wire.v1.Host.memory_mib:type_name -> grapevine.wire.v1.Amount
+	0, // 2: grapevine.wire.v1.Host.disk_gib:type_name -> grapevine.wire.v1.Amount
+	3, // 3: grapevine.wire.v1.Instance.labels:type_name -> grapevine.wire.v1.Label
+	5, // 4: grapevine.wire.v1.Image.files:type_name -> grapevine.wire.v1.ImageFile
+	6, // 5: grapevine.wire.v1.Hello.yours:type_name -> grapevine.wire.v1.Life
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_wire_proto_init() }
@@ -2036,14 +1370,13 @@ func file_wire_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wire_proto_rawDesc), len(file_wire_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   23,
+			NumEnums:      0,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_wire_proto_goTypes,
 		DependencyIndexes: file_wire_proto_depIdxs,
-		EnumInfos:         file_wire_proto_enumTypes,
 		MessageInfos:      file_wire_proto_msgTypes,
 	}.Build()
 	File_wire_proto = out.File

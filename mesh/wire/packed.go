@@ -1,0 +1,308 @@
+package wire
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"grapevine/fleet"
+)
+
+// The frames that travel with every change are packed by hand: as Protocol
+// Buffers an announcement of one host would be 16 bytes and not 9, and most of
+// the time of a delivery would go into them.
+
+var errTruncated = errors.New("it ends in the middle of a field")
+
+// cursor reads a packed payload. After an error it yields zeros, so that err
+// needs looking at only where a value decides something.
+type cursor struct {
+	rest []byte
+	err  error
+}
+
+func (c *cursor) fail() {
+	c.err = errTruncated
+	c.rest = nil
+}
+
+func (c *cursor) uvarint() uint64 {
+	if len(c.rest) > 0 && c.rest[0] < 0x80 {
+		v := c.rest[0]
+		c.rest = c.rest[1:]
+		return uint64(v)
+	}
+	v, n := binary.Uvarint(c.rest)
+	if n <= 0 {
+		c.fail()
+		return 0
+	}
+	c.rest = c.rest[n:]
+	return v
+}
+
+// bytes returns the next n bytes, which alias the payload.
+func (c *cursor) bytes(n uint64) []byte {
+	if n > uint64(len(c.rest)) { // not negative
+		c.fail()
+		return nil
+	}
+	b := c.rest[:n:n]
+	c.rest = c.rest[n:]
+	return b
+}
+
+func (c *cursor) byte() byte {
+	if b := c.bytes(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+func (c *cursor) uint16() uint16 {
+	if b := c.bytes(2); b != nil {
+		return binary.BigEndian.Uint16(b)
+	}
+	return 0
+}
+
+func (c *cursor) tag() Tag {
+	if b := c.bytes(4); b != nil {
+		return Tag(binary.BigEndian.Uint32(b))
+	}
+	return 0
+}
+
+func (c *cursor) uint64() uint64 {
+	if b := c.bytes(8); b != nil {
+		return binary.BigEndian.Uint64(b)
+	}
+	return 0
+}
+
+func (c *cursor) hash() (h Hash) {
+	copy(h[:], c.bytes(uint64(len(h))))
+	return h
+}
+
+func appendTag(buf []byte, t Tag) []byte { return binary.BigEndian.AppendUint32(buf, uint32(t)) }
+
+func appendAnnounce(buf []byte, m *Announce) []byte {
+	for _, a := range m.Items {
+		buf = appendTag(buf, a.Tag)
+		buf = binary.AppendUvarint(buf, a.Epoch)
+		buf = binary.AppendUvarint(buf, a.Seq)
+	}
+	return buf
+}
+
+func decodeAnnounce(payload []byte) (Message, error) {
+	const least = 6 // bytes of an item
+	m, c := &Announce{Items: make([]Announcement, 0, len(payload)/least)}, cursor{rest: payload}
+	for len(c.rest) > 0 {
+		m.Items = append(m.Items, Announcement{Tag: c.tag(), Epoch: c.uvarint(), Seq: c.uvarint()})
+	}
+	return m, c.err
+}
+
+func appendBeats(buf []byte, m *Beats) []byte {
+	for _, b := range m.Items {
+		buf = appendTag(buf, b.Tag)
+		for _, v := range [...]uint64{b.Epoch, b.Seq, b.Number, b.AgeMS} {
+			buf = binary.AppendUvarint(buf, v)
+		}
+	}
+	return buf
+}
+
+func decodeBeats(payload []byte) (Message, error) {
+	const least = 8 // bytes of an item
+	m, c := &Beats{Items: make([]Beat, 0, len(payload)/least)}, cursor{rest: payload}
+	for len(c.rest) > 0 {
+		m.Items = append(m.Items, Beat{Tag: c.tag(), Epoch: c.uvarint(), Seq: c.uvarint(), Number: c.uvarint(), AgeMS: c.uvarint()})
+	}
+	return m, c.err
+}
+
+func appendWant(buf []byte, m *Want) []byte {
+	buf = binary.AppendUvarint(buf, m.First)
+	for i := range m.Items {
+		w := &m.Items[i]
+		buf = append(appendTag(buf, w.Tag), byte(w.Held))
+		if w.Held == HeldNothing {
+			continue
+		}
+		buf = binary.AppendUvarint(buf, w.Epoch)
+		buf = binary.AppendUvarint(buf, w.Seq)
+		if w.Held == HeldSameLife {
+			buf = binary.BigEndian.AppendUint16(buf, w.Life)
+			continue
+		}
+		buf = binary.BigEndian.AppendUint64(buf, w.Incarnation)
+		buf = append(buf, w.Hash[:]...)
+	}
+	return buf
+}
+
+func decodeWant(payload []byte) (Message, error) {
+	const least = 5 // bytes of an item
+	c := cursor{rest: payload}
+	m := &Want{First: c.uvarint(), Items: make([]WantItem, 0, len(payload)/least)}
+	for len(c.rest) > 0 {
+		w := WantItem{Tag: c.tag(), Held: Held(c.byte())}
+		switch w.Held {
+		case HeldNothing:
+		case HeldSameLife:
+			w.Epoch, w.Seq, w.Life = c.uvarint(), c.uvarint(), c.uint16()
+		case HeldOtherLife:
+			w.Epoch, w.Seq, w.Incarnation, w.Hash = c.uvarint(), c.uvarint(), c.uint64(), c.hash()
+		default:
+			return nil, fmt.Errorf("want of unknown form %d", w.Held)
+		}
+		m.Items = append(m.Items, w)
+	}
+	return m, c.err
+}
+
+// hasDeletions is set in a delta's form where deletions follow its rows.
+const hasDeletions = 0x80
+
+func appendAnswer(buf []byte, m *Answer) []byte {
+	for i := range m.Deltas {
+		buf = appendDelta(buf, &m.Deltas[i])
+	}
+	return buf
+}
+
+func appendDelta(buf []byte, d *Delta) []byte {
+	buf = binary.AppendUvarint(buf, d.Ask)
+	form := byte(d.Form)
+	if len(d.Deletions) > 0 {
+		form |= hasDeletions
+	}
+	buf = append(buf, form)
+	if d.Form != Changes {
+		buf = append(buf, d.Head.Host[:]...)
+		buf = binary.AppendUvarint(buf, d.Head.Epoch)
+		buf = binary.BigEndian.AppendUint64(buf, d.Head.Incarnation)
+	}
+	for _, v := range [...]uint64{d.Head.Seq, uint64(d.Head.Count), d.Beat, d.AgeMS} { // counts are not negative
+		buf = binary.AppendUvarint(buf, v)
+	}
+	buf = append(buf, d.Head.Hash[:]...)
+	buf = binary.AppendUvarint(buf, uint64(len(d.Rows))) // not negative
+	for i := range d.Rows {
+		buf = appendRow(buf, d, &d.Rows[i])
+	}
+	if len(d.Deletions) > 0 {
+		buf = binary.AppendUvarint(buf, uint64(len(d.Deletions))) // not negative
+	}
+	for i := range d.Deletions {
+		x := &d.Deletions[i]
+		buf = appendKey(buf, x.Key)
+		buf = binary.AppendUvarint(buf, d.Head.Seq-x.Seq)
+	}
+	return buf
+}
+
+// appendRow leaves out the key's id of the host's own row, which the head says.
+func appendRow(buf []byte, d *Delta, r *Row) []byte {
+	if r.Kind == KindHost && !d.Head.Host.IsZero() && r.ID == string(d.Head.Host[:]) {
+		buf = append(buf, byte(KindHost), 0)
+	} else {
+		buf = appendKey(buf, r.Key)
+	}
+	buf = binary.AppendUvarint(buf, d.Head.Seq-r.Seq)
+	buf = binary.AppendUvarint(buf, uint64(len(r.Body))) // not negative
+	return append(buf, r.Body...)
+}
+
+func appendKey(buf []byte, k Key) []byte {
+	buf = binary.AppendUvarint(buf, uint64(k.Kind))
+	buf = binary.AppendUvarint(buf, uint64(len(k.ID))) // not negative
+	return append(buf, k.ID...)
+}
+
+// decodeAnswer reads deltas whose rows alias the payload. It counts rows and
+// deletions against their bounds before it makes room for them: an empty one
+// takes four bytes on the wire and sixty in memory.
+func decodeAnswer(payload []byte) (Message, error) {
+	m, c := &Answer{}, cursor{rest: payload}
+	rows := 0
+	for len(c.rest) > 0 {
+		if len(m.Deltas) > AnswerBatchRows {
+			return nil, fmt.Errorf("more than %d deltas", AnswerBatchRows+1)
+		}
+		m.Deltas = append(m.Deltas, Delta{})
+		d := &m.Deltas[len(m.Deltas)-1]
+		if err := c.delta(d, AnswerBatchRows+fleet.MaxRows-rows); err != nil {
+			return nil, err
+		}
+		rows += len(d.Rows)
+	}
+	return m, c.err
+}
+
+func (c *cursor) delta(d *Delta, rows int) error {
+	d.Ask = c.uvarint()
+	form := c.byte()
+	d.Form = Form(form &^ hasDeletions)
+	if d.Form < Whole || d.Form > HeadOnly {
+		return fmt.Errorf("delta of unknown form %d", d.Form)
+	}
+	if d.Form != Changes {
+		copy(d.Head.Host[:], c.bytes(uint64(len(d.Head.Host))))
+		d.Head.Epoch, d.Head.Incarnation = c.uvarint(), c.uint64()
+		d.Tag = TagOf(d.Head.Host)
+	}
+	d.Head.Seq = c.uvarint()
+	count := c.uvarint()
+	d.Beat, d.AgeMS, d.Head.Hash = c.uvarint(), c.uvarint(), c.hash()
+	n := c.uvarint()
+	if count > fleet.MaxRows || n > uint64(max(rows, 0)) {
+		return fmt.Errorf("a head with %d rows and a delta with %d are too many", count, n)
+	}
+	d.Head.Count = int(count)
+	if n > 0 {
+		d.Rows = make([]Row, 0, min(n, uint64(len(c.rest))/4)) // of at least 4 bytes each
+	}
+	for ; n > 0 && c.err == nil; n-- {
+		key, seq := c.key(), d.Head.Seq-c.uvarint()
+		d.Rows = append(d.Rows, Row{Key: key, Seq: seq, Body: c.bytes(c.uvarint())})
+	}
+	if d.Form != Changes {
+		d.restoreHostKey()
+	}
+	if form&hasDeletions == 0 {
+		return c.err
+	}
+	n = c.uvarint()
+	if n > MaxDeletions {
+		return fmt.Errorf("%d deletions, at most %d are remembered", n, MaxDeletions)
+	}
+	for ; n > 0 && c.err == nil; n-- {
+		d.Deletions = append(d.Deletions, Deletion{Key: c.key(), Seq: d.Head.Seq - c.uvarint()})
+	}
+	return c.err
+}
+
+func (c *cursor) key() Key {
+	return Key{Kind: Kind(c.uvarint()), ID: string(c.bytes(c.uvarint()))} // cut to 32 bits
+}
+
+// Restore fills in what a delta of form Changes leaves out on the wire: what
+// the want that it answers has named.
+func (d *Delta) Restore(tag Tag, held Head) {
+	d.Tag, d.Since = tag, held.Seq
+	d.Head.Host, d.Head.Epoch, d.Head.Incarnation = held.Host, held.Epoch, held.Incarnation
+	d.restoreHostKey()
+}
+
+// restoreHostKey gives the host's own row its id.
+func (d *Delta) restoreHostKey() {
+	for i := range d.Rows {
+		if r := &d.Rows[i]; r.Kind == KindHost && r.ID == "" {
+			r.ID = string(d.Head.Host[:])
+		}
+	}
+}
