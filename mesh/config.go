@@ -10,13 +10,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"grapevine/fleet"
+	"grapevine/mesh/node"
 )
 
-// The versions of the link protocol that this build speaks. A link uses the
-// highest that both ends speak.
+// The versions of the link protocol that this build speaks.
 const (
-	Protocol    = 1
-	MinProtocol = 1
+	Protocol    = node.Protocol
+	MinProtocol = node.MinProtocol
 )
 
 // The defaults of Config.
@@ -30,10 +30,6 @@ const (
 	// ALPN is what both ends of a link's TLS connection ask for.
 	ALPN = "grapevine-link/1"
 )
-
-// ErrCloned is returned by Run when another machine speaks for the same host:
-// two machines run on copies of one agent's disk.
-var ErrCloned = errors.New("another machine speaks for this host")
 
 // Config says who a member is, where it is reached and how it reaches others.
 type Config struct {

@@ -229,13 +229,10 @@ func TestGarbageRowIsIsolatedAndRelayed(t *testing.T) {
 		members := fleetOf(w, 10)
 		x := members[3]
 		unknown := wire.Key{Kind: 99, ID: "from a later version"}
-		x.mu.Lock()
-		rows := append([]replica.OwnRow{}, x.unsaid...)
-		rows = append(rows,
+		rows := append(x.encodeState(x.state(3)),
 			replica.OwnRow{Key: unknown, Body: wire.Body{Core: []byte("opaque")}},
 			replica.OwnRow{Key: wire.InstanceKey(fleet.UUID{0xbb}), Body: wire.Body{Core: []byte{0xff, 0xff, 0xff}}})
-		x.publishLocked(rows, time.Now())
-		x.mu.Unlock()
+		x.do(func(now time.Time) { x.node.Publish(rows, now) })
 		w.waitFor(10*time.Second, "all hold the block", func() bool { return w.agree(10) })
 		for _, o := range members {
 			b := o.Replica().Block(x.cfg.ID)
@@ -259,7 +256,7 @@ func TestRegistryDialsOnlyAndIsReadyOnceItHoldsTheFleet(t *testing.T) {
 		members := fleetOf(w, 20)
 		w.waitFor(20*time.Second, "agents hold the whole fleet", func() bool {
 			for _, x := range members {
-				if x.evaluate(time.Now()) != nil {
+				if x.Whole() != nil {
 					return false
 				}
 			}
@@ -393,7 +390,7 @@ func TestPublicationsAreHeldToTheBudget(t *testing.T) {
 		announced := func() uint64 {
 			members[0].mu.Lock()
 			defer members[0].mu.Unlock()
-			return members[0].exchange.Stats().Announced
+			return members[0].node.Stats().Announced
 		}
 		before := announced()
 		var last fleet.Version

@@ -3,17 +3,13 @@ package mesh
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
-	"net"
 	"slices"
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"grapevine/fleet"
-	"grapevine/mesh/exchange"
+	"grapevine/mesh/node"
 	"grapevine/mesh/replica"
 )
 
@@ -23,29 +19,18 @@ type Mesh struct {
 	cfg     Config
 	members membership
 	replica *replica.Replica
-	started time.Time // when Run began
 
-	// mu guards all below and every call into exchange and origin. It is held
-	// for computing only, never while waiting.
-	mu       sync.Mutex
-	exchange *exchange.Exchange
-	origin   *replica.Origin   // nil at a registry
-	links    map[*link]bool    // those that are past their hello
-	closed   bool              // Run is over: no further link
-	whole    bool              // see evaluate
-	inbound  int               // accepted links, those before their hello included
-	greeting map[net.Conn]bool // accepted streams before their hello
-	accepts  sync.WaitGroup    // calls of Accept
-	settled  bool
-	unsaid   []replica.OwnRow // rows published before the epoch was settled
-	waiting  bool             // unsaid holds a publication
-	budget   budget
-	dials    dials
+	// mu guards node, and is held for computing only, never while waiting.
+	mu      sync.Mutex
+	node    *node.Node
+	running context.Context // of Run; nil before it, and after it
+	alarm   *time.Timer     // rings when the node has something to do
+	alarmAt time.Time
+	work    sync.WaitGroup // streams, dials and whatever else the node asked for
 
-	publishing sync.Mutex    // orders calls of Publish
-	timer      chan struct{} // wakes the clockwork
-	selfHeard  chan struct{} // wakes the keeper of the epoch
-	linksMoved chan struct{} // wakes the keeper of links
+	publishing sync.Mutex // orders calls of Publish
+	failed     chan error // why the node cannot go on
+	joining    chan struct{}
 	traffic    traffic
 }
 
@@ -70,22 +55,21 @@ func New(cfg Config) (*Mesh, error) {
 
 // newMesh returns a member whose membership is given.
 func newMesh(cfg Config, members membership) (*Mesh, error) {
-	owner := fleet.HostID{}
-	if cfg.Role == fleet.RoleAgent {
-		owner = cfg.ID
+	epoch := uint64(0)
+	if cfg.Epochs != nil {
+		var err error
+		if epoch, _, err = cfg.Epochs.LoadEpoch(); err != nil {
+			return nil, errors.Join(errors.New("load epoch"), err)
+		}
 	}
-	r := replica.New()
 	m := &Mesh{
-		cfg: cfg, members: members, replica: r, exchange: exchange.New(owner, r),
-		links: map[*link]bool{}, greeting: map[net.Conn]bool{}, settled: cfg.Role == fleet.RoleRegistry,
-		timer: make(chan struct{}, 1), selfHeard: make(chan struct{}, 1), linksMoved: make(chan struct{}, 1),
+		cfg: cfg, members: members, replica: replica.New(), failed: make(chan error, 1), joining: make(chan struct{}, 1),
 	}
-	if cfg.Role == fleet.RoleAgent {
-		m.origin = replica.NewOrigin(cfg.ID)
-	}
-	m.dials.init()
-	m.budget = newBudget()
-	m.exchange.Rejected = m.logRejected
+	m.node = node.New(node.Config{
+		ID: cfg.ID, Name: cfg.Name, Role: cfg.Role, Label: cfg.Label, Gossip: members.Advertised(),
+		Hardware: cfg.Hardware, Links: cfg.Links, MaxInbound: cfg.MaxInbound, Joins: len(cfg.Join) > 0, Epoch: epoch,
+		Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), Log: cfg.Log, // no secret
+	}, m.replica, (*effects)(m))
 	return m, m.register(cfg.Metrics)
 }
 
@@ -95,34 +79,118 @@ func newMesh(cfg Config, members membership) (*Mesh, error) {
 // closes what New opened.
 func (m *Mesh) Run(ctx context.Context) error {
 	defer m.members.Close()
-	m.mu.Lock()
-	m.started = time.Now()
-	m.mu.Unlock()
 	if err := m.members.Start(); err != nil {
 		return err
 	}
-	g, runCtx := errgroup.WithContext(ctx)
-	g.Go(func() error { return m.keepTime(runCtx) })
-	g.Go(func() error { return m.keepLinks(runCtx) })
-	g.Go(func() error { return m.heal(runCtx) })
-	g.Go(func() error { return m.members.Run(runCtx) })
-	if m.origin != nil {
-		g.Go(func() error { return m.keepEpoch(runCtx) })
+	running, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	m.start(running)
+	m.work.Go(func() { m.watchMembers(running) })
+	m.work.Go(func() {
+		if err := m.members.Run(running); err != nil {
+			stop(err)
+		}
+	})
+	select {
+	case <-running.Done():
+	case err := <-m.failed:
+		stop(err)
 	}
-	err := g.Wait() // links that were dialled are among them
-	m.closeLinks()
-	m.accepts.Wait()
+	m.end()
+	m.work.Wait()
 	if ctx.Err() != nil {
 		m.members.Leave()
 		return nil
 	}
-	return err
+	return context.Cause(running)
+}
+
+func (m *Mesh) start(running context.Context) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.running = running
+	now := time.Now()
+	m.alarm = time.AfterFunc(time.Hour, m.ring)
+	m.alarmAt = now.Add(time.Hour)
+	m.node.Members(m.sortedMembers(), now)
+	m.node.Start(now)
+	m.settle(now)
+}
+
+func (m *Mesh) end() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.node.Close()
+	m.running = nil
+	m.alarm.Stop()
 }
 
 // Close releases the sockets of a member that was never run.
 func (m *Mesh) Close() error {
 	m.members.Close()
 	return nil
+}
+
+// do calls into the node, and then does what has become due by it.
+func (m *Mesh) do(f func(now time.Time)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	f(now)
+	m.settle(now)
+}
+
+// settle lets the node do what is due, and sets the alarm to what is next. The
+// caller holds mu.
+func (m *Mesh) settle(now time.Time) {
+	if m.running == nil {
+		return
+	}
+	next := m.node.Due()
+	for !next.After(now) {
+		m.node.Tick(now)
+		next = m.node.Due()
+	}
+	if !next.Equal(m.alarmAt) {
+		m.alarmAt = next
+		m.alarm.Reset(next.Sub(now))
+	}
+}
+
+// ring is called by the alarm.
+func (m *Mesh) ring() {
+	m.do(func(time.Time) { m.alarmAt = time.Time{} })
+}
+
+// gatherMembers is for how long changes of members are collected: a fleet that
+// starts would otherwise have each node look at all members once for each.
+const gatherMembers = 50 * time.Millisecond
+
+// watchMembers tells the node who is there.
+func (m *Mesh) watchMembers(ctx context.Context) {
+	for {
+		changed := m.members.Changed()
+		list := m.sortedMembers()
+		m.do(func(now time.Time) { m.node.Members(list, now) })
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+		}
+		pause := time.NewTimer(gatherMembers)
+		select {
+		case <-ctx.Done():
+			pause.Stop()
+			return
+		case <-pause.C:
+		}
+	}
+}
+
+func (m *Mesh) sortedMembers() []fleet.Member {
+	list := m.members.Members()
+	slices.SortFunc(list, func(a, b fleet.Member) int { return a.ID.Compare(b.ID) })
+	return list
 }
 
 // Replica returns what this node holds of the fleet. Its methods marked
@@ -132,13 +200,12 @@ func (m *Mesh) Replica() *replica.Replica { return m.replica }
 // Members returns all members that Serf knows, the failed and the left ones
 // included, ordered by id.
 func (m *Mesh) Members() []fleet.Member {
-	members := m.members.Members()
+	members := m.sortedMembers()
 	for i := range members {
 		if b := m.replica.Block(members[i].ID); b != nil && b.HostName() != "" {
 			members[i].Name = b.HostName()
 		}
 	}
-	slices.SortFunc(members, func(a, b fleet.Member) int { return a.ID.Compare(b.ID) })
 	return members
 }
 
@@ -154,7 +221,7 @@ func (m *Mesh) GossipAddr() string { return m.members.Addr() }
 func (m *Mesh) Wanted(id fleet.HostID) fleet.Version {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.exchange.Wanted(id)
+	return m.node.Wanted(id)
 }
 
 // Settled reports whether this agent's epoch is settled, so that Publish
@@ -162,30 +229,49 @@ func (m *Mesh) Wanted(id fleet.HostID) fleet.Version {
 func (m *Mesh) Settled() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.settled
+	return m.node.Settled()
 }
 
-func (m *Mesh) logRejected(p *exchange.Peer, host fleet.HostID, err error) {
-	m.cfg.Log.Warn("block refused", "host", host, "peer", p.ID, "error", err)
-}
-
-// notify wakes the reader of a channel of capacity one.
-func notify(ch chan struct{}) {
-	select {
-	case ch <- struct{}{}:
-	default:
+// Ready returns nil when this node may answer for the fleet, and otherwise an
+// error that says what it waits for. An agent is ready when its epoch is
+// settled, a registry when it holds the whole fleet.
+func (m *Mesh) Ready() error {
+	if m.cfg.Role != fleet.RoleAgent {
+		return m.Whole()
 	}
+	if !m.Settled() {
+		return errors.New("waiting for peers to say what they last heard of this host")
+	}
+	return nil
 }
+
+// Whole returns nil once this node holds the whole fleet, as far as it can
+// know, and otherwise an error that says what it waits for. It is what a
+// registry's Ready asks; an agent that has just started may be settled, and
+// still lack most of the fleet.
+func (m *Mesh) Whole() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.node.Whole(time.Now())
+}
+
+// LinkList returns the links that are up, ordered by peer.
+func (m *Mesh) LinkList() []fleet.Link {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	list := []fleet.Link{}
+	for _, status := range m.node.Links(time.Now()) {
+		s := status.Of.Stream.(*stream)
+		status.SentBytes, status.ReceivedBytes = s.sent.Load(), s.received.Load()
+		list = append(list, status.Link)
+	}
+	return list
+}
+
+var errLeaving = errors.New("the mesh is not running")
 
 // jitter returns d, more or less by a quarter, so that nodes started together
 // do not act together.
 func jitter(d time.Duration) time.Duration {
 	return d*3/4 + time.Duration(rand.Int64N(int64(d)/2+1)) // no secret
-}
-
-var errLeaving = errors.New("the mesh is not running")
-
-func cloned(id fleet.HostID, theirs, ours string) error {
-	return fmt.Errorf("host %s: %w: its block carries hardware fingerprint %q, this machine has %q; "+
-		"if this machine was copied from another, remove its agent's data directory so that it gets an id of its own", id, ErrCloned, theirs, ours)
 }

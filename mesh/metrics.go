@@ -35,14 +35,14 @@ func (m *Mesh) collectors() []prometheus.Collector {
 		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "grapevine_mesh_" + name, Help: help}, func() float64 {
 			m.mu.Lock()
 			defer m.mu.Unlock()
-			return float64(read(m.exchange.Stats()))
+			return float64(read(m.node.Stats()))
 		})
 	}
 	return []prometheus.Collector{
 		gauge("links", "Links that are up.", func() float64 {
 			m.mu.Lock()
 			defer m.mu.Unlock()
-			return float64(len(m.links))
+			return float64(m.node.LinkCount())
 		}),
 		gauge("hosts", "Hosts whose block is held.", func() float64 { return float64(m.replica.Len()) }),
 		counter("blocks_applied_total", "Deltas merged into the replica.", func(s exchange.Stats) uint64 { return s.Applied }),

@@ -1,84 +1,10 @@
 package mesh
 
 import (
-	"time"
-
-	"golang.org/x/time/rate"
-
 	"grapevine/fleet"
 	"grapevine/mesh/replica"
 	"grapevine/mesh/wire"
 )
-
-// The budget of one publisher: 20 publications a second are announced, and a
-// few in a row at once; more are joined into these.
-const (
-	publishRate  = 20
-	publishBurst = 4
-)
-
-// budget says when the own block may be announced next.
-type budget struct {
-	limit *rate.Limiter
-	next  time.Time
-	owed  bool // a publication waits for next
-}
-
-func newBudget() budget { return budget{limit: rate.NewLimiter(publishRate, publishBurst)} }
-
-// Publish states all that there is to say about this agent's host. What did
-// not change since the last time is not sent again. It returns the version
-// under which the state is visible, at once here and soon everywhere, and the
-// zero version while the epoch is not settled: the newest state is then
-// published as soon as it is. It never waits for network or disk.
-func (m *Mesh) Publish(s State) fleet.Version {
-	m.publishing.Lock()
-	defer m.publishing.Unlock()
-	rows := m.encodeState(s)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.origin == nil {
-		return fleet.Version{} // a registry has nothing to say
-	}
-	if !m.settled {
-		m.unsaid, m.waiting = rows, true
-		return fleet.Version{}
-	}
-	return m.publishLocked(rows, time.Now())
-}
-
-func (m *Mesh) publishLocked(rows []replica.OwnRow, now time.Time) fleet.Version {
-	block, changed, err := m.origin.Next(rows)
-	if err != nil {
-		m.cfg.Log.Error("state not published", "host", m.cfg.ID, "error", err)
-		return m.replica.Version(m.cfg.ID)
-	}
-	m.unsaid, m.waiting = rows, true // for the next epoch, should one begin
-	if !changed {
-		return block.Version()
-	}
-	m.exchange.Install(block, now)
-	m.budget.owed = true
-	m.announceSelfLocked(now)
-	return block.Version()
-}
-
-// announceSelfLocked announces the own block if the budget allows; otherwise
-// the clockwork does, later.
-func (m *Mesh) announceSelfLocked(now time.Time) {
-	if !m.budget.owed {
-		return
-	}
-	grant := m.budget.limit.ReserveN(now, 1)
-	if wait := grant.DelayFrom(now); wait > 0 {
-		grant.CancelAt(now)
-		m.budget.next = now.Add(wait)
-		notify(m.timer)
-		return
-	}
-	m.budget.owed = false
-	m.exchange.AnnounceSelf()
-}
 
 // encodeState returns the rows of a state. A row that is past its bound is
 // replaced by one that says so, because a row left out would mean that its

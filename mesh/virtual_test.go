@@ -175,14 +175,16 @@ func (w *world) agree(n int) bool {
 }
 
 // say publishes that the host runs so many instances.
-func (x *member) say(instances int) fleet.Version {
+func (x *member) say(instances int) fleet.Version { return x.Publish(x.state(instances)) }
+
+func (x *member) state(instances int) State {
 	s := State{Host: fleet.Host{Name: x.name, Hypervisor: fleet.KVM, State: fleet.HostOK, Instances: instances, Hardware: x.cfg.Hardware, API: x.name + ":7947"}}
 	for i := range instances {
 		s.Instances = append(s.Instances, fleet.Instance{
 			ID: fleet.NewUUIDv5(x.cfg.ID, fmt.Sprint(i)), Name: fmt.Sprintf("vm-%d", i), Power: fleet.PowerRunning,
 		})
 	}
-	return x.Publish(s)
+	return s
 }
 
 // instances counts what x sees on a host.

@@ -4,106 +4,55 @@ import (
 	"fmt"
 	"time"
 
-	"grapevine/fleet"
-	"grapevine/mesh/replica"
 	"grapevine/mesh/wire"
 )
 
-// spread marks a host as news for every peer but from and those who are known
-// to hold that version.
-func (e *Exchange) spread(id fleet.HostID, from *Peer) {
-	tag, held := wire.TagOf(id), markOf(e.replica.Block(id).Head())
-	for _, p := range e.peers {
-		if m, offers := p.offers[tag]; p == from || offers && m.compare(held) >= 0 {
-			continue
-		}
-		p.dirty.Put(id, struct{}{})
-		p.wake()
-	}
-}
+// announceBatch is how many announcements one frame carries at most.
+const announceBatch = 4096
 
 // nextAnnounce says which versions are held now of the hosts that are news to
 // p: however often one changed meanwhile, it is told once, and the newest.
-func (e *Exchange) nextAnnounce(p *Peer, now time.Time) wire.Message {
+func (e *Exchange) nextAnnounce(p *Peer) wire.Message {
 	m := &wire.Announce{}
-	for len(m.Items) < announceBatch {
-		id, _, ok := p.dirty.Pop()
-		if !ok {
-			break
-		}
-		m.Items = append(m.Items, e.announcement(e.replica.Block(id), now))
-	}
-	p.flushed = now
-	if len(m.Items) >= largeBatch {
-		p.interval = min(2*p.interval, maxFlush)
-	} else {
-		p.interval = max(p.interval/2, minFlush)
+	e.read(&e.versions, p, announceBatch, func(h *host) {
+		m.Items = append(m.Items, wire.Announcement{Tag: h.tag, Epoch: h.mark.epoch, Seq: h.mark.seq})
+	})
+	p.flush = p.versionCursor < e.versions.end()
+	if len(m.Items) == 0 {
+		return nil
 	}
 	p.announced += uint64(len(m.Items))
 	e.stats.Announced += uint64(len(m.Items))
 	return m
 }
 
-func (e *Exchange) announcement(b *replica.Block, now time.Time) wire.Announcement {
-	h := b.Head()
-	a := wire.Announcement{Tag: wire.TagOf(h.Host), Epoch: h.Epoch, Seq: h.Seq}
-	a.Beat, a.AgeMS = e.sign(h, now)
-	return a
-}
-
-// sign returns the last beat of a host in the epoch that is held, and its age
-// now: what it had when it came, and how long it was kept here.
-func (e *Exchange) sign(h wire.Head, now time.Time) (beat, ageMS uint64) {
-	s := e.replica.Sign(h.Host)
-	if s == nil || s.Epoch != h.Epoch {
-		return 0, 0
-	}
-	return s.Beat, uint64(s.Age(now).Milliseconds()) // never negative
-}
-
+// receiveAnnounce wants what is newer than what is held, and crosses off what
+// p has to be told where p is as far as this node.
 func (e *Exchange) receiveAnnounce(p *Peer, m *wire.Announce, now time.Time) error {
 	e.stats.Heard += uint64(len(m.Items))
 	for _, a := range m.Items {
 		at := mark{epoch: a.Epoch, seq: a.Seq}
-		if e.lacks(a.Tag, at) {
-			if err := e.offer(p, a.Tag, at, now); err != nil {
-				return err
+		h := e.single(a.Tag)
+		if h != nil && !e.isSelf(a.Tag) {
+			switch c := at.compare(h.mark); {
+			case c == 0:
+				h.version.known |= p.slot
+				continue
+			case c < 0:
+				continue // p is behind; it will be told, or was
 			}
+		} else if !e.lacks(a.Tag, at) {
 			continue
 		}
-		if b := e.single(a.Tag); b != nil {
-			e.receiveBeat(p, b, a, now)
+		if err := e.offer(p, a.Tag, at, now); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// receiveBeat takes the sign of life in an announcement of a version that is
-// held already, passes it on, and crosses the host off what p has to be told
-// if p is as far as this node.
-func (e *Exchange) receiveBeat(p *Peer, b *replica.Block, a wire.Announcement, now time.Time) {
-	h := b.Head()
-	if h.Epoch != a.Epoch || h.Seq != a.Seq {
-		return // p is behind; it will be told, or was
-	}
-	own := e.owner && h.Host == e.self
-	fresh := replica.Sign{Epoch: a.Epoch, Beat: a.Beat, AgeMS: a.AgeMS, At: now}
-	if !own && a.Beat > 0 && e.replica.Heard(h.Host, fresh) {
-		e.spread(h.Host, p)
-	}
-	if s := e.replica.Sign(h.Host); s == nil || a.Beat >= s.Beat {
-		p.dirty.Delete(h.Host)
-	}
-}
-
 // offer notes that p has a newer version of a host than this node.
 func (e *Exchange) offer(p *Peer, tag wire.Tag, m mark, now time.Time) error {
-	if p.offers == nil {
-		p.offers = map[wire.Tag]mark{}
-	}
-	if have, ok := p.offers[tag]; !ok || m.compare(have) > 0 {
-		p.offers[tag] = m
-	}
 	w, wanted := e.wants.Get(tag)
 	if !wanted {
 		if e.wants.Len() >= maxOutstanding {
@@ -112,12 +61,15 @@ func (e *Exchange) offer(p *Peer, tag wire.Tag, m mark, now time.Time) error {
 		w = &want{mark: m}
 		e.wants.Put(tag, w)
 	}
+	w.offered(p, m)
 	if m.compare(w.mark) > 0 {
 		w.mark = m
-		w.tried = nil
+		w.tried = 0
 	}
 	if w.from == nil {
-		delete(p.asked, tag) // it may have been asked before it had it
+		if w.all {
+			e.voidAsked(p, tag) // it may have been asked before it had it
+		}
 		e.ask(p, tag, w, now)
 	}
 	return nil

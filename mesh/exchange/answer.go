@@ -2,7 +2,6 @@ package exchange
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"grapevine/mesh/replica"
@@ -12,28 +11,27 @@ import (
 // nextAnswer brings p what it wants, until the frame is full. A want of what
 // this node has no newer version of is passed over in silence.
 func (e *Exchange) nextAnswer(p *Peer, now time.Time) wire.Message {
-	m, size, rows := &wire.Answer{}, 0, 0
-	for size < wire.AnswerBatchBytes && rows < wire.AnswerBatchRows && len(m.Deltas) < wire.AnswerBatchRows {
-		tag, item, ok := p.requests.Pop()
-		if !ok {
-			break
-		}
-		for _, b := range e.replica.Tagged(tag) {
-			d, newer := b.Since(wire.Head{
-				Host: b.HostID(), Epoch: item.Epoch, Incarnation: item.Incarnation, Seq: item.Seq, Hash: item.Hash,
-			})
+	m, size, rows, taken := &wire.Answer{}, 0, 0, 0
+	for taken < len(p.requests) && size < wire.AnswerBatchBytes && rows < wire.AnswerBatchRows && len(m.Deltas) < wire.AnswerBatchRows {
+		r := &p.requests[taken]
+		taken++
+		for h := range e.tagged(r.Tag) {
+			d, newer := h.block.Since(named(r, h))
 			if !newer {
 				continue
 			}
-			d.Ask = item.Ask
-			d.Beat, d.AgeMS = e.sign(d.Head, now)
+			d.Ask = r.number
+			d.Beat, d.AgeMS = e.sign(h, now)
 			m.Deltas = append(m.Deltas, d)
 			rows += len(d.Rows)
 			for i := range d.Rows {
 				size += d.Rows[i].Size()
 			}
-			p.dirty.Delete(b.HostID())
+			h.version.known |= p.slot
 		}
+	}
+	if p.requests = p.requests[taken:]; len(p.requests) == 0 {
+		p.requests = nil
 	}
 	if len(m.Deltas) == 0 {
 		return nil
@@ -42,60 +40,64 @@ func (e *Exchange) nextAnswer(p *Peer, now time.Time) wire.Message {
 	return m
 }
 
+// named returns the version of h that a want says is held, with what of it the
+// want names.
+func named(r *request, h *host) wire.Head {
+	held := wire.Head{Host: h.id, Epoch: r.Epoch, Seq: r.Seq, Incarnation: r.Incarnation, Hash: r.Hash}
+	if r.Held == wire.HeldSameLife && r.Epoch == h.mark.epoch && r.Life == uint16(h.mark.incarnation) { // its low bits
+		held.Incarnation = h.mark.incarnation
+	}
+	return held
+}
+
 func (e *Exchange) receiveAnswer(p *Peer, m *wire.Answer, now time.Time) error {
 	p.progress = now
-	answered := map[wire.Tag]bool{}
 	for i := range m.Deltas {
 		d := &m.Deltas[i]
-		q, asked := p.asked[d.Tag]
-		asked = asked && q.number == d.Ask
+		q := p.asked.find(d.Ask)
 		if d.Form == wire.Changes {
-			if !asked || q.head.Host.IsZero() {
-				continue // too late: another want has taken the place of the one answered
+			if q == nil || q.head.Host.IsZero() {
+				continue // too late: it is forgotten what was asked
 			}
-			d.Head.Host, d.Head.Epoch, d.Head.Incarnation = q.head.Host, q.head.Epoch, q.head.Incarnation
+			d.Restore(q.tag, q.head)
 		}
-		if wire.TagOf(d.Head.Host) != d.Tag {
-			return fmt.Errorf("%w: block of host %s under the tag of another", ErrProtocol, d.Head.Host)
+		if q != nil && q.tag == d.Tag && !q.closed {
+			e.answered = append(e.answered, d.Ask)
 		}
-		if asked {
-			answered[d.Tag] = true
+		if err := e.receiveDelta(p, d, now); err != nil {
+			return err
 		}
-		e.receiveDelta(p, d, now)
 	}
-	for tag := range answered {
-		delete(p.asked, tag)
+	for _, number := range e.answered {
+		if q := p.asked.find(number); q != nil && !q.closed {
+			tag := q.tag
+			p.asked.close(q)
+			e.afterAnswer(p, tag, now)
+		}
 	}
-	for _, tag := range sortedTags(answered) {
-		e.afterAnswer(p, tag, now)
-	}
+	e.answered = e.answered[:0]
 	return nil
 }
 
-func sortedTags(set map[wire.Tag]bool) []wire.Tag {
-	tags := make([]wire.Tag, 0, len(set))
-	for tag := range set {
-		tags = append(tags, tag)
-	}
-	slices.Sort(tags)
-	return tags
-}
-
 // receiveDelta merges one delta and passes the news on.
-func (e *Exchange) receiveDelta(p *Peer, d *wire.Delta, now time.Time) {
+func (e *Exchange) receiveDelta(p *Peer, d *wire.Delta, now time.Time) error {
+	if d.Head.Host.IsZero() {
+		return fmt.Errorf("%w: block of no host", ErrProtocol)
+	}
 	if e.owner && d.Head.Host == e.self {
 		e.HearSelf(selfLife(d)) // the own block is never taken from others
-		return
+		return nil
 	}
 	result, err := e.replica.Apply(*d, p.ID, now)
 	switch result {
 	case replica.Applied:
 		e.stats.Applied++
-		e.wantWhole(d.Tag, false)
 		e.stats.RowsApplied += uint64(len(d.Rows))
-		e.spread(d.Head.Host, p)
+		e.wantWhole(d.Tag, false)
+		e.took(d.Tag, e.replica.Block(d.Head.Host), p, now)
 	case replica.Stale:
 		e.stats.Stale++
+		p.redundant++
 		e.wantWhole(d.Tag, false)
 	case replica.NeedWhole:
 		e.stats.NeedWhole++
@@ -103,12 +105,13 @@ func (e *Exchange) receiveDelta(p *Peer, d *wire.Delta, now time.Time) {
 	case replica.Rejected:
 		e.stats.Refused++
 		if w, wanted := e.wants.Get(d.Tag); wanted {
-			w.tried = append(w.tried, p)
+			w.tried |= p.slot
 		}
 		if e.Rejected != nil {
 			e.Rejected(p, d.Head.Host, err)
 		}
 	}
+	return nil
 }
 
 func (e *Exchange) wantWhole(tag wire.Tag, whole bool) {
@@ -125,15 +128,14 @@ func (e *Exchange) afterAnswer(p *Peer, tag wire.Tag, now time.Time) {
 	if !wanted {
 		return
 	}
-	shared := len(e.replica.Tagged(tag)) > 1 // then versions cannot tell: see lacks
-	tried := slices.Contains(w.tried, p)
+	tried := w.tried&p.slot != 0
 	switch {
-	case !e.lacks(tag, w.mark), shared && !w.whole && !tried:
+	case !e.lacks(tag, w.mark), e.shared(tag) && !w.whole && !tried:
 		e.settle(tag)
 	case w.from != p:
 		// others are at it
 	case w.whole && !tried:
-		w.tried = append(w.tried, p) // once: a whole block that does not do is the peer's fault
+		w.tried |= p.slot // once: a whole block that does not do is the peer's fault
 		e.ask(p, tag, w, now)
 	default:
 		e.assign(tag, w, now)

@@ -3,6 +3,7 @@ package exchange
 import (
 	"errors"
 	"fmt"
+	"math/bits"
 	"slices"
 	"time"
 
@@ -26,9 +27,18 @@ type Exchange struct {
 	self    fleet.HostID
 	selfTag wire.Tag
 
-	peers []*Peer // in the order of connecting
-	wants ordered[wire.Tag, *want]
-	beat  uint64 // last beat of the own block in its epoch
+	hosts    map[wire.Tag]*host // all that the replica holds
+	versions news
+	beats    news
+	flushAt  time.Time     // when the news of versions go out; zero: there are none
+	interval time.Duration // of flushing
+	phase    time.Duration // of the node's ticks, so that nodes do not tick together
+
+	peers    []*Peer // in the order of connecting
+	slots    slots   // taken
+	wants    ordered[wire.Tag, *want]
+	answered []uint64 // used while an answer is taken in
+	beat     uint64   // last beat of the own block in its epoch
 
 	heardSelf mark       // newest version of self that peers were heard of
 	life      *wire.Life // the same in full, until TakeSelf
@@ -44,15 +54,27 @@ type Stats struct {
 	Applied, Stale, NeedWhole, Refused uint64 // deltas received, by result
 	RowsApplied                        uint64 // rows in applied deltas
 	Announced, Heard                   uint64 // announcements sent and received
+	BeatsSent, BeatsHeard              uint64 // signs of life sent, and those received that were new
 	Wanted, Answered                   uint64 // hosts asked for, and deltas sent
 	Timeouts                           uint64 // wants that a peer did not answer in time
 	RootsEqual, RootsDiffer            uint64 // digest comparisons
 }
 
 // New returns the exchange of a node that owns the block of host self, or no
-// block when self is zero. It becomes the writer of r.
-func New(self fleet.HostID, r *replica.Replica) *Exchange {
-	return &Exchange{replica: r, owner: !self.IsZero(), self: self, selfTag: wire.TagOf(self)}
+// block when self is zero. It becomes the writer of r. Phase, up to 20 ms, is
+// when the node's ticks are; nodes draw it at random.
+func New(self fleet.HostID, r *replica.Replica, phase time.Duration) *Exchange {
+	e := &Exchange{
+		replica: r, owner: !self.IsZero(), self: self, selfTag: wire.TagOf(self),
+		hosts: map[wire.Tag]*host{}, interval: minFlush, phase: phase,
+		versions: newNews(func(h *host) *place { return &h.version }, func(p *Peer) *uint64 { return &p.versionCursor }),
+		beats:    newNews(func(h *host) *place { return &h.heard }, func(p *Peer) *uint64 { return &p.beatCursor }),
+	}
+	for b := range r.Blocks() {
+		h := e.hostOf(wire.TagOf(b.HostID()), b.HostID())
+		h.block, h.mark = b, markOf(b.Head())
+	}
+	return e
 }
 
 // Stats returns the counters.
@@ -61,11 +83,20 @@ func (e *Exchange) Stats() Stats { return e.stats }
 // Peers returns the peers that are connected, in the order of connecting.
 func (e *Exchange) Peers() []*Peer { return e.peers }
 
-// Connect adds a peer whose link just came up. The side that dialled opens the
-// comparison of digests. wake is called whenever Next may have something new
-// for the peer; it must not call back into the exchange.
+// Connect adds a peer whose link just came up, or returns nil when there are
+// 64 already. The side that dialled opens the comparison of digests. wake is
+// called whenever Next may have something new for the peer; it must not call
+// back into the exchange.
 func (e *Exchange) Connect(id fleet.UUID, dialled bool, wake func(), now time.Time) *Peer {
-	p := &Peer{ID: id, Dialled: dialled, wake: wake, sendRoot: dialled, progress: now, interval: minFlush}
+	free := bits.TrailingZeros64(^uint64(e.slots))
+	if free >= maxPeers {
+		return nil
+	}
+	p := &Peer{
+		ID: id, Dialled: dialled, wake: wake, slot: 1 << free, sendRoot: dialled, progress: now,
+		versionCursor: e.versions.end(), beatCursor: e.beats.end(), asked: asked{first: 1},
+	}
+	e.slots |= p.slot
 	e.peers = append(e.peers, p)
 	return p
 }
@@ -73,11 +104,22 @@ func (e *Exchange) Connect(id fleet.UUID, dialled bool, wake func(), now time.Ti
 // Disconnect removes a peer; what was asked of it is asked of others.
 func (e *Exchange) Disconnect(p *Peer, now time.Time) {
 	e.peers = slices.DeleteFunc(e.peers, func(q *Peer) bool { return q == p })
+	e.slots &^= p.slot
+	for _, first := range e.hosts {
+		for h := first; h != nil; h = h.sharesIt {
+			h.version.known &^= p.slot
+			h.heard.known &^= p.slot
+		}
+	}
 	for tag, w := range e.wants.All() {
+		w.offers = slices.DeleteFunc(w.offers, func(o offer) bool { return o.peer == p })
+		w.tried &^= p.slot
 		if w.from == p {
 			e.assign(tag, w, now)
 		}
 	}
+	e.trim(&e.versions)
+	e.trim(&e.beats)
 }
 
 // Compare opens a comparison of digests with p. Only the side that dialled
@@ -87,37 +129,31 @@ func (e *Exchange) Compare(p *Peer) {
 	p.wake()
 }
 
-// Published installs the next block of the own host and announces it.
-func (e *Exchange) Published(b *replica.Block, now time.Time) {
-	e.Install(b, now)
-	e.AnnounceSelf()
-}
-
-// Install installs the next block of the own host without telling anyone yet:
-// AnnounceSelf does that.
+// Install installs the next block of the own host. It is announced at the next
+// tick, or at once by AnnounceSelf.
 func (e *Exchange) Install(b *replica.Block, now time.Time) {
 	if b.Head().Seq <= 1 {
 		e.beat = 0 // a new epoch
 	}
-	if e.replica.Install(b, now) {
-		e.Beat(now)
-		e.settle(e.selfTag)
+	if !e.replica.Install(b, now) {
+		return
 	}
+	e.beat++
+	e.replica.Heard(e.self, replica.Sign{Epoch: b.Head().Epoch, Beat: e.beat, At: now})
+	h := e.hostOf(e.selfTag, e.self)
+	h.block, h.mark = b, markOf(b.Head())
+	e.settle(e.selfTag)
 }
 
-// Beat gives the own block a new sign of life. AnnounceSelf tells the peers.
-func (e *Exchange) Beat(now time.Time) {
-	if b := e.replica.Block(e.self); e.owner && b != nil {
-		e.beat++
-		e.replica.Heard(e.self, replica.Sign{Epoch: b.Head().Epoch, Beat: e.beat, At: now})
-	}
-}
-
-// AnnounceSelf tells all peers of the own block, in its newest version and
-// with its newest beat.
-func (e *Exchange) AnnounceSelf() {
-	if e.owner && e.replica.Block(e.self) != nil {
-		e.spread(e.self, nil)
+// AnnounceSelf tells all peers of the own block, in its newest version, at
+// once: what an origin has to say nobody else can have said yet.
+func (e *Exchange) AnnounceSelf(now time.Time) {
+	if h := e.hosts[e.selfTag]; e.owner && e.replica.Block(e.self) != nil && len(e.peers) > 0 {
+		for h.id != e.self {
+			h = h.sharesIt
+		}
+		e.put(&e.versions, h, 0)
+		e.flushAt = now
 	}
 }
 
@@ -145,11 +181,15 @@ func (e *Exchange) HearSelf(l wire.Life) {
 	}
 }
 
+// SelfHeard reports whether TakeSelf has something.
+func (e *Exchange) SelfHeard() bool { return e.life != nil }
+
 // Wanted returns the newest version of a host that was announced and is not
 // held yet, or zero.
 func (e *Exchange) Wanted(id fleet.HostID) fleet.Version {
-	w, ok := e.wants.Get(wire.TagOf(id))
-	if !ok || !e.lacks(wire.TagOf(id), w.mark) {
+	tag := wire.TagOf(id)
+	w, ok := e.wants.Get(tag)
+	if !ok || !e.lacks(tag, w.mark) {
 		return fleet.Version{}
 	}
 	return fleet.Version{Host: id, Epoch: w.mark.epoch, Seq: w.mark.seq}
@@ -159,23 +199,24 @@ func (e *Exchange) Wanted(id fleet.HostID) fleet.Version {
 // the link is to be closed.
 func (e *Exchange) Receive(p *Peer, m wire.Message, now time.Time) error {
 	switch m := m.(type) {
-	case *wire.Root:
-		e.receiveRoot(p, m)
-	case *wire.BucketDigests:
-		e.receiveBuckets(p, m)
-	case *wire.Rows:
-		return e.receiveRows(p, m, now)
 	case *wire.Announce:
 		return e.receiveAnnounce(p, m, now)
 	case *wire.Want:
 		return e.receiveWant(p, m)
 	case *wire.Answer:
 		return e.receiveAnswer(p, m, now)
+	case *wire.Beats:
+		e.receiveBeats(p, m, now)
+	case *wire.Root:
+		e.receiveRoot(p, m)
+	case *wire.BucketDigests:
+		e.receiveBuckets(p, m)
+	case *wire.PartDigests:
+		e.receiveParts(p, m)
+	case *wire.Rows:
+		return e.receiveRows(p, m, now)
 	default:
 		return fmt.Errorf("%w: unexpected %T", ErrProtocol, m)
 	}
 	return nil
 }
-
-// SelfHeard reports whether TakeSelf has something.
-func (e *Exchange) SelfHeard() bool { return e.life != nil }

@@ -49,7 +49,7 @@ func newSim(n int) *sim {
 	s := &sim{now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), sent: map[string]int{}}
 	for i := range n {
 		node := &simNode{id: fleet.NewUUIDv5(fleet.UUID{5}, fmt.Sprint(i)), r: replica.New()}
-		node.x = New(node.id, node.r)
+		node.x = New(node.id, node.r, time.Duration(i)*time.Millisecond)
 		node.origin = replica.NewOrigin(node.id)
 		node.begin(1, uint64(i)+1)
 		s.nodes = append(s.nodes, node)
@@ -68,7 +68,8 @@ func (s *sim) publish(n *simNode, rows ...replica.OwnRow) *replica.Block {
 		panic(err)
 	}
 	if changed {
-		n.x.Published(b, s.now)
+		n.x.Install(b, s.now)
+		n.x.AnnounceSelf(s.now)
 	}
 	return b
 }
@@ -99,6 +100,9 @@ func (s *sim) unlink(l *simLink) {
 // send takes all that end i of a link has to say now.
 func (s *sim) send(l *simLink, i int) bool {
 	said := false
+	if due := l.ends[i].x.FlushDue(); !due.IsZero() && !s.now.Before(due) {
+		l.ends[i].x.Flush()
+	}
 	for {
 		m := l.ends[i].x.Next(l.peers[i], s.now)
 		if m == nil {
@@ -260,8 +264,9 @@ func TestSlowPeerIsToldOnceAndTheNewest(t *testing.T) {
 		s.now = s.now.Add(time.Millisecond)
 	}
 	p := l.peers[0]
-	if p.Dirty() != 1 || len(p.dirty.queue) > 32 {
-		t.Errorf("1000 publications leave %d hosts and %d places in the queue", p.Dirty(), len(p.dirty.queue))
+	x := s.nodes[0].x
+	if x.Dirty(p) != 1 || len(x.versions.log) > 200 {
+		t.Errorf("1000 publications leave %d hosts and %d places in the news", x.Dirty(p), len(x.versions.log))
 	}
 	clear(s.sent)
 	s.run(first)
@@ -392,7 +397,7 @@ func TestHostsThatShareATagAreBothHeld(t *testing.T) {
 	for i, id := range []fleet.HostID{one, two} {
 		n := s.nodes[i]
 		n.id, n.r = id, replica.New()
-		n.x = New(id, n.r)
+		n.x = New(id, n.r, 0)
 		n.origin = replica.NewOrigin(id)
 		n.begin(uint64(5-4*i), uint64(i)+1) // the second's epochs are lower
 	}
@@ -430,7 +435,7 @@ func sharedTag(t *testing.T) (one, two fleet.HostID) {
 	return one, two
 }
 
-func TestUnknownMessageAndForeignTagBreakTheLink(t *testing.T) {
+func TestUnknownMessageAndBlockOfNoHostBreakTheLink(t *testing.T) {
 	s := newSim(2)
 	l := s.link(0, 1)
 	if err := s.nodes[0].x.Receive(l.peers[0], &wire.Hello{}, s.now); !errors.Is(err, ErrProtocol) {
@@ -438,9 +443,9 @@ func TestUnknownMessageAndForeignTagBreakTheLink(t *testing.T) {
 	}
 	b := s.publish(s.nodes[1], vm(1, 1))
 	d, _ := b.Since(wire.Head{})
-	d.Tag++
+	d.Head.Host = fleet.HostID{}
 	if err := s.nodes[0].x.Receive(l.peers[0], &wire.Answer{Deltas: []wire.Delta{d}}, s.now); !errors.Is(err, ErrProtocol) {
-		t.Errorf("a block under a foreign tag: %v", err)
+		t.Errorf("a block of no host: %v", err)
 	}
 }
 
@@ -456,6 +461,7 @@ func TestOwnBlockIsNeverTakenFromOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.nodes[1].r.Install(b, s.now)
+	s.nodes[1].x = New(s.nodes[1].id, s.nodes[1].r, 0)
 	s.link(1, 0)
 	s.run(first)
 	if got := s.nodes[0].r.Version(s.nodes[0].id).Epoch; got != 1 {

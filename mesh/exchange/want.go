@@ -5,12 +5,16 @@ import (
 	"slices"
 	"time"
 
+	"grapevine/fleet"
 	"grapevine/mesh/wire"
 )
 
+// WantTimeout is how long after a want was first made Expire is to be called.
+const WantTimeout = 2 * time.Second
+
 const (
 	// wantTimeout is how long a peer that answers nothing at all keeps a want.
-	wantTimeout = 2 * time.Second
+	wantTimeout = WantTimeout
 	// maxWantTimeout bounds the back-off of wants that nobody answers.
 	maxWantTimeout = 30 * time.Second
 	// window is how many wants may be open with one peer: at 15 KiB a block,
@@ -21,19 +25,46 @@ const (
 // want is a host of which something newer was announced than is held. It stays
 // until that is held.
 type want struct {
-	mark  mark  // newest announced
-	from  *Peer // who is to answer; nil for none or all
-	all   bool  // every peer was asked
-	whole bool  // ask for the whole block
-	tried []*Peer
-	since time.Time     // when from, or all, were asked to
-	wait  time.Duration // present time-out when all were asked
+	mark   mark    // newest announced
+	offers []offer // who announced which version, in the order of their first
+	from   *Peer   // who is to answer; nil for none or all
+	all    bool    // every peer was asked
+	again  bool    // it was asked more than once
+	whole  bool    // ask for the whole block
+	tried  slots
+	since  time.Time     // when from, or all, were asked to
+	wait   time.Duration // present time-out when all were asked
+}
+
+// offer is a version that a peer has.
+type offer struct {
+	peer *Peer
+	mark mark
+}
+
+func (w *want) offered(p *Peer, m mark) {
+	for i := range w.offers {
+		if o := &w.offers[i]; o.peer == p {
+			if m.compare(o.mark) > 0 {
+				o.mark = m
+			}
+			return
+		}
+	}
+	w.offers = append(w.offers, offer{p, m})
+}
+
+// asking is a want that a peer is still to be sent.
+type asking struct {
+	tag   wire.Tag
+	whole bool
 }
 
 // ask makes p the one to answer w.
 func (e *Exchange) ask(p *Peer, tag wire.Tag, w *want, now time.Time) {
+	w.again = w.again || !w.since.IsZero()
 	w.from, w.all, w.since = p, false, now
-	p.asking.Put(tag, w.whole)
+	p.asking = append(p.asking, asking{tag, w.whole})
 	p.wake()
 }
 
@@ -41,24 +72,24 @@ func (e *Exchange) ask(p *Peer, tag wire.Tag, w *want, now time.Time) {
 // come first, each once; then all are asked.
 func (e *Exchange) assign(tag wire.Tag, w *want, now time.Time) {
 	w.from = nil
-	for _, p := range e.peers {
-		if m, offers := p.offers[tag]; offers && m.compare(w.mark) >= 0 && !slices.Contains(w.tried, p) {
-			e.ask(p, tag, w, now)
+	for _, o := range w.offers {
+		if o.mark.compare(w.mark) >= 0 && w.tried&o.peer.slot == 0 {
+			e.ask(o.peer, tag, w, now)
 			return
 		}
 	}
-	w.all, w.since, w.tried = true, now, nil
+	w.all, w.again, w.since, w.tried = true, true, now, 0
 	w.wait = min(max(2*w.wait, wantTimeout), maxWantTimeout)
 	for _, p := range e.peers {
-		p.asking.Put(tag, w.whole)
+		p.asking = append(p.asking, asking{tag, w.whole})
 		p.wake()
 	}
 }
 
 // Expire passes on the wants that were not answered in time, and returns when
-// to call it again.
+// to call it again, zero for when there is another want.
 func (e *Exchange) Expire(now time.Time) time.Time {
-	next := now.Add(wantTimeout)
+	var next time.Time
 	for tag, w := range e.wants.All() {
 		if !e.lacks(tag, w.mark) && e.single(tag) != nil {
 			e.settle(tag)
@@ -74,17 +105,26 @@ func (e *Exchange) Expire(now time.Time) time.Time {
 		}
 		e.stats.Timeouts++
 		if w.from != nil {
-			w.tried = append(w.tried, w.from)
+			w.tried |= w.from.slot
 		}
 		for _, p := range e.peers {
 			if p == w.from || w.all {
-				delete(p.asked, tag)
-				p.asking.Delete(tag)
+				e.voidAsked(p, tag)
 			}
 		}
 		e.assign(tag, w, now)
+		next = earlier(next, now.Add(wantTimeout))
 	}
 	return next
+}
+
+// Wanting reports whether anything is wanted, so that Expire is to be called.
+func (e *Exchange) Wanting() bool { return e.wants.Len() > 0 }
+
+// voidAsked forgets that p was asked, or was going to be.
+func (e *Exchange) voidAsked(p *Peer, tag wire.Tag) {
+	p.asked.closeTag(tag)
+	p.asking = slices.DeleteFunc(p.asking, func(a asking) bool { return a.tag == tag })
 }
 
 func later(a, b time.Time) time.Time {
@@ -94,31 +134,36 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
+// earlier returns the earlier of two moments, of which zero is none.
 func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
 	}
-	return b
+	return a
 }
 
-func (p *Peer) mayAsk() bool { return p.asking.Len() > 0 && len(p.asked) < window }
+func (p *Peer) mayAsk() bool { return len(p.asking) > 0 && p.asked.open < window }
 
 // nextWant asks p for as many hosts as its window leaves room for.
 func (e *Exchange) nextWant(p *Peer) wire.Message {
-	m := &wire.Want{}
-	for p.mayAsk() {
-		tag, whole, _ := p.asking.Pop()
-		w, wanted := e.wants.Get(tag)
+	if !p.mayAsk() {
+		return nil
+	}
+	m := &wire.Want{First: p.asked.next()}
+	taken := 0
+	for taken < len(p.asking) && p.asked.open < window {
+		a := p.asking[taken]
+		taken++
+		w, wanted := e.wants.Get(a.tag)
 		if !wanted || w.from != p && !w.all {
 			continue
 		}
-		p.asks++
-		item, q := e.query(tag, w, whole, p.asks)
-		if p.asked == nil {
-			p.asked = map[wire.Tag]query{}
-		}
-		p.asked[tag] = q
+		item, held := e.name(a.tag, w, a.whole)
+		p.asked.add(query{tag: a.tag, head: held})
 		m.Items = append(m.Items, item)
+	}
+	if p.asking = p.asking[taken:]; len(p.asking) == 0 {
+		p.asking = nil
 	}
 	if len(m.Items) == 0 {
 		return nil
@@ -128,27 +173,32 @@ func (e *Exchange) nextWant(p *Peer) wire.Message {
 	return m
 }
 
-// query names the version held, unless the whole block is wanted or it is not
+// name names the version held, unless the whole block is wanted or it is not
 // clear which host is meant.
-func (e *Exchange) query(tag wire.Tag, w *want, whole bool, number uint64) (wire.WantItem, query) {
-	item, q := wire.WantItem{Tag: tag, Ask: number}, query{number: number}
-	b := e.single(tag)
-	if whole || b == nil || e.isSelf(tag) {
-		return item, q
+func (e *Exchange) name(tag wire.Tag, w *want, whole bool) (wire.WantItem, wire.Head) {
+	h := e.single(tag)
+	if whole || h == nil || e.isSelf(tag) {
+		return wire.WantItem{Tag: tag}, wire.Head{}
 	}
-	q.head = b.Head()
-	item.Epoch, item.Incarnation, item.Seq = q.head.Epoch, q.head.Incarnation, q.head.Seq
-	if w.mark.epoch != q.head.Epoch || w.mark.incarnation != 0 && w.mark.incarnation != q.head.Incarnation {
-		item.Hash = q.head.Hash
+	head := h.block.Head()
+	item := wire.WantItem{Tag: tag, Held: wire.HeldSameLife, Epoch: head.Epoch, Seq: head.Seq, Life: uint16(head.Incarnation)} // its low bits
+	if w.mark.epoch != head.Epoch || w.mark.incarnation != 0 && w.mark.incarnation != head.Incarnation {
+		item.Held, item.Life, item.Incarnation, item.Hash = wire.HeldOtherLife, 0, head.Incarnation, head.Hash
 	}
-	return item, q
+	return item, head
+}
+
+// request is a want of a peer.
+type request struct {
+	wire.WantItem
+	number uint64
 }
 
 func (e *Exchange) receiveWant(p *Peer, m *wire.Want) error {
-	for _, item := range m.Items {
-		p.requests.Put(item.Tag, item)
+	for i := range m.Items {
+		p.requests = append(p.requests, request{m.Items[i], m.First + uint64(i)}) // not negative
 	}
-	if p.requests.Len() > maxOutstanding {
+	if len(p.requests) > maxOutstanding {
 		return fmt.Errorf("%w: more than %d hosts wanted at once", ErrProtocol, maxOutstanding)
 	}
 	p.wake()
@@ -157,13 +207,19 @@ func (e *Exchange) receiveWant(p *Peer, m *wire.Want) error {
 
 // settle forgets the want of a host that is held now.
 func (e *Exchange) settle(tag wire.Tag) {
+	w, wanted := e.wants.Get(tag)
+	if !wanted {
+		return
+	}
 	e.wants.Delete(tag)
 	for _, p := range e.peers {
-		delete(p.offers, tag)
-		delete(p.asked, tag)
-		p.asking.Delete(tag)
-		delete(p.awaiting, tag)
-		p.checkMerged()
+		if w.again {
+			e.voidAsked(p, tag)
+		}
+		if len(p.awaiting) > 0 {
+			delete(p.awaiting, tag)
+			p.checkMerged()
+		}
 	}
 }
 
@@ -174,9 +230,15 @@ func selfLife(d *wire.Delta) wire.Life {
 		if d.Rows[i].Key != wire.HostKey(d.Head.Host) {
 			continue
 		}
-		if host, err := wire.DecodeHost(d.Head.Host, d.Rows[i].Body); err == nil {
-			life.Hardware = host.Hardware
-		}
+		life.Hardware = hardwareOf(d.Head.Host, d.Rows[i].Body)
 	}
 	return life
+}
+
+func hardwareOf(id fleet.HostID, body []byte) string {
+	h, err := wire.DecodeHost(id, body)
+	if err != nil {
+		return ""
+	}
+	return h.Hardware
 }
