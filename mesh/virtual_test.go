@@ -305,22 +305,32 @@ func TestFortyNodesConvergeUnderLoss(t *testing.T) {
 		for i := range n {
 			w.start(nameOf(i)).say(i % 5)
 		}
-		w.waitFor(2*time.Minute, "all hold 40 hosts", func() bool { return w.agree(n) })
+		// While streams stall now and then, links come and go, and with them the
+		// hints in the blocks of those who lost one: what is compared is what the
+		// hosts said.
+		hold := func(instances func(i int) int) func() bool {
+			return func() bool {
+				for i := range n {
+					for j := range n {
+						if w.members[nameOf(i)].instances(nameOf(j)) != instances(j) {
+							return false
+						}
+					}
+				}
+				return true
+			}
+		}
+		w.waitFor(time.Minute, "all hold what was said first", hold(func(j int) int { return j % 5 }))
 		for round := range 20 {
 			for i := range n {
 				w.members[nameOf(i)].say((round + i) % 7)
 			}
 			time.Sleep(100 * time.Millisecond)
 		}
-		took := w.waitFor(2*time.Minute, "all hold the last round", func() bool { return w.agree(n) })
-		t.Logf("converged %v after the last publication", took)
-		for i := range n {
-			for j := range n {
-				if got, want := w.members[nameOf(i)].instances(nameOf(j)), (19+j)%7; got != want {
-					t.Errorf("%d sees %d instances on %d, want %d", i, got, j, want)
-				}
-			}
-		}
+		took := w.waitFor(30*time.Second, "all hold the last round", hold(func(j int) int { return (19 + j) % 7 }))
+		w.net.SetLoss(0, 0)
+		equal := w.waitFor(30*time.Second, "all blocks are equal", func() bool { return w.agree(n) })
+		t.Logf("converged %v after the last publication, equal %v after the last loss", took, equal)
 		w.stopAll()
 	})
 }
