@@ -43,6 +43,9 @@ var access = map[string][]PrincipalRole{
 	"GET /v1/mesh/links":   readers,
 	"GET /v1/mesh/digest":  readers,
 	"GET /v1/mesh/lag":     readers,
+	"GET /v1/mesh/watch":   readers,
+	"GET /v1/mesh/trace":   readers,
+	"GET /v1/mesh/diff":    readers,
 
 	"GET /v1/keys/{id}":   nodes,
 	"PUT /v1/keys/{id}":   nodes,

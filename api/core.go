@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"io"
+	"iter"
 
 	"grapevine/fleet"
 )
@@ -59,6 +60,17 @@ type MeshReader interface {
 	Links(ctx context.Context) (fleet.List[fleet.Link], error)
 	Digest(ctx context.Context) (fleet.Digest, error)
 	Lag(ctx context.Context) (fleet.Lag, error)
+	// Watch yields changes from the call on, of one host (id or name) or, with
+	// an empty host, of all; none from time to time, to show that it goes on. The
+	// loop blocks; it ends when ctx does, or with an error when the node does.
+	// Ctx must end.
+	Watch(ctx context.Context, host string) (iter.Seq2[[]fleet.HostChange, error], error)
+	// Trace asks every node of the mesh, unless q says not to, and blocks for
+	// some seconds where some do not answer.
+	Trace(ctx context.Context, q fleet.TraceQuery) (fleet.Trace, error)
+	// Diff compares two nodes, by name, id or address; an empty one is this node.
+	// It asks them.
+	Diff(ctx context.Context, a, b string) (fleet.DigestDiff, error)
 }
 
 // Node is what agents serve beside Core to registries and other agents.

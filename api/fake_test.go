@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"iter"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -29,6 +30,8 @@ type fakeCore struct {
 	remove    func(fleet.InstanceID) (fleet.Accepted, error)
 	actHost   func(fleet.HostID, fleet.HostAction) (fleet.Host, error)
 	importing func(fleet.HostID, fleet.Image, io.Reader) (fleet.Image, error)
+	watch     func(context.Context, string) (iter.Seq2[[]fleet.HostChange, error], error)
+	trace     func(fleet.TraceQuery) (fleet.Trace, error)
 	claim     func(fleet.Proposal) (fleet.Accepted, error)
 	key       func(fleet.InstanceID) (fleet.KeyRecord, error)
 	changeKey func(fleet.InstanceID, fleet.KeyChange) (fleet.KeyAnswer, error)
@@ -106,6 +109,18 @@ func (f *fakeCore) Links(context.Context) (fleet.List[fleet.Link], error) {
 func (f *fakeCore) Digest(context.Context) (fleet.Digest, error) { return fleet.Digest{}, nil }
 func (f *fakeCore) Lag(context.Context) (fleet.Lag, error)       { return fleet.Lag{}, nil }
 
+func (f *fakeCore) Watch(ctx context.Context, host string) (iter.Seq2[[]fleet.HostChange, error], error) {
+	return f.watch(ctx, host)
+}
+
+func (f *fakeCore) Trace(_ context.Context, q fleet.TraceQuery) (fleet.Trace, error) {
+	return f.trace(q)
+}
+
+func (f *fakeCore) Diff(_ context.Context, a, b string) (fleet.DigestDiff, error) {
+	return fleet.DigestDiff{A: fleet.NodeDigest{Name: a}, B: fleet.NodeDigest{Name: b}, Equal: true}, nil
+}
+
 func (f *fakeCore) Claim(_ context.Context, p fleet.Proposal) (fleet.Accepted, error) {
 	return f.claim(p)
 }
@@ -129,6 +144,7 @@ var (
 	hostID, _     = fleet.ParseUUID(hostText)
 	instanceID, _ = fleet.ParseUUID(instanceText)
 	versionNow    = fleet.Version{Host: hostID, Epoch: 3, Seq: 7}
+	changeNow     = fleet.HostChange{Host: hostID, HostName: "alpha", Version: versionNow, Added: 1, Rows: []fleet.RowChange{}}
 	acceptedNow   = fleet.Accepted{
 		Instance:  fleet.Instance{ID: instanceID, Name: "one", Task: fleet.TaskBuilding, Version: versionNow},
 		Operation: fleet.OperationID(hostID, 4), Version: versionNow,
@@ -169,6 +185,12 @@ func full() *fakeCore {
 		importing: func(_ fleet.HostID, im fleet.Image, r io.Reader) (fleet.Image, error) {
 			_, err := io.Copy(io.Discard, r)
 			return im, err
+		},
+		watch: func(context.Context, string) (iter.Seq2[[]fleet.HostChange, error], error) {
+			return func(yield func([]fleet.HostChange, error) bool) { yield([]fleet.HostChange{changeNow}, nil) }, nil
+		},
+		trace: func(q fleet.TraceQuery) (fleet.Trace, error) {
+			return fleet.Trace{Instance: q.Instance, Host: q.Host, Asked: 1}, nil
 		},
 		claim: func(fleet.Proposal) (fleet.Accepted, error) { return accepted() },
 		key: func(id fleet.InstanceID) (fleet.KeyRecord, error) {

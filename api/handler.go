@@ -61,6 +61,8 @@ func newServer(core Core, opts Options) *server {
 	s.addImages()
 	s.addPlacement()
 	s.addMesh()
+	s.addWatch()
+	s.addTrace()
 	s.addNode()
 	s.serveDocument()
 	return s

@@ -55,6 +55,7 @@ var kinds = map[fleet.Code]struct {
 	fleet.CodeUnknownImage:          {http.StatusUnprocessableEntity, "unknown image"},
 	fleet.CodeKeyReused:             {http.StatusUnprocessableEntity, "idempotency key used for another request"},
 	fleet.CodeUnsupported:           {http.StatusUnprocessableEntity, "not supported"},
+	fleet.CodeTooMany:               {http.StatusTooManyRequests, "too many at once"},
 	fleet.CodeInternal:              {http.StatusInternalServerError, "internal error"},
 	fleet.CodeKeyHomeUnreachable:    {http.StatusServiceUnavailable, "home of the idempotency key cannot be reached"},
 	fleet.CodeHypervisorUnreachable: {http.StatusServiceUnavailable, "hypervisor does not answer"},

@@ -101,7 +101,19 @@ func TestClientHasAMethodForEveryRoute(t *testing.T) {
 		"GET /v1/mesh/links":   func(ctx context.Context, c *client.Client) (any, error) { return c.Links(ctx) },
 		"GET /v1/mesh/digest":  func(ctx context.Context, c *client.Client) (any, error) { return c.Digest(ctx) },
 		"GET /v1/mesh/lag":     func(ctx context.Context, c *client.Client) (any, error) { return c.Lag(ctx) },
-		"GET /v1/keys/{id}":    func(ctx context.Context, c *client.Client) (any, error) { return c.Key(ctx, instanceID) },
+		"GET /v1/mesh/watch": func(ctx context.Context, c *client.Client) (any, error) {
+			w, err := c.Watch(ctx, "alpha")
+			if err != nil {
+				return nil, err
+			}
+			change, err := w.Next()
+			return change, errors.Join(err, w.Close())
+		},
+		"GET /v1/mesh/trace": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.Trace(ctx, fleet.TraceQuery{Instance: instanceID, Local: true})
+		},
+		"GET /v1/mesh/diff": func(ctx context.Context, c *client.Client) (any, error) { return c.Diff(ctx, "alpha", "") },
+		"GET /v1/keys/{id}": func(ctx context.Context, c *client.Client) (any, error) { return c.Key(ctx, instanceID) },
 		"PUT /v1/keys/{id}": func(ctx context.Context, c *client.Client) (any, error) {
 			return c.ChangeKey(ctx, instanceID, fleet.KeyChange{Record: record})
 		},

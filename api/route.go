@@ -18,7 +18,8 @@ type route struct {
 	id, summary  string
 	tag          string
 	description  string
-	status       int // of success; 0: 200
+	status       int    // of success; 0: 200
+	media        string // of an answer that is a stream; documented and no more
 }
 
 // body is how a route takes its request's body.
@@ -51,6 +52,9 @@ func add[I, O any](s *server, r route, handle func(context.Context, *I) (*O, err
 		// bodied has read the body by then, under its own limit and deadline.
 		MaxBodyBytes: fleet.MaxBodyBytes + 1, BodyReadTimeout: -1,
 		Responses: map[string]*huma.Response{"default": s.problemResponse()},
+	}
+	if r.media != "" {
+		op.Responses["200"] = &huma.Response{Description: "OK", Content: map[string]*huma.MediaType{r.media: {Schema: &huma.Schema{Type: huma.TypeString}}}}
 	}
 	huma.Register(s.api, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, in)

@@ -34,4 +34,12 @@ const (
 	MaxVCPUs     = 1024
 	MaxMemoryMiB = 64 << 20 // 64 TiB
 	MaxDiskGiB   = 1 << 20  // 1 PiB
+	// MaxWatchRows bounds how many rows a change names, and MaxWatchers how many
+	// may watch one node at once. A watcher keeps the head of each host's block:
+	// with MaxHosts hosts of 100 B each 1 MB, so that all take 32 MB at most.
+	MaxWatchRows = 16
+	MaxWatchers  = 32
+	// MaxAskedAtOnce bounds how many nodes one node asks at the same time, where
+	// a question is for all of them: each costs a TLS handshake.
+	MaxAskedAtOnce = 64
 )

@@ -102,7 +102,7 @@ func (m *fakeMesh) publish(s mesh.State) fleet.Version {
 	m.states[id] = s
 	rows := ownRows(s.Host)
 	for _, in := range s.Instances {
-		rows = append(rows, replica.OwnRow{Key: wire.InstanceKey(in.ID), Body: wire.EncodeInstance(in)})
+		rows = append(rows, ownInstance(in))
 	}
 	for _, im := range s.Images {
 		key, ok := wire.ImageKey(im.ID)
@@ -128,6 +128,11 @@ func (m *fakeMesh) publish(s mesh.State) fleet.Version {
 // ownRows is a host without machines as its origin states it.
 func ownRows(h fleet.Host) []replica.OwnRow {
 	return []replica.OwnRow{{Key: wire.HostKey(h.ID), Body: wire.EncodeHost(h)}}
+}
+
+// ownInstance is a machine as its host's origin states it.
+func ownInstance(in fleet.Instance) replica.OwnRow {
+	return replica.OwnRow{Key: wire.InstanceKey(in.ID), Body: wire.EncodeInstance(in)}
 }
 
 // change publishes a host's state with a change.

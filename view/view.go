@@ -5,6 +5,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"grapevine/api/client"
@@ -76,6 +77,9 @@ type View struct {
 	coverage  fleet.Coverage            // guarded by mu
 	suspicion suspicion                 // guarded by mu
 
+	ended    chan struct{} // closed when Run has ended
+	watchers atomic.Int32  // calls of Watch whose context goes on
+
 	rngMu sync.Mutex
 	rng   *rand.Rand // guarded by rngMu
 }
@@ -92,7 +96,7 @@ func New(cfg Config) *View {
 		cfg.Rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	}
 	return &View{
-		cfg: cfg, started: cfg.Now(), rng: cfg.Rand,
+		cfg: cfg, started: cfg.Now(), rng: cfg.Rand, ended: make(chan struct{}),
 		standings: map[fleet.HostID]standing{},
 		names:     map[string][]fleet.HostID{},
 		nameOf:    map[fleet.HostID]string{},
@@ -102,11 +106,12 @@ func New(cfg Config) *View {
 	}
 }
 
-// Run takes in changes as they come until ctx ends, and then returns nil. Reads
-// are right without it, as each takes in what has changed; but only with it is
-// the time at which a host fell silent noticed when it does, and not when
-// somebody looks.
+// Run takes in changes as they come until ctx ends, and then ends all watches
+// and returns nil. It is called once. Reads are right without it, as each takes
+// in what has changed; but only with it is the time at which a host fell silent
+// noticed when it does, and not when somebody looks.
 func (v *View) Run(ctx context.Context) error {
+	defer close(v.ended)
 	for {
 		blocks := v.cfg.Source.Replica().Changed()
 		members := v.cfg.Source.MembersChanged()
