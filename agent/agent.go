@@ -63,6 +63,8 @@ type Agent struct {
 	listener net.Listener  // HTTPS and links
 	socket   net.Listener  // nil for none
 	stale    chan struct{} // what was published may be out of date
+	left     chan struct{} // closed when an operator made the agent leave
+	leaving  sync.Once     // closes left
 	// publishing keeps accounts in the order in which they were drawn up.
 	publishing sync.Mutex
 
@@ -94,7 +96,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Agent, error) {
 	a := &Agent{
 		cfg: cfg, driver: deps.Driver, identity: deps.Identity, hostID: deps.Identity.Subject().ID,
 		log: deps.Log.With("host", cfg.Name), ready: deps.Ready,
-		metrics: newMetrics(), stale: make(chan struct{}, 1),
+		metrics: newMetrics(), stale: make(chan struct{}, 1), left: make(chan struct{}),
 	}
 	a.running, a.halt = context.WithCancel(context.WithoutCancel(ctx))
 	if err := a.open(ctx, deps); err != nil {
@@ -153,8 +155,8 @@ func (c *Config) terms() ledger.Terms {
 	}
 }
 
-// Run lives the agent until ctx ends or a part of it fails, and releases all
-// that New took. Operations under way are taken up by the next start.
+// Run lives the agent until ctx ends, an operator makes it leave, or a part of
+// it fails, and releases all that New took. Operations under way are taken up by the next start.
 func (a *Agent) Run(ctx context.Context) error {
 	var group rungroup.Group
 	group.Defer("release", func(context.Context) error { return a.Close() })
@@ -163,6 +165,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	group.Add("observer", a.observer.Run)
 	group.Add("publisher", a.keepPublished)
 	group.Add("janitor", a.keepTidy)
+	group.Add("leave", a.awaitLeave)
 	a.serve(&group)
 	if err := a.resume(); err != nil {
 		return errors.Join(err, a.Close())

@@ -46,6 +46,11 @@ var access = map[string][]PrincipalRole{
 	"GET /v1/mesh/watch":   readers,
 	"GET /v1/mesh/trace":   readers,
 	"GET /v1/mesh/diff":    readers,
+	"GET /v1/mesh/rtt":     readers,
+	"GET /v1/mesh/ping":    readers,
+	"GET /v1/mesh/keys":    readers,
+	"POST /v1/mesh/keys":   mutators,
+	"POST /v1/mesh/leave":  mutators,
 
 	"GET /v1/keys/{id}":   nodes,
 	"PUT /v1/keys/{id}":   nodes,

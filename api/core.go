@@ -15,6 +15,7 @@ type Core interface {
 	Reader
 	Writer
 	MeshReader
+	MeshWriter
 }
 
 // Reader answers from the node's replica, without asking anyone, except where
@@ -71,6 +72,22 @@ type MeshReader interface {
 	// Diff compares two nodes, by name, id or address; an empty one is this node.
 	// It asks them.
 	Diff(ctx context.Context, a, b string) (fleet.DigestDiff, error)
+	// RTT estimates the round trip between two members, named as for Diff.
+	RTT(ctx context.Context, a, b string) (fleet.RoundTrip, error)
+	// Ping measures the round trip from this node to a member.
+	Ping(ctx context.Context, to string) (fleet.RoundTrip, error)
+	// GossipKeys asks all members which keys they hold.
+	GossipKeys(ctx context.Context) (fleet.GossipKeyReport, error)
+}
+
+// MeshWriter changes what the members of the mesh share, and who they are.
+type MeshWriter interface {
+	// ChangeGossipKeys does something to a key at every member, and blocks until
+	// all have answered; members that did not do it are in the report.
+	ChangeGossipKeys(ctx context.Context, change fleet.GossipKeyChange) (fleet.GossipKeyReport, error)
+	// Leave makes this node say good bye to the mesh. It answers as the member
+	// that it was; the node's process ends soon after.
+	Leave(ctx context.Context) (fleet.Member, error)
 }
 
 // Node is what agents serve beside Core to registries and other agents.

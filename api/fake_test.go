@@ -16,25 +16,26 @@ import (
 // fakeCore answers with what a test puts into it; a method without a function
 // fails, which shows as a 500.
 type fakeCore struct {
-	hosts     func() (fleet.List[fleet.Host], error)
-	host      func(fleet.HostID) (fleet.Host, error)
-	instances func(fleet.InstanceQuery) (fleet.List[fleet.Instance], error)
-	instance  func(fleet.InstanceID) (fleet.Instance, error)
-	image     func(string) (fleet.Image, error)
-	operation func(string) (fleet.Operation, error)
-	log       func(fleet.InstanceID, int64) (io.ReadCloser, error)
-	await     func(context.Context, fleet.InstanceID, fleet.Version) (*fleet.Instance, error)
-	explain   func(fleet.Create) (fleet.Explanation, error)
-	create    func(CreateInstance) (fleet.Accepted, error)
-	act       func(fleet.InstanceID, fleet.InstanceAction, ActOptions) (fleet.Accepted, error)
-	remove    func(fleet.InstanceID) (fleet.Accepted, error)
-	actHost   func(fleet.HostID, fleet.HostAction) (fleet.Host, error)
-	importing func(fleet.HostID, fleet.Image, io.Reader) (fleet.Image, error)
-	watch     func(context.Context, string) (iter.Seq2[[]fleet.HostChange, error], error)
-	trace     func(fleet.TraceQuery) (fleet.Trace, error)
-	claim     func(fleet.Proposal) (fleet.Accepted, error)
-	key       func(fleet.InstanceID) (fleet.KeyRecord, error)
-	changeKey func(fleet.InstanceID, fleet.KeyChange) (fleet.KeyAnswer, error)
+	hosts      func() (fleet.List[fleet.Host], error)
+	host       func(fleet.HostID) (fleet.Host, error)
+	instances  func(fleet.InstanceQuery) (fleet.List[fleet.Instance], error)
+	instance   func(fleet.InstanceID) (fleet.Instance, error)
+	image      func(string) (fleet.Image, error)
+	operation  func(string) (fleet.Operation, error)
+	log        func(fleet.InstanceID, int64) (io.ReadCloser, error)
+	await      func(context.Context, fleet.InstanceID, fleet.Version) (*fleet.Instance, error)
+	explain    func(fleet.Create) (fleet.Explanation, error)
+	create     func(CreateInstance) (fleet.Accepted, error)
+	act        func(fleet.InstanceID, fleet.InstanceAction, ActOptions) (fleet.Accepted, error)
+	remove     func(fleet.InstanceID) (fleet.Accepted, error)
+	actHost    func(fleet.HostID, fleet.HostAction) (fleet.Host, error)
+	importing  func(fleet.HostID, fleet.Image, io.Reader) (fleet.Image, error)
+	keyChanges []fleet.GossipKeyChange
+	watch      func(context.Context, string) (iter.Seq2[[]fleet.HostChange, error], error)
+	trace      func(fleet.TraceQuery) (fleet.Trace, error)
+	claim      func(fleet.Proposal) (fleet.Accepted, error)
+	key        func(fleet.InstanceID) (fleet.KeyRecord, error)
+	changeKey  func(fleet.InstanceID, fleet.KeyChange) (fleet.KeyAnswer, error)
 }
 
 var (
@@ -119,6 +120,27 @@ func (f *fakeCore) Trace(_ context.Context, q fleet.TraceQuery) (fleet.Trace, er
 
 func (f *fakeCore) Diff(_ context.Context, a, b string) (fleet.DigestDiff, error) {
 	return fleet.DigestDiff{A: fleet.NodeDigest{Name: a}, B: fleet.NodeDigest{Name: b}, Equal: true}, nil
+}
+
+func (f *fakeCore) RTT(_ context.Context, a, b string) (fleet.RoundTrip, error) {
+	return fleet.RoundTrip{FromName: a, ToName: b, RTTMS: 0.5}, nil
+}
+
+func (f *fakeCore) Ping(_ context.Context, to string) (fleet.RoundTrip, error) {
+	return fleet.RoundTrip{ToName: to, RTTMS: 0.5, Measured: true}, nil
+}
+
+func (f *fakeCore) GossipKeys(context.Context) (fleet.GossipKeyReport, error) {
+	return fleet.GossipKeyReport{Members: 2, Answered: 2}, nil
+}
+
+func (f *fakeCore) ChangeGossipKeys(_ context.Context, c fleet.GossipKeyChange) (fleet.GossipKeyReport, error) {
+	f.keyChanges = append(f.keyChanges, c)
+	return fleet.GossipKeyReport{Changed: "aabbccddeeff"}, nil
+}
+
+func (f *fakeCore) Leave(context.Context) (fleet.Member, error) {
+	return fleet.Member{ID: hostID, Name: "alpha", Status: fleet.MemberLeft}, nil
 }
 
 func (f *fakeCore) Claim(_ context.Context, p fleet.Proposal) (fleet.Accepted, error) {

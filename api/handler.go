@@ -63,6 +63,7 @@ func newServer(core Core, opts Options) *server {
 	s.addMesh()
 	s.addWatch()
 	s.addTrace()
+	s.addGossip()
 	s.addNode()
 	s.serveDocument()
 	return s

@@ -113,7 +113,14 @@ func TestClientHasAMethodForEveryRoute(t *testing.T) {
 			return c.Trace(ctx, fleet.TraceQuery{Instance: instanceID, Local: true})
 		},
 		"GET /v1/mesh/diff": func(ctx context.Context, c *client.Client) (any, error) { return c.Diff(ctx, "alpha", "") },
-		"GET /v1/keys/{id}": func(ctx context.Context, c *client.Client) (any, error) { return c.Key(ctx, instanceID) },
+		"GET /v1/mesh/rtt":  func(ctx context.Context, c *client.Client) (any, error) { return c.RTT(ctx, "alpha", "beta") },
+		"GET /v1/mesh/ping": func(ctx context.Context, c *client.Client) (any, error) { return c.Ping(ctx, "beta") },
+		"GET /v1/mesh/keys": func(ctx context.Context, c *client.Client) (any, error) { return c.GossipKeys(ctx) },
+		"POST /v1/mesh/keys": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.ChangeGossipKeys(ctx, fleet.GossipKeyChange{Action: fleet.GossipKeyInstall})
+		},
+		"POST /v1/mesh/leave": func(ctx context.Context, c *client.Client) (any, error) { return c.Leave(ctx) },
+		"GET /v1/keys/{id}":   func(ctx context.Context, c *client.Client) (any, error) { return c.Key(ctx, instanceID) },
 		"PUT /v1/keys/{id}": func(ctx context.Context, c *client.Client) (any, error) {
 			return c.ChangeKey(ctx, instanceID, fleet.KeyChange{Record: record})
 		},

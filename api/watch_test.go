@@ -101,13 +101,14 @@ func TestWatchIsRefusedBeforeItStreams(t *testing.T) {
 	}
 }
 
-func TestTraceAndDiffWantWhatTheyNeed(t *testing.T) {
+func TestQuestionsAboutNodesWantWhatTheyNeed(t *testing.T) {
 	for _, target := range []string{
 		"/v1/mesh/trace",
 		"/v1/mesh/trace?instance=" + instanceText + "&host=" + hostText,
 		"/v1/mesh/trace?instance=web",
 		"/v1/mesh/diff",
 		"/v1/mesh/diff?a=x&b=x",
+		"/v1/mesh/rtt",
 	} {
 		if p := problemIn(t, do(t, full(), request{method: "GET", target: target})); p.Code != fleet.CodeBadRequest {
 			t.Errorf("%s: got %+v, want bad_request", target, p)

@@ -7,9 +7,11 @@ import (
 
 // RoundTrip is how long a packet takes from one member to another and back.
 type RoundTrip struct {
-	From  UUID    `json:"from"`
-	To    UUID    `json:"to"`
-	RTTMS float64 `json:"rtt_ms"`
+	From     UUID    `json:"from"`
+	FromName string  `json:"from_name"`
+	To       UUID    `json:"to"`
+	ToName   string  `json:"to_name"`
+	RTTMS    float64 `json:"rtt_ms"`
 	// Measured is true of a ping that was answered just now, and false of an
 	// estimate from the members' network coordinates.
 	Measured bool `json:"measured"`

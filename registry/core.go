@@ -25,9 +25,10 @@ type core struct {
 	// ready returns why this registry cannot answer for the fleet yet. Until
 	// it can, it may not know the home of a key, and what it has not heard of
 	// may still be there.
-	ready   func() error
-	log     *slog.Logger
-	metrics *metrics
+	ready     func() error
+	log       *slog.Logger
+	metrics   *metrics
+	departure *departure
 }
 
 var _ api.Core = (*core)(nil)

@@ -282,6 +282,17 @@ func (n *news) MembersChanged() <-chan struct{} { return n.changed }
 // LinkList implements view.Source.
 func (n *news) LinkList() []fleet.Link { return nil }
 
+// RTT, Ping and Keys implement view.Gossip; nobody asks here.
+func (n *news) RTT(fleet.UUID, fleet.UUID) (fleet.RoundTrip, error) { panic("asked for a round trip") }
+
+// Ping implements view.Gossip.
+func (n *news) Ping(context.Context, fleet.UUID) (fleet.RoundTrip, error) { panic("asked to ping") }
+
+// Keys implements view.Gossip.
+func (n *news) Keys(context.Context, fleet.GossipKeyChange) (fleet.GossipKeyReport, error) {
+	panic("asked for keys")
+}
+
 // Wanted implements view.Source.
 func (n *news) Wanted(fleet.HostID) fleet.Version { return fleet.Version{} }
 

@@ -67,6 +67,7 @@ func New(cfg Config, deps Deps) (*Registry, error) {
 	r.core = &core{
 		View:    view.New(view.Config{Source: r.mesh, Flavors: cfg.Flavors, Peers: r.peers, Self: deps.Identity.Subject().ID}),
 		timeout: cfg.RequestTimeout, ready: r.mesh.Ready, log: deps.Log, metrics: counts,
+		departure: newDeparture(r.mesh.Leave),
 	}
 	counts.registry.MustRegister(r.core.Collector())
 	r.server = api.NewServer(api.NewHandler(r.core, api.Options{
@@ -105,7 +106,8 @@ func (r *Registry) GossipAddr() string { return r.mesh.GossipAddr() }
 // an error that says what it waits for.
 func (r *Registry) Ready() error { return r.mesh.Ready() }
 
-// Run serves until ctx ends or a part fails. It then lets the requests under
+// Run serves until ctx ends, an operator makes the registry leave, or a part
+// fails. It then lets the requests under
 // way end, leaves the mesh, and returns: nil when ctx ended it. It all takes at
 // most the configured grace. Run is called once.
 func (r *Registry) Run(ctx context.Context) error {
@@ -126,6 +128,7 @@ func (r *Registry) Run(ctx context.Context) error {
 	})
 	group.Add("mesh", member.watch)
 	group.Add("view", r.core.Run)
+	group.Add("leave", r.core.departure.await)
 	group.Add("api", served.watch)
 	r.deps.Log.Info("registry is starting", "name", r.cfg.Name, "fleet", r.deps.Identity.Subject().Fleet, "listen", r.Addr(), "tls", r.cfg.ListenTLS, "gossip", r.GossipAddr())
 	return group.Run(ctx, r.cfg.ShutdownGrace)

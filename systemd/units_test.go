@@ -78,7 +78,7 @@ func TestEveryUnitNotifiesAndIsWatched(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, line := range []string{"Type=notify", "WatchdogSec=30s", "User=grapevine", "Restart=always", "CapabilityBoundingSet="} {
+		for _, line := range []string{"Type=notify", "WatchdogSec=30s", "User=grapevine", "Restart=on-failure", "CapabilityBoundingSet="} {
 			if !strings.Contains(string(text), "\n"+line+"\n") {
 				t.Errorf("%s has no line %q", unit, line)
 			}

@@ -118,3 +118,6 @@ func (v *View) memberNamed(ctx context.Context, ref string) (fleet.Member, error
 	}
 	return fleet.Member{}, e
 }
+
+// Self returns this node as the member that it is.
+func (v *View) Self(ctx context.Context) (fleet.Member, error) { return v.memberNamed(ctx, "") }

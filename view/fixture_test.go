@@ -39,6 +39,7 @@ type fakeMesh struct {
 	changed chan struct{}
 	links   []fleet.Link
 	wanted  map[fleet.HostID]fleet.Version
+	keys    func(fleet.GossipKeyChange) (fleet.GossipKeyReport, error)
 }
 
 func newFakeMesh(tb testing.TB) *fakeMesh {
@@ -68,6 +69,20 @@ func (m *fakeMesh) MembersChanged() <-chan struct{} {
 func (m *fakeMesh) LinkList() []fleet.Link { return append([]fleet.Link(nil), m.links...) }
 
 func (m *fakeMesh) Wanted(id fleet.HostID) fleet.Version { return m.wanted[id] }
+
+// RTT says 1.5 ms between any two, and Ping 2 ms to any.
+func (m *fakeMesh) RTT(a, b fleet.UUID) (fleet.RoundTrip, error) {
+	return fleet.RoundTrip{From: a, To: b, RTTMS: 1.5}, nil
+}
+
+func (m *fakeMesh) Ping(_ context.Context, id fleet.UUID) (fleet.RoundTrip, error) {
+	return fleet.RoundTrip{To: id, RTTMS: 2, Measured: true}, nil
+}
+
+// Keys answers as the test says.
+func (m *fakeMesh) Keys(_ context.Context, change fleet.GossipKeyChange) (fleet.GossipKeyReport, error) {
+	return m.keys(change)
+}
 
 func (m *fakeMesh) now() time.Time { return m.clock }
 

@@ -26,6 +26,20 @@ type Source interface {
 	// Wanted returns the newest version announced of a host, where that is
 	// newer than the one held.
 	Wanted(fleet.HostID) fleet.Version
+	Gossip
+}
+
+// Gossip is what a member of the mesh can ask of the others through Serf. Its
+// errors are *fleet.Error where people can do something about them.
+type Gossip interface {
+	// RTT estimates the round trip between two members; it does not block.
+	RTT(a, b fleet.UUID) (fleet.RoundTrip, error)
+	// Ping measures the round trip to a member, and blocks for a few seconds at
+	// most.
+	Ping(ctx context.Context, id fleet.UUID) (fleet.RoundTrip, error)
+	// Keys changes the gossip keys of all members, or lists them where change is
+	// zero; it blocks until they have answered.
+	Keys(ctx context.Context, change fleet.GossipKeyChange) (fleet.GossipKeyReport, error)
 }
 
 // Local is what an agent keeps of its own host beside the replica. Its methods

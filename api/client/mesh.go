@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"net/http"
 	"net/url"
 
 	"grapevine/fleet"
@@ -45,11 +46,43 @@ func (c *Client) Trace(ctx context.Context, q fleet.TraceQuery) (fleet.Trace, er
 // Diff compares what two members hold, by name, id or address; an empty one is
 // the node that is asked.
 func (c *Client) Diff(ctx context.Context, a, b string) (fleet.DigestDiff, error) {
+	return get[fleet.DigestDiff](ctx, c, "/v1/mesh/diff", pair(a, b))
+}
+
+// pair is the query of a question about two members.
+func pair(a, b string) url.Values {
 	query := url.Values{}
 	for name, node := range map[string]string{"a": a, "b": b} {
 		if node != "" {
 			query.Set(name, node)
 		}
 	}
-	return get[fleet.DigestDiff](ctx, c, "/v1/mesh/diff", query)
+	return query
+}
+
+// RTT returns what the node takes the round trip between two members to be, by
+// name, id or address; an empty one is the node that is asked.
+func (c *Client) RTT(ctx context.Context, a, b string) (fleet.RoundTrip, error) {
+	return get[fleet.RoundTrip](ctx, c, "/v1/mesh/rtt", pair(a, b))
+}
+
+// Ping makes the node measure the round trip to a member.
+func (c *Client) Ping(ctx context.Context, to string) (fleet.RoundTrip, error) {
+	return get[fleet.RoundTrip](ctx, c, "/v1/mesh/ping", url.Values{"to": {to}})
+}
+
+// GossipKeys returns which gossip keys the members hold, by fingerprint.
+func (c *Client) GossipKeys(ctx context.Context) (fleet.GossipKeyReport, error) {
+	return get[fleet.GossipKeyReport](ctx, c, "/v1/mesh/keys", nil)
+}
+
+// ChangeGossipKeys installs, uses or removes a gossip key at every member.
+func (c *Client) ChangeGossipKeys(ctx context.Context, change fleet.GossipKeyChange) (fleet.GossipKeyReport, error) {
+	return send[fleet.GossipKeyReport](ctx, c, call{method: http.MethodPost, path: "/v1/mesh/keys"}, change)
+}
+
+// Leave makes the node leave the mesh and end, and returns the member that it
+// was.
+func (c *Client) Leave(ctx context.Context) (fleet.Member, error) {
+	return send[fleet.Member](ctx, c, call{method: http.MethodPost, path: "/v1/mesh/leave"}, nil)
 }
