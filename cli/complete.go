@@ -54,3 +54,39 @@ func (a *app) completeInstances(cmd *cobra.Command, _ []string, _ string) ([]str
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
+
+func (a *app) completeMembers(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	ctx, cancel := context.WithTimeout(cmd.Context(), patience)
+	defer cancel()
+	node, err := a.node(ctx)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	members, err := node.Members(ctx)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	var names []string
+	for _, m := range members.Items {
+		names = append(names, m.Name)
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+func (a *app) completeKeys(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	ctx, cancel := context.WithTimeout(cmd.Context(), patience)
+	defer cancel()
+	node, err := a.node(ctx)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	report, err := node.GossipKeys(ctx)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	var prints []string
+	for _, k := range report.Keys {
+		prints = append(prints, k.Fingerprint)
+	}
+	return prints, cobra.ShellCompDirectiveNoFileComp
+}

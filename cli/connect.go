@@ -33,6 +33,11 @@ func (a *app) node(ctx context.Context) (*client.Client, error) {
 	if addr == "" {
 		addr = a.nearest(ctx)
 	}
+	return a.clientAt(addr)
+}
+
+// clientAt returns a client of the node at an address, as who we are.
+func (a *app) clientAt(addr string) (*client.Client, error) {
 	opts := client.Options{Token: a.setting("", "GRAPEVINE_TOKEN"), UserAgent: "grapevine/" + buildinfo.Version()}
 	if strings.HasPrefix(addr, "https://") {
 		config, err := a.tlsConfig()

@@ -26,6 +26,7 @@ type app struct {
 	now         func() time.Time
 	colour      bool // tables may have colours
 	terminal    bool // errOut is a terminal, so that progress can be drawn
+	asking      bool // in and errOut are terminals, so that a person can be asked
 
 	// What the flags that every command has say.
 	format                   format
@@ -42,6 +43,7 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 		terminal: isTerminal(stderr),
 	}
 	_, noColour := os.LookupEnv("NO_COLOR")
+	a.asking = a.terminal && isTerminal(stdin)
 	a.colour = isTerminal(stdout) && !noColour && os.Getenv("TERM") != "dumb"
 	return a.main(ctx, args)
 }
@@ -72,7 +74,7 @@ func (a *app) root() *cobra.Command {
 	return root
 }
 
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }

@@ -52,6 +52,13 @@ func (a *app) print(value any, shown func() written) error {
 	}
 }
 
+// writeJSONLine writes a document on a line of its own, for streams.
+func writeJSONLine(w io.Writer, value any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(value)
+}
+
 func writeJSON(w io.Writer, value any) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
