@@ -31,9 +31,26 @@ func TestThirdOfTheFleetKilledAtOnceComesBackWhole(t *testing.T) {
 	for _, name := range killed {
 		<-w.agent(name).ended
 	}
-	w.eventually("the registry shows who is gone", []*node{w.registry}, func(n *node) error { return n.misses(killed) })
-	t.Logf("%.1f s after the kill the registry shows 8 of 12 hosts", time.Since(began).Seconds())
-	w.eventually("all others show who is gone", rest, func(n *node) error { return n.misses(killed) })
+	shown := sightings{}
+	w.eventually("the registry shows who is gone", []*node{w.registry}, func(n *node) error {
+		hosts, err := read[fleet.List[fleet.Host]](n, "host", "list")
+		if err != nil {
+			return err
+		}
+		shown.note(hosts.Items, time.Since(began))
+		return n.misses(hosts, killed)
+	})
+	for _, name := range killed {
+		shown.checkSuspectFirst(t, name)
+	}
+	w.eventually("all others show who is gone", rest, func(n *node) error {
+		hosts, err := read[fleet.List[fleet.Host]](n, "host", "list")
+		if err != nil {
+			return err
+		}
+		return n.misses(hosts, killed)
+	})
+	t.Logf("%.1f s after the kill everybody shows 8 of 12 hosts", time.Since(began).Seconds())
 
 	for _, name := range killed {
 		w.agent(name).launch()
@@ -46,13 +63,51 @@ func TestThirdOfTheFleetKilledAtOnceComesBackWhole(t *testing.T) {
 	}
 }
 
+// sightings are how hosts were shown at a node, look after look.
+type sightings map[string][]sighting
+
+type sighting struct {
+	at    time.Duration // since the kill
+	reach fleet.Reachability
+}
+
+func (s sightings) note(hosts []fleet.Host, at time.Duration) {
+	for _, h := range hosts {
+		s[h.Name] = append(s[h.Name], sighting{at, h.Reachability})
+	}
+}
+
+// often is how often one must look to see a host suspect: gossip takes some
+// seconds more to give it up.
+const often = 2 * time.Second
+
+// checkSuspectFirst checks that a host went from ok to suspect to unreachable,
+// and did not come back from there. On a machine so slow that two looks were
+// far apart suspect may have been missed; and where gossip takes longer than
+// hints stand, the host is ok once more in between.
+func (s sightings) checkSuspectFirst(t *testing.T, host string) {
+	t.Helper()
+	order := []fleet.Reachability{fleet.ReachOK, fleet.ReachSuspect, fleet.ReachUnreachable}
+	last := sighting{reach: fleet.ReachOK}
+	for _, now := range s[host] {
+		from, to := slices.Index(order, last.reach), slices.Index(order, now.reach)
+		switch {
+		case to < from && last.reach == fleet.ReachUnreachable:
+			t.Errorf("%s went from %s back to %s after %.1f s", host, last.reach, now.reach, now.at.Seconds())
+		case to == from+2 && now.at-last.at < often:
+			t.Errorf("%s was unreachable after %.1f s and not suspect before", host, now.at.Seconds())
+		case to == from+2:
+			t.Logf("%s may have been suspect between %.1f and %.1f s; nobody looked", host, last.at.Seconds(), now.at.Seconds())
+		case to != from:
+			t.Logf("%s is %s after %.1f s", host, now.reach, now.at.Seconds())
+		}
+		last = now
+	}
+}
+
 // misses says why the node does not show these hosts, and no others, as
 // unreachable.
-func (n *node) misses(lost []string) error {
-	hosts, err := read[fleet.List[fleet.Host]](n, "host", "list")
-	if err != nil {
-		return err
-	}
+func (n *node) misses(hosts fleet.List[fleet.Host], lost []string) error {
 	for _, h := range hosts.Items {
 		want := fleet.ReachOK
 		if slices.Contains(lost, h.Name) {
