@@ -66,8 +66,10 @@ func (v Verdict) String() string {
 // every other host refused.
 type Explanation struct {
 	// Chosen is zero when no host fits.
-	Chosen     HostID    `json:"chosen,omitzero"`
-	ChosenName string    `json:"chosen_name,omitempty"`
-	Verdicts   []Verdict `json:"verdicts"`
-	Coverage   Coverage  `json:"coverage"`
+	Chosen     HostID `json:"chosen,omitzero"`
+	ChosenName string `json:"chosen_name,omitempty"`
+	// Strategy is what the answering node chooses by, and the scores are of it.
+	Strategy Strategy  `json:"strategy,omitempty"`
+	Verdicts []Verdict `json:"verdicts"`
+	Coverage Coverage  `json:"coverage"`
 }

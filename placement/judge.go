@@ -32,37 +32,39 @@ func heard(host *fleet.Host) bool {
 }
 
 // Score says how good a fitting host is for the request, above 0 and at most
-// 1, higher is better: the part of the host's scarcest resource that would be
-// left free. One unit is added on both sides, so that a host which the request
-// just fills still scores above 0.
-func Score(host *fleet.Host, req *fleet.Request) float64 {
-	left := func(a fleet.Amount, need int64) float64 {
-		return float64(a.Free-need+1) / float64(max(a.Total-a.Reserved, a.Free, 0)+1)
-	}
+// 1, higher is better. To spread: the part of the host's scarcest resource that
+// would be left free; one unit is added on both sides, so that a host which the
+// request just fills still scores above 0. To pack: 1 / (1 + the GiB of memory
+// that would be left free).
+func Score(host *fleet.Host, req *fleet.Request, how fleet.Strategy) float64 {
 	c := &host.Capacity
-	score := min(left(c.VCPUs, req.VCPUs), left(c.MemoryMiB, req.MemoryMiB))
+	if how == fleet.Pack {
+		return 1 / (1 + float64(max(c.MemoryMiB.Free-req.MemoryMiB, 0))/1024)
+	}
+	left := func(a *fleet.Amount, need int64) float64 { return float64(a.Free-need+1) / sizeOf(a) }
+	score := min(left(&c.VCPUs, req.VCPUs), left(&c.MemoryMiB, req.MemoryMiB))
 	if req.DiskGiB > 0 {
-		score = min(score, left(c.DiskGiB, req.DiskGiB))
+		score = min(score, left(&c.DiskGiB, req.DiskGiB))
 	}
 	return score
 }
 
 // Explain judges every host, and returns one verdict each, with every refusal,
 // ordered by the host's name and then its id.
-func Explain(hosts []fleet.Host, req *fleet.Request) []fleet.Verdict {
+func Explain(hosts []fleet.Host, req *fleet.Request, how fleet.Strategy) []fleet.Verdict {
 	verdicts := make([]fleet.Verdict, 0, len(hosts))
 	for i := range hosts {
-		verdicts = append(verdicts, verdict(&hosts[i], req))
+		verdicts = append(verdicts, verdict(&hosts[i], req, how))
 	}
 	Order(verdicts)
 	return verdicts
 }
 
-func verdict(host *fleet.Host, req *fleet.Request) fleet.Verdict {
+func verdict(host *fleet.Host, req *fleet.Request, how fleet.Strategy) fleet.Verdict {
 	v := fleet.Verdict{Host: host.ID, HostName: host.Name, Refusals: Judge(host, req)}
 	if len(v.Refusals) == 0 {
 		v.Fits = true
-		v.Score = Score(host, req)
+		v.Score = Score(host, req, how)
 	}
 	return v
 }

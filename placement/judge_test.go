@@ -58,7 +58,7 @@ func codes(refusals []fleet.Refusal) []fleet.RefusalCode {
 func TestScorePrefersTheHostWithMostLeftOfItsScarcestResource(t *testing.T) {
 	req := request(2, 1024, 10)
 	roomy, noMemory, brim := newHost(0, freeOf(50, 51200, 500)), newHost(1, freeOf(90, 2048, 900)), newHost(2, freeOf(2, 1024, 10))
-	a, b, c := placement.Score(&roomy, req), placement.Score(&noMemory, req), placement.Score(&brim, req)
+	a, b, c := placement.Score(&roomy, req, fleet.Spread), placement.Score(&noMemory, req, fleet.Spread), placement.Score(&brim, req, fleet.Spread)
 	if !(a > b && b > c && c > 0 && a <= 1) {
 		t.Errorf("scores = %v, %v, %v; want them falling, within (0, 1]", a, b, c)
 	}
@@ -66,7 +66,7 @@ func TestScorePrefersTheHostWithMostLeftOfItsScarcestResource(t *testing.T) {
 
 func TestScoreIgnoresAnOverfullDiskWhenNoneIsAsked(t *testing.T) {
 	host := newHost(0, freeOf(50, 51200, -20))
-	if got := placement.Score(&host, request(1, 1024, 0)); got <= 0 {
+	if got := placement.Score(&host, request(1, 1024, 0), fleet.Spread); got <= 0 {
 		t.Errorf("score = %v, want above 0: the host fits", got)
 	}
 }
@@ -75,9 +75,9 @@ func TestExplainOrdersByNameAndGivesEveryReason(t *testing.T) {
 	small, cordoned, fits := newHost(0, freeOf(1, 100, 10)), newHost(1, freeOf(50, 51200, 100)), newHost(2, freeOf(50, 51200, 100))
 	small.Name, cordoned.Name, fits.Name = "zeta", "beta", "alpha"
 	cordoned.State = fleet.HostCordoned
-	got := placement.Explain([]fleet.Host{small, cordoned, fits}, request(2, 200, 10))
+	got := placement.Explain([]fleet.Host{small, cordoned, fits}, request(2, 200, 10), fleet.Spread)
 	want := []fleet.Verdict{
-		{Host: fits.ID, HostName: "alpha", Fits: true, Score: placement.Score(&fits, request(2, 200, 10))},
+		{Host: fits.ID, HostName: "alpha", Fits: true, Score: placement.Score(&fits, request(2, 200, 10), fleet.Spread)},
 		{Host: cordoned.ID, HostName: "beta", Refusals: []fleet.Refusal{{Code: fleet.RefuseCordoned, Detail: "it is cordoned"}}},
 		{Host: small.ID, HostName: "zeta", Refusals: []fleet.Refusal{
 			{Code: fleet.RefuseCapacity, Resource: "vcpus", Need: 2, Free: 1, Detail: "2 vCPUs asked, 1 free"},

@@ -129,7 +129,7 @@ func (c *core) roomiest(ctx context.Context, im *fleet.Image) (fleet.HostID, err
 		}
 	}
 	if best == nil {
-		return fleet.HostID{}, refusal("no host can take image "+im.Name, placement.Explain(hosts.Items, boots))
+		return fleet.HostID{}, refusal("no host can take image "+im.Name, placement.Explain(hosts.Items, boots, fleet.Spread))
 	}
 	return best.ID, nil
 }

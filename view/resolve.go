@@ -116,7 +116,7 @@ func (v *View) Explain(ctx context.Context, c fleet.Create) (fleet.Explanation, 
 	defer v.mu.RUnlock()
 	v.rngMu.Lock()
 	defer v.rngMu.Unlock()
-	e := v.index.Explain(&req, v.rng)
+	e := v.index.Explain(&req, v.cfg.Placement, v.rng)
 	e.Coverage = v.coverage
 	return e, nil
 }
@@ -128,7 +128,7 @@ func (v *View) Pick(req *fleet.Request, exclude map[fleet.HostID]bool) (fleet.Ho
 	defer v.mu.RUnlock()
 	v.rngMu.Lock()
 	defer v.rngMu.Unlock()
-	return v.index.Pick(req, exclude, v.rng)
+	return v.index.Pick(req, v.cfg.Placement, exclude, v.rng)
 }
 
 // Verdicts says why no host takes the request: those in refused in their own
@@ -139,7 +139,7 @@ func (v *View) Verdicts(req *fleet.Request, refused map[fleet.HostID]fleet.Verdi
 		exclude[id] = true
 	}
 	v.mu.RLock()
-	out := v.index.Verdicts(req, exclude)
+	out := v.index.Verdicts(req, v.cfg.Placement, exclude)
 	v.mu.RUnlock()
 	for _, verdict := range refused {
 		out = append(out, verdict)

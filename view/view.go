@@ -66,6 +66,8 @@ type Config struct {
 	// Now is the clock for ages and for when a host was noticed to be gone;
 	// nil means time.Now. It must be monotonic, as time.Now is.
 	Now func() time.Time
+	// Placement is how hosts are proposed; empty means fleet.Spread.
+	Placement fleet.Strategy
 	// Rand draws what placement samples; nil means a source of its own.
 	Rand *rand.Rand
 }
@@ -105,6 +107,9 @@ func New(cfg Config) *View {
 	}
 	if cfg.AnswerWithin == 0 {
 		cfg.AnswerWithin = 10 * time.Second
+	}
+	if cfg.Placement == "" {
+		cfg.Placement = fleet.Spread
 	}
 	if cfg.Rand == nil {
 		cfg.Rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))

@@ -1,0 +1,114 @@
+package placement
+
+import (
+	"slices"
+	"strconv"
+
+	"grapevine/fleet"
+)
+
+// class is the open hosts that no filter tells apart: of one zone, hypervisor
+// and set of traits.
+type class struct {
+	key              string
+	zone, hypervisor string
+	traits           []string
+}
+
+// classes are the classes there are, who is in them, and which of them each
+// filter lets through: a request's classes are the intersection of a few
+// bitmaps, of a word for each 64 classes.
+type classes struct {
+	roster
+	list  []class // by number; those with no members wait in spare
+	spare []int32
+	byKey map[string]int32
+
+	live                       bitmap // the classes with members
+	zones, hypervisors, traits sets   // the classes, of the live ones, with this zone, hypervisor, trait
+}
+
+func newClasses() classes {
+	return classes{byKey: map[string]int32{}, zones: sets{}, hypervisors: sets{}, traits: sets{}}
+}
+
+// alike reports whether two hosts, both open, are of one class.
+func alike(a, b *fleet.Host) bool {
+	return a.Zone == b.Zone && a.Hypervisor == b.Hypervisor && slices.Equal(a.Traits, b.Traits)
+}
+
+// keyOf is the same for hosts that are alike and for no others.
+func keyOf(host *fleet.Host) string {
+	key := strconv.AppendQuote(nil, host.Zone)
+	key = strconv.AppendQuote(key, string(host.Hypervisor))
+	for _, trait := range host.Traits {
+		key = strconv.AppendQuote(key, trait)
+	}
+	return string(key)
+}
+
+// enter makes an open host a member of its class, which is made if need be.
+func (t *classes) enter(host *fleet.Host, m room) {
+	key := keyOf(host)
+	number, ok := t.byKey[key]
+	if !ok {
+		number = t.make(key, host)
+	}
+	t.add(number, m)
+}
+
+// leave ends a host's membership, and the class with its last member.
+func (t *classes) leave(slot int32) {
+	number := t.seats[slot].class
+	t.remove(slot)
+	if len(t.members[number]) == 0 {
+		t.end(number)
+	}
+}
+
+func (t *classes) make(key string, host *fleet.Host) int32 {
+	if len(t.spare) == 0 {
+		t.spare = append(t.spare, int32(len(t.list)))
+		t.list = append(t.list, class{})
+		t.grow()
+	}
+	number := t.spare[len(t.spare)-1]
+	t.spare = t.spare[:len(t.spare)-1]
+	t.list[number] = class{key: key, zone: host.Zone, hypervisor: string(host.Hypervisor), traits: slices.Clone(host.Traits)}
+	t.byKey[key] = number
+	t.live.add(number)
+	t.zones.add(host.Zone, number)
+	t.hypervisors.add(string(host.Hypervisor), number)
+	for _, trait := range host.Traits {
+		t.traits.add(trait, number)
+	}
+	return number
+}
+
+func (t *classes) end(number int32) {
+	c := &t.list[number]
+	delete(t.byKey, c.key)
+	t.live.remove(number)
+	t.zones.remove(c.zone, number)
+	t.hypervisors.remove(c.hypervisor, number)
+	for _, trait := range c.traits {
+		t.traits.remove(trait, number)
+	}
+	t.spare = append(t.spare, number)
+}
+
+// filters appends to buf the bitmaps whose intersection is the classes that
+// the request's filters let through. It reports false where one is empty.
+func (t *classes) filters(req *fleet.Request, buf []*bitmap) ([]*bitmap, bool) {
+	buf = append(buf, &t.live)
+	if req.Zone != "" {
+		buf = append(buf, t.zones[req.Zone])
+	}
+	if req.Hypervisor != "" {
+		buf = append(buf, t.hypervisors[string(req.Hypervisor)])
+	}
+	for _, trait := range req.Traits {
+		buf = append(buf, t.traits[trait])
+	}
+	return buf, !slices.Contains(buf, nil)
+}

@@ -1,0 +1,118 @@
+package placement
+
+import (
+	"math/bits"
+	"math/rand/v2"
+
+	"grapevine/fleet"
+)
+
+// Pick proposes a host for the request: of SampleSize hosts that fit, drawn at
+// random, the one with the highest Score. With fleet.Pack they are drawn from
+// the sixteenth that has least free memory (or more, while none of it fits),
+// otherwise from all.
+// Hosts in exclude, which may be nil, are passed over. It reports false when,
+// and only when, no host fits. It allocates nothing in a fleet of up to 128
+// classes.
+func (x *Index) Pick(req *fleet.Request, how fleet.Strategy, exclude map[fleet.HostID]bool, rng *rand.Rand) (fleet.HostID, bool) {
+	if !req.Host.IsZero() {
+		slot, known := x.at[req.Host]
+		ok := known && !exclude[req.Host] && len(Judge(&x.rows[slot], req)) == 0
+		return pickedIf(req.Host, ok)
+	}
+	var filters [8]*bitmap
+	var spans [128]span
+	q := query{how: how, need: newNeed(req.Resources), exclude: exclude, rng: rng}
+	q.low = bucketOf(q.need.memory)
+	if req.Image != "" {
+		if q.image = x.images[req.Image]; q.image == nil {
+			return fleet.HostID{}, false
+		}
+	}
+	admitted, ok := x.classes.filters(req, filters[:0])
+	if !ok {
+		return fleet.HostID{}, false
+	}
+	var s sample
+	f := x.field(admitted, q.low, spans[:0])
+	x.draw(&q, &f, admitted, &s)
+	if s.n == 0 {
+		return fleet.HostID{}, false
+	}
+	if id, ok := x.choose(&s, req); ok {
+		return id, true
+	}
+	x.drawThoroughly(&q, req, &s)
+	return x.choose(&s, req)
+}
+
+func pickedIf(id fleet.HostID, ok bool) (fleet.HostID, bool) {
+	if !ok {
+		return fleet.HostID{}, false
+	}
+	return id, true
+}
+
+// query is a request as a search for it needs it.
+type query struct {
+	how     fleet.Strategy
+	need    need
+	low     int32   // the lowest bucket with enough memory
+	image   *bitmap // the holders of the image asked for; nil: none is
+	exclude map[fleet.HostID]bool
+	rng     *rand.Rand
+}
+
+// span is the members of one class from the query's lowest bucket on; before
+// is how many there are in the spans before it.
+type span struct{ class, from, before int32 }
+
+// field is the hosts that the filters and the buckets leave.
+type field struct {
+	spans []span
+	total int // hosts
+}
+
+// field lists the hosts of the classes that are in all filters, as far as
+// their memory may suffice. It is a value so that its spans stay on the stack.
+func (x *Index) field(filters []*bitmap, low int32, spans []span) field {
+	f := field{spans: spans}
+	start, end := x.classes.start[low], x.classes.start[buckets]
+	first := filters[0]
+	for w := first.base; w < first.base+len(first.words); w++ {
+		word := first.word(w)
+		for _, b := range filters[1:] {
+			word &= b.word(w)
+		}
+		for ; word != 0; word &= word - 1 {
+			class := int32(w<<6 + bits.TrailingZeros64(word))
+			if n := int(end[class] - start[class]); n > 0 {
+				f.spans = append(f.spans, span{class: class, from: start[class], before: int32(f.total)})
+				f.total += n
+			}
+		}
+	}
+	return f
+}
+
+// admits reports whether a host has room for the query, and the image. It is
+// fleet.Fits as far as that is not the class's business.
+func (x *Index) admits(q *query, r *room) bool {
+	return r.holds(&q.need) && (q.image == nil || q.image.has(r.slot)) &&
+		(len(q.exclude) == 0 || !q.exclude[x.rows[r.slot].ID])
+}
+
+// draw fills the sample. Where an image has few holders, looking at each of
+// them is less work than coming across eight among all hosts: h holders cost
+// h looks, eight of them among t hosts 8 t/h, each about twice as dear.
+func (x *Index) draw(q *query, f *field, filters []*bitmap, s *sample) {
+	switch {
+	case f.total == 0:
+	case q.image != nil && q.image.n*q.image.n < 16*f.total:
+		x.drawHolders(q, filters, s)
+	case q.how == fleet.Pack:
+		x.drawLowest(q, f, s)
+	default:
+		x.drawWalking(q, f, s)
+	}
+}
