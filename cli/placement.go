@@ -40,6 +40,9 @@ func (e explanationView) write(w io.Writer, colour bool) error {
 	said := "no host fits"
 	if !e.Chosen.IsZero() {
 		said = fmt.Sprintf("it would go to %s", e.ChosenName)
+		if e.Strategy != "" {
+			said += fmt.Sprintf(" (placement: %s)", e.Strategy)
+		}
 	}
 	if _, err := fmt.Fprintln(w, visible(said)); err != nil {
 		return err

@@ -10,7 +10,7 @@ import (
 func TestExplainNamesTheHostAndEveryRefusal(t *testing.T) {
 	n := newNode(t)
 	n.answer("POST /v1/placements", http.StatusOK, fleet.Explanation{
-		Chosen: id(0xa1), ChosenName: "kvm-1", Coverage: fleet.Coverage{Heard: 3, Known: 3},
+		Chosen: id(0xa1), ChosenName: "kvm-1", Strategy: fleet.Pack, Coverage: fleet.Coverage{Heard: 3, Known: 3},
 		Verdicts: []fleet.Verdict{
 			{Host: id(0xa1), HostName: "kvm-1", Fits: true, Score: 0.75},
 			{Host: id(0xb2), HostName: "xen-1", Refusals: []fleet.Refusal{{Detail: "it is cordoned"}, {Detail: "2 vCPUs asked, 0 free"}}},

@@ -32,7 +32,8 @@ type Config struct {
 	TLSKey        string `toml:"tls_key" help:"file with the certificate's key"`
 	GossipKeyFile string `toml:"gossip_key_file" help:"file with the key that gossip is encrypted with"`
 
-	Flavors []fleet.Flavor `toml:"flavors" help:"named sizes, instead of the built-in ones"`
+	Flavors   []fleet.Flavor `toml:"flavors" help:"named sizes, instead of the built-in ones"`
+	Placement fleet.Strategy `toml:"placement" help:"spread instances evenly over the hosts, or pack them on few"`
 
 	RequestTimeout time.Duration `toml:"request_timeout" help:"how long a host may take to answer a proposal or an action"`
 	ShutdownGrace  time.Duration `toml:"shutdown_grace" help:"how long requests under way may take to end at shutdown"`
@@ -49,6 +50,7 @@ func Default() Config {
 		TLSKey:         "/etc/grapevine/tls/registry-key.pem",
 		GossipKeyFile:  "/etc/grapevine/tls/gossip.key",
 		Flavors:        fleet.BuiltinFlavors(),
+		Placement:      fleet.Spread,
 		RequestTimeout: 10 * time.Second,
 		ShutdownGrace:  10 * time.Second,
 		LogLevel:       "info",
@@ -60,7 +62,7 @@ func Default() Config {
 func (c *Config) Validate() error {
 	for _, check := range []func(*Config) error{
 		(*Config).checkNames, (*Config).checkListen, (*Config).checkGossip, (*Config).checkFiles,
-		(*Config).checkFlavors, (*Config).checkTimes, (*Config).checkLog,
+		(*Config).checkFlavors, (*Config).checkPlacement, (*Config).checkTimes, (*Config).checkLog,
 	} {
 		if err := check(c); err != nil {
 			return err
@@ -137,6 +139,13 @@ func (c *Config) checkFlavors() error {
 			return fmt.Errorf("flavor %q is there twice; remove one", f.Name)
 		}
 		seen[f.Name] = true
+	}
+	return nil
+}
+
+func (c *Config) checkPlacement() error {
+	if c.Placement != fleet.Spread && c.Placement != fleet.Pack {
+		return fmt.Errorf("placement is %q; it must be spread or pack", c.Placement)
 	}
 	return nil
 }

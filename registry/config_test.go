@@ -46,6 +46,9 @@ func TestValidateNamesTheKeyAtFault(t *testing.T) {
 			c.Flavors = []fleet.Flavor{{Name: "x", Resources: fleet.Resources{VCPUs: -1, MemoryMiB: 1}}}
 		}, "vcpus is -1"},
 		{"flavor twice", func(c *Config) { c.Flavors = append(c.Flavors, c.Flavors[0]) }, "is there twice"},
+		{"pack", func(c *Config) { c.Placement = fleet.Pack }, ""},
+		{"unknown placement", func(c *Config) { c.Placement = "first" }, "placement is"},
+		{"no placement", func(c *Config) { c.Placement = "" }, "placement is"},
 		{"time-out of zero", func(c *Config) { c.RequestTimeout = 0 }, "request_timeout is"},
 		{"grace below zero", func(c *Config) { c.ShutdownGrace = -time.Second }, "shutdown_grace is"},
 		{"log level", func(c *Config) { c.LogLevel = "loud" }, "log_level is"},
@@ -63,7 +66,7 @@ func TestValidateNamesTheKeyAtFault(t *testing.T) {
 
 func TestConfigIsReadFromAFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "registry.toml")
-	text := "listen = \"[::1]:8080\"\njoin = [\"a\", \"b:1\"]\n[[flavors]]\nname = \"huge\"\nvcpus = 64\nmemory_mib = 262144\ndisk_gib = 100\n"
+	text := "listen = \"[::1]:8080\"\nplacement = \"pack\"\njoin = [\"a\", \"b:1\"]\n[[flavors]]\nname = \"huge\"\nvcpus = 64\nmemory_mib = 262144\ndisk_gib = 100\n"
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +75,7 @@ func TestConfigIsReadFromAFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Default()
-	want.Listen, want.Join = "[::1]:8080", []string{"a", "b:1"}
+	want.Listen, want.Placement, want.Join = "[::1]:8080", fleet.Pack, []string{"a", "b:1"}
 	want.Flavors = []fleet.Flavor{{Name: "huge", Resources: fleet.Resources{VCPUs: 64, MemoryMiB: 262144, DiskGiB: 100}}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)

@@ -333,6 +333,12 @@ func (n *news) status(id fleet.HostID, status fleet.MemberStatus) {
 // registry returns a core that has heard of all agents.
 func (w *world) registry() (*core, *news) {
 	w.t.Helper()
+	return w.registryBy(fleet.Spread)
+}
+
+// registryBy returns one that places by this strategy.
+func (w *world) registryBy(how fleet.Strategy) (*core, *news) {
+	w.t.Helper()
 	n := &news{w: w, replica: replica.New(), origins: map[fleet.HostID]*replica.Origin{}, changed: make(chan struct{})}
 	for _, a := range w.agents {
 		n.publish(a.row)
@@ -341,7 +347,7 @@ func (w *world) registry() (*core, *news) {
 	peers := client.NewPeers(func(peer fleet.UUID) *tls.Config { return self.ClientTLS(peer, "http/1.1") })
 	w.t.Cleanup(peers.Close)
 	return &core{
-		View:    view.New(view.Config{Source: n, Flavors: fleet.BuiltinFlavors(), Peers: peers}),
+		View:    view.New(view.Config{Source: n, Flavors: fleet.BuiltinFlavors(), Placement: how, Peers: peers}),
 		timeout: 10 * time.Second, ready: func() error { return nil }, log: slog.New(slog.DiscardHandler), metrics: newMetrics(),
 	}, n
 }

@@ -65,7 +65,7 @@ func New(cfg Config, deps Deps) (*Registry, error) {
 	}
 	r.peers = client.NewPeers(func(peer fleet.UUID) *tls.Config { return deps.Identity.ClientTLS(peer, "http/1.1") })
 	r.core = &core{
-		View:    view.New(view.Config{Source: r.mesh, Flavors: cfg.Flavors, Peers: r.peers, Self: deps.Identity.Subject().ID}),
+		View:    view.New(view.Config{Source: r.mesh, Flavors: cfg.Flavors, Placement: cfg.Placement, Peers: r.peers, Self: deps.Identity.Subject().ID}),
 		timeout: cfg.RequestTimeout, ready: r.mesh.Ready, log: deps.Log, metrics: counts,
 		departure: newDeparture(r.mesh.Leave),
 	}
