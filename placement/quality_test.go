@@ -15,21 +15,26 @@ func (f *busyFleet) exactly(req *fleet.Request) (fleet.HostID, bool) {
 	best, bestScore := -1, 0.0
 	for h := range f.hosts {
 		row := f.row(h)
-		if row.Hypervisor != req.Hypervisor || req.Zone != "" && row.Zone != req.Zone || len(fleet.Fits(&row, req)) > 0 {
-			continue // the first two only because refusals are slow to write
-		}
-		if score := placement.Score(&row, req, f.how); best < 0 || score > bestScore {
+		score := placement.Score(&row, req, f.how)
+		// What cannot win, or is short, need not be judged: refusals are slow.
+		if score > bestScore && f.free(h, req) && len(fleet.Fits(&row, req)) == 0 {
 			best, bestScore = h, score
 		}
 	}
 	return hostID(max(best, 0)), best >= 0
 }
 
+// free reports whether the host is of the kind and has the memory.
+func (f *busyFleet) free(h int, req *fleet.Request) bool {
+	truth := &f.hosts[h]
+	return hypervisors[truth.hypervisor] == req.Hypervisor && truth.gib*1024-truth.used.MemoryMiB >= req.MemoryMiB
+}
+
 // randomly proposes any host that fits.
 func (f *busyFleet) randomly(req *fleet.Request) (fleet.HostID, bool) {
 	for range 20 * len(f.hosts) {
 		h := f.rng.IntN(len(f.hosts))
-		if row := f.row(h); len(fleet.Fits(&row, req)) == 0 {
+		if row := f.row(h); f.free(h, req) && len(fleet.Fits(&row, req)) == 0 {
 			return hostID(h), true
 		}
 	}
