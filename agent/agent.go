@@ -117,10 +117,15 @@ func (a *Agent) open(ctx context.Context, deps Deps) error {
 	if err := a.listen(); err != nil {
 		return err
 	}
+	secret, err := a.serfSecret()
+	if err != nil {
+		return err
+	}
 	api := advertised(a.listener.Addr(), a.cfg.ListenAdvertise)
 	if a.mesh, err = mesh.New(mesh.Config{
 		ID: a.hostID, Name: a.cfg.Name, Role: fleet.RoleAgent, Label: a.identity.Subject().Fleet, API: api,
-		GossipBind: a.cfg.GossipBind, GossipAdvertise: a.cfg.GossipAdvertise, Key: deps.GossipKey, Join: a.cfg.Join,
+		GossipBind: a.cfg.GossipBind, GossipAdvertise: a.cfg.GossipAdvertise, Key: deps.GossipKey, FurtherKeys: deps.FurtherGossipKeys,
+		KeyringDir: a.cfg.DataDir, Join: a.cfg.Join, SerfRPC: a.cfg.SerfRPC, SerfRPCSecret: secret,
 		Epochs: a.journal, Hardware: hardware, Dial: a.dial, Log: a.log, Metrics: a.metrics.registry,
 	}); err != nil {
 		return err
@@ -145,6 +150,14 @@ func (a *Agent) open(ctx context.Context, deps Deps) error {
 		return fmt.Errorf("register metrics of the view: %w", err)
 	}
 	return nil
+}
+
+// serfSecret reads what the stock serf command has to tell.
+func (a *Agent) serfSecret() (string, error) {
+	if a.cfg.SerfRPC == "" {
+		return "", nil
+	}
+	return identity.LoadSecret("serf_rpc_auth", a.cfg.SerfRPCAuth)
 }
 
 // terms are the conditions under which the host gives out what it has.

@@ -1,10 +1,12 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
 	"grapevine/fleet"
+	"grapevine/mesh"
 )
 
 // Config is what an operator sets of an agent: the keys of agent.toml.
@@ -26,7 +28,10 @@ type Config struct {
 	TLSCA         string `toml:"tls_ca" help:"certificate of the fleet's CA, PEM"`
 	TLSCert       string `toml:"tls_cert" help:"this host's certificate, PEM; the host id is in it"`
 	TLSKey        string `toml:"tls_key" help:"private key of the certificate, PEM"`
-	GossipKeyFile string `toml:"gossip_key_file" help:"file with the key that encrypts gossip, base64 of 32 bytes"`
+	GossipKeyFile string `toml:"gossip_key_file" help:"file with the key that encrypts gossip, base64 of 32 bytes; further lines hold keys that are read with too"`
+
+	SerfRPC     string `toml:"serf_rpc" help:"loopback address at which the stock serf command is answered, as 127.0.0.1:7373; empty for nowhere"`
+	SerfRPCAuth string `toml:"serf_rpc_auth" help:"file with the secret that the serf command must tell, 16 characters or more; serf_rpc needs it"`
 
 	ListEvery    time.Duration `toml:"list_every" help:"time between full listings of the hypervisor"`
 	StopGrace    time.Duration `toml:"stop_grace" help:"how long a guest may take to shut down by itself"`
@@ -123,7 +128,24 @@ func (c *Config) Validate() error {
 			return fmt.Errorf("%s is %d; it must not be negative", key.name, key.value)
 		}
 	}
+	if err := c.validateSerfRPC(); err != nil {
+		return err
+	}
 	return c.validateFlavors()
+}
+
+func (c *Config) validateSerfRPC() error {
+	if c.SerfRPC == "" {
+		return nil
+	}
+	if err := mesh.CheckSerfRPC(c.SerfRPC); err != nil {
+		return err
+	}
+	if c.SerfRPCAuth == "" {
+		return errors.New("serf_rpc is on and serf_rpc_auth is not set: any local user could make this host leave the mesh; " +
+			"put a secret into a file (openssl rand -hex 32), readable by the agent alone, and set serf_rpc_auth to its path")
+	}
+	return nil
 }
 
 func (c *Config) validateFlavors() error {

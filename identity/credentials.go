@@ -16,6 +16,8 @@ type Credentials struct {
 	Identity *Identity
 	// GossipKey encrypts what Serf sends.
 	GossipKey []byte
+	// FurtherGossipKeys are read with too, as during a change of keys.
+	FurtherGossipKeys [][]byte
 }
 
 // LoadCredentials reads the credentials of a node with this role. When
@@ -29,11 +31,11 @@ func LoadCredentials(files Files, gossipKeyFile, fleetName string, role Role, no
 		return Credentials{}, fmt.Errorf("fleet is %q and the certificate %s is of fleet %q; set fleet to that, leave it out, or use a certificate of the other fleet",
 			fleetName, files.Cert, own)
 	}
-	key, err := LoadGossipKey(gossipKeyFile)
+	keys, err := LoadGossipKeys(gossipKeyFile)
 	if err != nil {
 		return Credentials{}, err
 	}
-	return Credentials{Identity: id, GossipKey: key}, nil
+	return Credentials{Identity: id, GossipKey: keys[0], FurtherGossipKeys: keys[1:]}, nil
 }
 
 // Dial opens a stream to the node with id peer at addr, speaking the ALPN

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
+	"strings"
 )
 
 // GossipKeyBytes is the length of a gossip key: AES-256.
@@ -26,15 +27,50 @@ func WriteGossipKey(path string, key []byte) error {
 	return WriteNew(path, []byte(base64.StdEncoding.EncodeToString(key)+"\n"), 0o600)
 }
 
-// LoadGossipKey reads a key that WriteGossipKey wrote.
+// LoadGossipKey reads the key that gossip is encrypted with.
 func LoadGossipKey(path string) ([]byte, error) {
+	keys, err := LoadGossipKeys(path)
+	if err != nil {
+		return nil, err
+	}
+	return keys[0], nil
+}
+
+// LoadGossipKeys reads a file that WriteGossipKey wrote, and to which further
+// keys may have been added, one a line. The first is the one to encrypt with.
+func LoadGossipKeys(path string) ([][]byte, error) {
 	content, err := readKeyFile("gossip key", path)
 	if err != nil {
 		return nil, err
 	}
-	key, err := base64.StdEncoding.DecodeString(string(bytes.TrimSpace(content)))
-	if err != nil || len(key) != GossipKeyBytes {
-		return nil, fmt.Errorf("gossip key file %s does not hold %d bytes in base64; copy the file of another node, or make one with grapevine tls", path, GossipKeyBytes)
+	var keys [][]byte
+	for line := range bytes.Lines(bytes.TrimSpace(content)) {
+		key, err := base64.StdEncoding.DecodeString(string(bytes.TrimSpace(line)))
+		if err != nil || len(key) != GossipKeyBytes {
+			return nil, noGossipKey(path)
+		}
+		keys = append(keys, key)
 	}
-	return key, nil
+	if len(keys) == 0 {
+		return nil, noGossipKey(path)
+	}
+	return keys, nil
+}
+
+func noGossipKey(path string) error {
+	return fmt.Errorf("gossip key file %s does not hold %d bytes in base64; copy the file of another node, or make one with grapevine tls", path, GossipKeyBytes)
+}
+
+// LoadSecret reads a secret of one line from a file that not every user of the
+// machine may read. Key is what the operator named the file with.
+func LoadSecret(key, path string) (string, error) {
+	content, err := readKeyFile(key, path)
+	if err != nil {
+		return "", err
+	}
+	secret := string(bytes.TrimSpace(content))
+	if secret == "" || strings.ContainsAny(secret, "\r\n") {
+		return "", fmt.Errorf("%s file %s must hold one line, the secret; make one with: openssl rand -hex 32", key, path)
+	}
+	return secret, nil
 }

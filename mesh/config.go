@@ -52,6 +52,15 @@ type Config struct {
 	// Key encrypts gossip: 16, 24 or 32 bytes; nil, only in tests, leaves it
 	// in the clear.
 	Key []byte
+	// FurtherKeys are read with too, as during a rotation.
+	FurtherKeys [][]byte
+	// KeyringDir is where the keys are kept as they are changed while running,
+	// so that they outlive the process; empty forgets them.
+	KeyringDir string
+	// SerfRPC is the loopback host:port at which the stock serf command is
+	// answered, empty for nowhere, and SerfRPCSecret what it has to say.
+	SerfRPC       string
+	SerfRPCSecret string
 	// Join lists members to join through: host names, addresses, either with a
 	// port (DefaultGossipPort otherwise), or SRV names, which begin with an
 	// underscore. They are tried for ever; unreachable ones are no error.
@@ -120,7 +129,7 @@ func (c *Config) validate() error {
 	}
 	switch len(c.Key) {
 	case 0, 16, 24, 32:
-		return nil
+		return c.validateSerfRPC()
 	default:
 		return fmt.Errorf("mesh: the gossip key is %d bytes long; it must be 16, 24 or 32 (make one with: openssl rand -base64 32)", len(c.Key))
 	}

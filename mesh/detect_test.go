@@ -39,6 +39,7 @@ func TestFailureDetection(t *testing.T) {
 }
 
 func stayAlive(t *testing.T, effort detection) {
+	t.Helper()
 	opts := lan()
 	opts.PacketLoss = 0.1
 	h := newHerd(t, opts)
@@ -63,6 +64,7 @@ func stayAlive(t *testing.T, effort detection) {
 }
 
 func killSome(t *testing.T, effort detection) {
+	t.Helper()
 	const n = 100
 	h := newHerd(t, lan())
 	for range n {

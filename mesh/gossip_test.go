@@ -11,11 +11,11 @@ import (
 )
 
 // startSerfs runs n members with real Serf and waits until all know all.
-func (w *world) startSerfs(n int, change ...func(*Config)) []*member {
+func (w *world) startSerfs(n int) []*member {
 	w.t.Helper()
 	members := make([]*member, n)
 	for i := range n {
-		members[i] = w.startSerf(nameOf(i), change...)
+		members[i] = w.startSerf(nameOf(i))
 		members[i].say(0)
 	}
 	w.waitFor(time.Minute, "all know each other", func() bool {

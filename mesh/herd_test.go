@@ -31,7 +31,9 @@ type herd struct {
 	mu     sync.Mutex
 	failed []failure
 
+	seeds     []string     // of members to come
 	suspected atomic.Int64 // refuted suspicions
+	exchanges atomic.Int64 // of all that a member knows: each join is one
 }
 
 // failure is one member's word that another has failed.
@@ -53,7 +55,7 @@ func newHerd(t *testing.T, opts meshtest.Options) *herd {
 }
 
 // add starts a member; wrap may put something between it and the network.
-func (h *herd) add(wrap func(context.Context, *herd, memberlist.NodeAwareTransport) memberlist.NodeAwareTransport) *sheep {
+func (h *herd) add(wrap func(context.Context, *herd, memberlist.NodeAwareTransport) memberlist.NodeAwareTransport) {
 	h.t.Helper()
 	name := nameOf(len(h.members))
 	ctx, stop := context.WithCancel(context.Background())
@@ -66,7 +68,10 @@ func (h *herd) add(wrap func(context.Context, *herd, memberlist.NodeAwareTranspo
 		Dial: func(context.Context, string, fleet.UUID) (net.Conn, error) { return nil, net.ErrClosed },
 	}
 	cfg = cfg.withDefaults()
-	cfg.Log = slog.New(counting{slog.DiscardHandler, "Refuting a suspect message", &h.suspected})
+	cfg.Join = h.seeds
+	cfg.Log = slog.New(counting{slog.DiscardHandler, map[string]*atomic.Int64{
+		"Refuting a suspect message": &h.suspected, "Initiating push/pull sync": &h.exchanges,
+	}})
 	s, err := serfMembersOn(cfg, transport, name+":7946", newSerfLog(cfg.Log))
 	if err != nil {
 		h.t.Fatal(err)
@@ -77,7 +82,9 @@ func (h *herd) add(wrap func(context.Context, *herd, memberlist.NodeAwareTranspo
 	x := &sheep{serfMembers: s, name: name, stop: stop}
 	h.members = append(h.members, x)
 	h.wg.Go(func() { h.listen(ctx, x) })
-	return x
+	if len(h.seeds) > 0 {
+		h.wg.Go(func() { x.keepJoined(ctx) })
+	}
 }
 
 func (h *herd) listen(ctx context.Context, x *sheep) {
@@ -165,19 +172,20 @@ func (h *herd) end() {
 	time.Sleep(time.Minute)
 }
 
-// counting counts the log lines that hold a part.
+// counting counts the log lines that hold certain parts.
 type counting struct {
 	slog.Handler
-	part  string
-	count *atomic.Int64
+	parts map[string]*atomic.Int64
 }
 
 func (c counting) Enabled(context.Context, slog.Level) bool { return true }
 
 func (c counting) Handle(_ context.Context, r slog.Record) error {
 	r.Attrs(func(a slog.Attr) bool {
-		if strings.Contains(a.Value.String(), c.part) {
-			c.count.Add(1)
+		for part, n := range c.parts {
+			if strings.Contains(a.Value.String(), part) {
+				n.Add(1)
+			}
 		}
 		return true
 	})

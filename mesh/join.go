@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,45 +21,83 @@ const (
 	// rejoinCheck is how often a member that has joined looks whether it is
 	// alone again.
 	rejoinCheck = 10 * time.Second
+	// settleJoin is how long a member that has joined through one address lets
+	// gossip tell it of the others before it joins through the next.
+	settleJoin = 2 * time.Second
 )
 
-// keepJoined tries every configured address until it was joined once, and all
-// of them again whenever this member is alone.
+// keepJoined tries the configured addresses until each was joined once or is
+// that of a member alive, and all of them again whenever this member is alone.
+//
+// A join costs the fleet more than anything that goes on in it: both ends send
+// each other all members, and everybody hears of the newcomer. So each member
+// takes the addresses in an order of its own, joins through one that answers,
+// and then through another only where that is still unknown: a fleet that
+// starts all at once joins once each, spread over the addresses.
 func (s *serfMembers) keepJoined(ctx context.Context) {
-	pending, wait := s.cfg.Join, minRejoin
+	pending, wait := shuffled(s.cfg.Join), minRejoin
 	for len(s.cfg.Join) > 0 {
-		var failed []string
-		var errs []error
-		for _, entry := range pending {
-			if err := s.joinEntry(ctx, entry); err != nil && ctx.Err() == nil {
-				failed = append(failed, entry)
-				errs = append(errs, err)
-			}
-		}
+		left, joined, err := s.joinOne(ctx, pending)
 		if ctx.Err() != nil || s.departed.Load() {
 			return
 		}
-		pending = failed
-		alone := s.alone()
+		pending = left
 		switch {
-		case alone:
-			pending = s.cfg.Join
-			if len(errs) > 0 { // else only this member itself answers
-				s.logs.limited("no member of the fleet joined yet; trying on", "error", errors.Join(errs...))
+		case s.alone():
+			pending = shuffled(s.cfg.Join)
+			if err != nil { // else only this member itself answers
+				s.logs.limited("no member of the fleet joined yet; trying on", "error", err)
 			}
-		case len(failed) > 0:
-			s.cfg.Log.Debug("some members to join do not answer", "error", errors.Join(errs...))
+			wait = min(2*wait, maxRejoin)
+		case joined && len(pending) > 0:
+			wait = settleJoin
+		case len(pending) > 0:
+			s.cfg.Log.Debug("some members to join do not answer", "error", err)
+			wait = min(2*wait, maxRejoin)
 		default:
-			wait = rejoinCheck / 2
-		}
-		wait = min(2*wait, maxRejoin)
-		if len(failed) == 0 {
-			wait = min(wait, rejoinCheck)
+			wait = rejoinCheck
 		}
 		if !pause.For(ctx, jitter(wait)) {
 			return
 		}
 	}
+}
+
+func shuffled(entries []string) []string {
+	out := slices.Clone(entries)
+	rand.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] }) // no secret
+	return out
+}
+
+// joinOne joins through the first entry that answers, but for those that are
+// members already. It returns the entries that are left to join, and why some
+// did not answer.
+func (s *serfMembers) joinOne(ctx context.Context, entries []string) (left []string, joined bool, err error) {
+	var errs []error
+	for i, entry := range entries {
+		if s.known(entry) {
+			continue
+		}
+		if joined {
+			return append(left, entries[i:]...), true, errors.Join(errs...)
+		}
+		if err := s.joinEntry(ctx, entry); err != nil && ctx.Err() == nil {
+			left, errs = append(left, entry), append(errs, err)
+			continue
+		}
+		joined = true
+	}
+	return left, joined, errors.Join(errs...)
+}
+
+// known reports whether an entry is the address of a member alive, this one
+// included. Names and SRV records are not looked up for it: they are joined
+// once.
+func (s *serfMembers) known(entry string) bool {
+	addr := withPort(entry)
+	return addr == s.advertise || slices.ContainsFunc(s.Members(), func(m fleet.Member) bool {
+		return m.Gossip == addr && m.Status == fleet.MemberAlive
+	})
 }
 
 // alone reports whether no other member is alive.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log"
 	"net"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"github.com/hashicorp/serf/serf"
 
 	"grapevine/fleet"
+	"grapevine/mesh/serfrpc"
 )
 
 const (
@@ -75,6 +77,8 @@ type serfMembers struct {
 	events chan serf.Event
 	closed bool
 
+	rpc      *serfrpc.Server     // nil: the serf command is not answered
+	commands net.Listener        // where it comes in
 	ring     *memberlist.Keyring // nil: gossip in the clear
 	changing sync.Mutex          // one change of keys at a time
 	departed atomic.Bool         // said good bye, and stays away
@@ -96,6 +100,10 @@ func newSerfMembers(cfg Config) (*serfMembers, error) {
 		_ = transport.Shutdown()
 		return nil, err
 	}
+	if err := s.openSerfRPC(); err != nil {
+		s.Close()
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -107,6 +115,9 @@ func serfMembersOn(cfg Config, transport memberlist.NodeAwareTransport, bound st
 		return nil, err
 	}
 	s.advertise = advertise
+	if s.ring, err = loadKeyring(&cfg); err != nil {
+		return nil, err
+	}
 	ch := make(chan struct{})
 	s.changed.Store(&ch)
 	return s, nil
@@ -182,18 +193,16 @@ func (s *serfMembers) config() (*serf.Config, error) {
 	if ml.BindAddr, ml.BindPort, err = splitPort(s.bound); err != nil {
 		return nil, err
 	}
-	if len(s.cfg.Key) > 0 {
-		if s.ring, err = memberlist.NewKeyring(nil, s.cfg.Key); err != nil {
-			return nil, fmt.Errorf("gossip key: %w", err)
-		}
-		ml.Keyring = s.ring
-	}
+	ml.Keyring = s.ring
 	conf := serf.DefaultConfig()
 	conf.Init()
 	conf.NodeName = s.cfg.ID.String()
 	conf.MemberlistConfig = ml
 	conf.Tags = s.tags()
 	conf.EventCh = s.events
+	if s.ring != nil && s.cfg.KeyringDir != "" {
+		conf.KeyringFile = filepath.Join(s.cfg.KeyringDir, keyringFile)
+	}
 	conf.Logger, conf.LogOutput = logger, nil
 	conf.BroadcastTimeout, conf.LeavePropagateDelay = leaveBroadcast, leaveSpread
 	conf.ReconnectTimeout, conf.TombstoneTimeout = rememberFor, rememberFor
@@ -221,6 +230,12 @@ func (s *serfMembers) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { s.keepJoined(ctx) })
+	if s.ring != nil {
+		wg.Go(func() { s.keepKeyring(ctx) })
+	}
+	if s.rpc != nil {
+		wg.Go(func() { s.serveCommands(ctx) })
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -230,7 +245,10 @@ func (s *serfMembers) Run(ctx context.Context) error {
 			return nil
 		case <-s.serf.ShutdownCh():
 			return fmt.Errorf("gossip on %s ended by itself", s.bound)
-		case <-s.events:
+		case e := <-s.events:
+			if s.rpc != nil {
+				s.rpc.Event(e)
+			}
 			s.tell()
 		}
 	}
@@ -309,6 +327,7 @@ func (s *serfMembers) Close() {
 	if closed {
 		return
 	}
+	closeListener(s.commands)
 	if sf == nil {
 		_ = s.transport.Shutdown()
 		return

@@ -20,10 +20,18 @@ type serfLog struct {
 
 	mu   sync.Mutex
 	last map[string]time.Time
+	also func(line string) // gets every line too; nil for nobody
 }
 
 func newSerfLog(log *slog.Logger) *serfLog {
 	return &serfLog{log: log, last: map[string]time.Time{}}
+}
+
+// tell has every line passed on to f too, which must not block.
+func (s *serfLog) tell(f func(line string)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.also = f
 }
 
 // complaints are what a person has to act on, by a part of the line in lower
@@ -47,6 +55,12 @@ var fromAddress = regexp.MustCompile(`from=(\S+)`)
 // Write implements io.Writer for log.Logger, which calls it once a line.
 func (s *serfLog) Write(line []byte) (int, error) {
 	text := strings.TrimSpace(string(line))
+	s.mu.Lock()
+	also := s.also
+	s.mu.Unlock()
+	if also != nil {
+		also(text)
+	}
 	lower := strings.ToLower(text)
 	for _, c := range complaints {
 		if strings.Contains(lower, c.part) {

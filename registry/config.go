@@ -30,7 +30,7 @@ type Config struct {
 	TLSCA         string `toml:"tls_ca" help:"file with the fleet CA's certificate"`
 	TLSCert       string `toml:"tls_cert" help:"file with this registry's certificate; its id is in it"`
 	TLSKey        string `toml:"tls_key" help:"file with the certificate's key"`
-	GossipKeyFile string `toml:"gossip_key_file" help:"file with the key that gossip is encrypted with"`
+	GossipKeyFile string `toml:"gossip_key_file" help:"file with the key that encrypts gossip, base64 of 32 bytes; further lines hold keys that are read with too"`
 
 	Flavors   []fleet.Flavor `toml:"flavors" help:"named sizes, instead of the built-in ones"`
 	Placement fleet.Strategy `toml:"placement" help:"spread instances evenly over the hosts, or pack them on few"`

@@ -86,7 +86,7 @@ func (r *Registry) member(counts *metrics) mesh.Config {
 	return mesh.Config{
 		ID: r.deps.Identity.Subject().ID, Name: r.cfg.Name, Role: fleet.RoleRegistry, Label: r.deps.Identity.Subject().Fleet,
 		API:        r.listener.Addr().String(),
-		GossipBind: r.cfg.GossipBind, GossipAdvertise: r.cfg.GossipAdvertise, Key: r.deps.GossipKey,
+		GossipBind: r.cfg.GossipBind, GossipAdvertise: r.cfg.GossipAdvertise, Key: r.deps.GossipKey, FurtherKeys: r.deps.FurtherGossipKeys,
 		Join: r.cfg.Join, Dial: r.dialLink, Log: r.deps.Log, Metrics: counts.registry,
 	}
 }
