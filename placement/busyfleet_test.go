@@ -49,8 +49,16 @@ var (
 	traitSets   = [][]string{{"boot-disk"}, {"boot-disk", "boot-kernel"}, {"boot-disk", "boot-kernel", "console"}}
 	// One request in ten asks for what a third of the hosts can do.
 	askedTraits = [][]string{
-		{"boot-disk"}, {"boot-disk"}, {"boot-disk"}, {"boot-disk"}, {"boot-disk"}, {"boot-disk"},
-		{"boot-kernel"}, {"boot-kernel"}, {"boot-kernel"}, {"boot-disk", "console"},
+		{"boot-disk"},
+		{"boot-disk"},
+		{"boot-disk"},
+		{"boot-disk"},
+		{"boot-disk"},
+		{"boot-disk"},
+		{"boot-kernel"},
+		{"boot-kernel"},
+		{"boot-kernel"},
+		{"boot-disk", "console"},
 	}
 	flavors = []fleet.Resources{freeOf(1, 2048, 20), freeOf(1, 2048, 20), freeOf(2, 4096, 40), freeOf(2, 4096, 40), freeOf(4, 8192, 80), freeOf(8, 32768, 160)}
 )

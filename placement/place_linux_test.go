@@ -29,6 +29,7 @@ func BenchmarkPlace(b *testing.B) {
 }
 
 func benchmarkPlace(b *testing.B, hosts int, how fleet.Strategy) {
+	b.Helper()
 	const low, high = 0.74, 0.86
 	f := newBusyFleet(b, hosts, how)
 	for range 3 { // until machines lie as they do after a while
