@@ -38,7 +38,7 @@ func BenchmarkRealStart(b *testing.B) {
 		c := r.whole(1)
 		guest := filepath.Join(l.dir, "guest")
 		l.script("tiny-guest", guest)
-		r.cli("image", "import", "--name", "debian", "--host", "kvm", "--cmdline", "console=ttyS0 quiet",
+		r.cli("image", "import", "--name", "debian", "--host", "kvm", "--cmdline", "console=ttyS0 quiet no_timer_check",
 			"--kernel", filepath.Join(guest, "vmlinuz"), "--initrd", filepath.Join(guest, "initrd"))
 		accepted, err := c.CreateInstance(b.Context(), fleet.Create{Name: "guest", Flavor: "nano", Image: "debian"}, client.CreateOptions{Wait: patience})
 		must(b, err)

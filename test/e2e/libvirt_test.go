@@ -89,7 +89,7 @@ func (l *libvirtd) byHand(name string, memoryMiB int) fleet.InstanceID {
 	guest := l.guest()
 	id := newID()
 	xml := fmt.Sprintf(`<domain type='qemu'><name>%s</name><uuid>%s</uuid><memory unit='MiB'>%d</memory><vcpu>1</vcpu>
-<os><type arch='x86_64'>hvm</type><kernel>%s/vmlinuz</kernel><initrd>%s/initrd</initrd><cmdline>console=ttyS0 quiet</cmdline></os>
+<os><type arch='x86_64'>hvm</type><kernel>%s/vmlinuz</kernel><initrd>%s/initrd</initrd><cmdline>console=ttyS0 quiet no_timer_check</cmdline></os>
 <features><acpi/></features><devices><serial type='pty'/></devices></domain>`, name, id, memoryMiB, guest, guest)
 	file := filepath.Join(l.dir, name+".xml")
 	if err := os.WriteFile(file, []byte(xml), 0o600); err != nil {

@@ -17,7 +17,7 @@ func TestLifeOfAnInstanceOnRealQEMU(t *testing.T) {
 	everywhere := append([]*node{second}, agents...)
 
 	guest := real.guest()
-	first.do("image", "import", "--name", "debian", "--host", "kvm-1", "--cmdline", "console=ttyS0 quiet",
+	first.do("image", "import", "--name", "debian", "--host", "kvm-1", "--cmdline", "console=ttyS0 quiet no_timer_check",
 		"--kernel", filepath.Join(guest, "vmlinuz"), "--initrd", filepath.Join(guest, "initrd"))
 	w.until("the second registry lists the image", func() error {
 		if !strings.Contains(second.do("image", "list"), "debian") {
@@ -158,7 +158,7 @@ func TestHaltedLibvirtdMarksItsRowsAndStopsNothing(t *testing.T) {
 func TestAgentKilledWhileBuildingOnRealQEMULeavesOneMachine(t *testing.T) {
 	w, real, agents, registries := fleetOnLibvirt(t)
 	guest := real.guest()
-	registries[0].do("image", "import", "--name", "debian", "--host", "kvm-1", "--cmdline", "console=ttyS0 quiet",
+	registries[0].do("image", "import", "--name", "debian", "--host", "kvm-1", "--cmdline", "console=ttyS0 quiet no_timer_check",
 		"--kernel", filepath.Join(guest, "vmlinuz"), "--initrd", filepath.Join(guest, "initrd"))
 	for i := range 3 {
 		name := fmt.Sprintf("crash-%d", i)
