@@ -13,11 +13,13 @@ LINT     := bin/golangci-lint
 LINT_VERSION := v2.15.0
 HOSTS    ?= 6
 FUZZTIME ?= 20s
+SIMTIME  ?= 10m
+SIMSEED  ?= $(shell date +%s)
 # The pure cores and the glue, which run under the race detector.
 RACE     := ./fleet/... ./mesh/... ./agent/... ./placement/... ./view/... ./registry/... ./api/... ./internal/...
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check fmt fmt-check tidy tidy-check lint race cover fuzz bench generate tools install uninstall dist clean
+.PHONY: help build run test check fmt fmt-check tidy tidy-check lint race cover fuzz sim bench generate tools install uninstall dist clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +59,9 @@ cover: ## coverage of every package, as bin/cover.html
 
 fuzz: ## run every fuzz test for FUZZTIME=20s
 	scripts/run-fuzz $(FUZZTIME)
+
+sim: ## try random histories of faults for SIMTIME=10m, from a seed that is printed
+	GRAPEVINE_SIM_FOR=$(SIMTIME) GRAPEVINE_SIM_SEED=$(SIMSEED) go test -v -count=1 -run ManyHistories -timeout 0 ./test/sim
 
 bench: build ## print the figures: a fleet's start, memory, creates a second
 	GRAPEVINE_BENCH_BINARY=$(CURDIR)/bin/grapevine go test -run '^$$' -bench . -benchtime 1x -timeout 1h ./test/bench/...

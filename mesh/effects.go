@@ -12,7 +12,7 @@ import (
 )
 
 // dialTimeout bounds the opening of a stream, TLS included.
-const dialTimeout = 5 * time.Second
+const dialTimeout = 3 * time.Second
 
 // effects does what the node asks for. Its methods are called with mu held, and
 // leave all that waits to goroutines.

@@ -87,3 +87,26 @@ func (e *Exchange) Next(p *Peer, now time.Time) wire.Message {
 	}
 	return nil
 }
+
+// Load is what an exchange keeps at a moment beside its hosts. Each is bounded.
+type Load struct {
+	Hosts, Wants         int
+	News, BeatNews       int // places in the logs, the empty ones included
+	Asking, Requests     int // over all peers
+	Asked, Open, Offered int
+}
+
+// Load counts what is kept.
+func (e *Exchange) Load() Load {
+	l := Load{Hosts: len(e.hosts), Wants: e.wants.Len(), News: len(e.versions.log), BeatNews: len(e.beats.log)}
+	for _, p := range e.peers {
+		l.Asking += len(p.asking)
+		l.Requests += len(p.requests)
+		l.Asked += len(p.asked.queue)
+		l.Open += p.asked.open
+	}
+	for _, w := range e.wants.All() {
+		l.Offered += len(w.offers)
+	}
+	return l
+}

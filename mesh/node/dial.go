@@ -15,8 +15,12 @@ const (
 	redrawEvery = time.Minute
 	// healEvery is how often a member that gossip has lost is dialled.
 	healEvery    = 2 * time.Second
+	// A peer that could not be dialled is left alone for a while, doubling: not
+	// for long, because a cut that heals should be over soon. One that does not
+	// want the link is left alone for longer.
 	minRedial    = 500 * time.Millisecond
-	maxRedial    = 30 * time.Second
+	maxRedial    = 3 * time.Second
+	maxUnwanted  = 30 * time.Second
 	reconnectMax = 250 * time.Millisecond // jitter after a link was lost
 )
 
@@ -48,8 +52,8 @@ type redial struct {
 	wait time.Duration
 }
 
-func (n *Node) dialFailed(id fleet.UUID, now time.Time) {
-	wait := min(max(2*n.dials.later[id].wait, minRedial), maxRedial)
+func (n *Node) dialFailed(id fleet.UUID, most time.Duration, now time.Time) {
+	wait := min(max(2*n.dials.later[id].wait, minRedial), most)
 	n.dials.later[id] = redial{at: now.Add(n.jitter(wait)), wait: wait}
 }
 
@@ -161,7 +165,7 @@ func (n *Node) Dialled(d *Dial, err error, now time.Time) *Link {
 	}
 	if err != nil {
 		delete(n.dials.busy, d.ID)
-		n.dialFailed(d.ID, now)
+		n.dialFailed(d.ID, maxRedial, now)
 		n.fillBy(now.Add(n.random(reconnectMax)))
 		n.cfg.Log.Debug("link not opened", "peer", d.ID, "peer_name", d.Name, "error", err)
 		return nil
@@ -200,8 +204,11 @@ func (n *Node) dialEnded(l *Link, now time.Time) {
 	if l.peer == nil {
 		delete(n.dials.busy, l.dial.ID)
 	}
-	if l.peer == nil && l.bye == nil || l.farewell != nil && l.farewell.Reason != wire.ByeDuplicate {
-		n.dialFailed(l.dial.ID, now)
+	switch {
+	case l.farewell != nil && l.farewell.Reason != wire.ByeDuplicate, l.peer == nil && l.bye != nil:
+		n.dialFailed(l.dial.ID, maxUnwanted, now)
+	case l.peer == nil:
+		n.dialFailed(l.dial.ID, maxRedial, now)
 	}
 }
 

@@ -198,3 +198,6 @@ func (n *Node) cloned(theirs string) error {
 		"if this machine was copied from another, remove its agent's data directory so that it gets an id of its own",
 		n.cfg.ID, ErrCloned, theirs, n.cfg.Hardware)
 }
+
+// Load counts what the node's links keep.
+func (n *Node) Load() exchange.Load { return n.exchange.Load() }

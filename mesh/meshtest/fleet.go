@@ -1,0 +1,256 @@
+package meshtest
+
+import (
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"grapevine/fleet"
+	"grapevine/mesh/node"
+	"grapevine/mesh/replica"
+	"grapevine/mesh/wire"
+)
+
+// FleetOptions say how a simulated fleet behaves.
+type FleetOptions struct {
+	Seed uint64
+	// MinDelay and MaxDelay bound the time that a write is on its way. Equal
+	// bounds make large fleets cheaper.
+	MinDelay, MaxDelay time.Duration
+	// StreamLoss is the share of writes that are lost; the stream then stalls in
+	// that direction for good.
+	StreamLoss float64
+	// Links and MaxInbound are those of node.Config; 0 means 3 and 16.
+	Links, MaxInbound int
+	// Log takes what the nodes log; nil means nothing.
+	Log *slog.Logger
+}
+
+// Fleet is a fleet of nodes as one discrete-event simulation: the same seed
+// and the same calls give the same history, event for event. Nodes, frames and
+// their encoding are the real ones; streams, disks, gossip and time are not.
+// Handling takes no time. It is for one goroutine.
+type Fleet struct {
+	Nodes []*Member
+
+	opts    FleetOptions
+	rng     *rand.Rand
+	start   time.Time
+	clock   time.Duration
+	events  queue
+	address map[string]*Member
+	cut     map[[2]int]bool
+	bytes   uint64
+	dirty   []*Member // those with links to be written to
+	free    [][]byte
+	msgs    []wire.Message
+
+	// Wrote, where set, is called for every write to a stream: who wrote what.
+	Wrote func(m *Member, msgs []wire.Message, bytes int)
+	// Took, where set, is called after a node took an answer, with how many of
+	// its deltas brought something new.
+	Took func(m *Member, answer *wire.Answer, applied int)
+	// Change, where set, may change or drop what is on its way: nil drops it.
+	Change func(from, to *Member, write []byte) []byte
+}
+
+// Member is one node of a fleet, through all its lives.
+type Member struct {
+	*node.Node // of the present life
+	Index      int
+	ID         fleet.UUID
+	Role       fleet.Role
+	Up         bool
+	// Failed is why the node gave up, nil while it has not.
+	Failed error
+	// DiskFull makes epochs fail to be stored.
+	DiskFull bool
+	// Hardware is the machine's fingerprint.
+	Hardware string
+	// Skew is how far the machine's clock is off.
+	Skew time.Duration
+
+	fleet  *Fleet
+	life   int // which one this is; events of earlier ones are void
+	epoch  uint64
+	view   []fleet.Member
+	woken  []*node.Link
+	listed bool // in Fleet.dirty
+	frozen bool
+	thaw   []func() // what happened meanwhile
+	timer  time.Duration
+	ends   map[*node.Link]*end
+}
+
+// end is one side of a stream.
+type end struct {
+	member  *Member
+	life    int
+	link    *node.Link
+	other   *end
+	open    bool
+	stalled bool          // nothing that this side writes arrives any more
+	last    time.Duration // arrival of the last write
+}
+
+// NewFleet returns a fleet of so many agents that are down.
+func NewFleet(agents int, opts FleetOptions) *Fleet {
+	if opts.Links == 0 {
+		opts.Links = 3
+	}
+	if opts.MaxInbound == 0 {
+		opts.MaxInbound = 16
+	}
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	f := &Fleet{
+		opts: opts, rng: rand.New(rand.NewPCG(opts.Seed, 1)), // repeatable
+		start: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), address: map[string]*Member{}, cut: map[[2]int]bool{},
+	}
+	for range agents {
+		f.Add(fleet.RoleAgent)
+	}
+	return f
+}
+
+// Add adds a member, which is down.
+func (f *Fleet) Add(role fleet.Role) *Member {
+	i := len(f.Nodes)
+	m := &Member{
+		Index: i, ID: fleet.NewUUIDv5(fleet.UUID{9}, fmt.Sprint(i)), Role: role, fleet: f,
+		Hardware: fmt.Sprint("machine ", i), ends: map[*node.Link]*end{},
+	}
+	f.Nodes = append(f.Nodes, m)
+	f.address[addressOf(i)] = m
+	return m
+}
+
+func addressOf(index int) string { return fmt.Sprint("node-", index) }
+
+// Listed returns how gossip lists a member that is alive.
+func (m *Member) Listed() fleet.Member {
+	return fleet.Member{
+		ID: m.ID, Name: addressOf(m.Index), Role: m.Role, Status: fleet.MemberAlive,
+		API: addressOf(m.Index), Gossip: addressOf(m.Index), Protocol: node.Protocol,
+	}
+}
+
+// Now is the fleet's time by a clock that is right.
+func (f *Fleet) Now() time.Time { return f.start.Add(f.clock) }
+
+// now is the time by the member's own clock.
+func (m *Member) now() time.Time { return m.fleet.Now().Add(m.Skew) }
+
+// Clock is how long the fleet has run.
+func (f *Fleet) Clock() time.Duration { return f.clock }
+
+// Bytes returns how many bytes were written to streams.
+func (f *Fleet) Bytes() uint64 { return f.bytes }
+
+// Start begins a life of a member with an empty replica, as after a start of
+// its process; its epoch is what its disk has.
+func (f *Fleet) Start(m *Member, r *replica.Replica) {
+	m.life++
+	m.Up, m.Failed = true, nil
+	links := f.opts.Links
+	if m.Role == fleet.RoleRegistry {
+		links = 12
+	}
+	m.Node = node.New(node.Config{
+		ID: m.ID, Name: addressOf(m.Index), Role: m.Role, Label: "sim", Gossip: addressOf(m.Index), Hardware: m.Hardware,
+		Links: links, MaxInbound: f.opts.MaxInbound, Joins: true, Epoch: m.epoch,
+		Rand: rand.New(rand.NewPCG(f.rng.Uint64(), f.rng.Uint64())), Log: f.opts.Log.With("node", m.Index),
+	}, r, m)
+	m.timer = 0
+	if m.view != nil {
+		m.Node.Members(m.view, m.now())
+	}
+	m.Node.Start(m.now())
+	f.settle(m)
+}
+
+// See tells a member whom gossip lists, ordered by id. The list is shared and
+// must not change any more.
+func (f *Fleet) See(m *Member, list []fleet.Member) {
+	m.view = list
+	f.Do(m, func(now time.Time) { m.Node.Members(list, now) })
+}
+
+// Kill ends a member's life at once. Where its machine lives on, its peers see
+// their streams closed; otherwise they see nothing at all.
+func (f *Fleet) Kill(m *Member, machineLives bool) {
+	m.Up, m.frozen, m.thaw = false, false, nil
+	m.life++
+	for link, e := range m.ends {
+		e.open = false
+		delete(m.ends, link)
+	}
+	// In the order of nodes, for the map has none.
+	for _, o := range f.Nodes {
+		for _, l := range f.linksTo(o, m) {
+			if machineLives {
+				f.closing(o.ends[l].other)
+			}
+			o.ends[l].other.open = false
+		}
+	}
+}
+
+// linksTo returns o's links with m in a fixed order.
+func (f *Fleet) linksTo(o, m *Member) []*node.Link {
+	var links []*node.Link
+	if !o.Up || o == m {
+		return nil
+	}
+	for _, s := range o.Node.Links(o.now()) {
+		if e := o.ends[s.Of]; e != nil && e.other.member == m {
+			links = append(links, s.Of)
+		}
+	}
+	return links
+}
+
+// Do calls into a member that is up, and lets it act on it; one that is frozen
+// once it thaws.
+func (f *Fleet) Do(m *Member, call func(now time.Time)) {
+	switch {
+	case !m.Up:
+	case m.frozen:
+		m.thaw = append(m.thaw, func() { f.Do(m, call) })
+	default:
+		call(m.now())
+		f.settle(m)
+	}
+}
+
+// Freeze stops a member as a halted process is: what comes waits.
+func (f *Fleet) Freeze(m *Member) { m.frozen = m.Up }
+
+// Thaw lets a frozen member go on.
+func (f *Fleet) Thaw(m *Member) {
+	m.frozen = false
+	waiting := m.thaw
+	m.thaw = nil
+	for _, do := range waiting {
+		do()
+	}
+	f.settle(m)
+}
+
+// WipeDisk makes a member that is down forget its epoch.
+func (f *Fleet) WipeDisk(m *Member) { m.epoch = 0 }
+
+// Cut stops what one member writes to another; Restore lets it through again.
+// Streams that lost something stay stalled.
+func (f *Fleet) Cut(from, to *Member) { f.cut[[2]int{from.Index, to.Index}] = true }
+
+// IsCut reports whether what one member writes to another is stopped.
+func (f *Fleet) IsCut(from, to *Member) bool { return f.cut[[2]int{from.Index, to.Index}] }
+
+// Restore ends all cuts.
+func (f *Fleet) Restore() { clear(f.cut) }
+
+// SetLoss changes the share of writes that are lost.
+func (f *Fleet) SetLoss(streams float64) { f.opts.StreamLoss = streams }

@@ -1,0 +1,174 @@
+package mesh
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"grapevine/fleet"
+	"grapevine/mesh/meshtest"
+	"grapevine/mesh/replica"
+	"grapevine/mesh/wire"
+)
+
+// spreadFleet is a simulated fleet that spreads the updates of a plan.
+type spreadFleet struct {
+	*meshtest.Fleet
+	figures *spreadFigures
+	index   map[fleet.HostID]int
+	began   time.Duration // when the plan began
+	beats   int64         // bytes of signs of life while measuring
+	heads   int64         // bytes of heads in answers while measuring
+}
+
+// newSpreadFleet starts so many agents at once, which know each other, and
+// waits until every one has its links.
+func newSpreadFleet(tb testing.TB, plan spreadPlan) *spreadFleet {
+	tb.Helper()
+	updates := plan.updates()
+	s := &spreadFleet{
+		Fleet:   meshtest.NewFleet(plan.nodes, meshtest.FleetOptions{Seed: plan.seed, MinDelay: hop, MaxDelay: hop}),
+		figures: newSpreadFigures(plan, updates), index: map[fleet.HostID]int{},
+	}
+	list := make([]fleet.Member, 0, plan.nodes)
+	for i, m := range s.Nodes {
+		s.index[m.ID] = i
+		list = append(list, m.Listed())
+	}
+	slices.SortFunc(list, func(a, b fleet.Member) int { return a.ID.Compare(b.ID) })
+	for _, m := range s.Nodes {
+		s.See(m, list)
+		s.Start(m, replica.New())
+	}
+	ready := s.RunUntil(time.Minute, 100*time.Millisecond, func() bool {
+		for _, m := range s.Nodes {
+			if !m.Settled() || m.LinkCount() < 3 {
+				return false
+			}
+		}
+		return true
+	})
+	if !ready {
+		tb.Fatal("the fleet has not found its links")
+	}
+	s.Wrote = s.wrote
+	s.Took = s.took
+	return s
+}
+
+// wrote counts bytes; signs of life apart.
+func (s *spreadFleet) wrote(_ *meshtest.Member, msgs []wire.Message, bytes int) {
+	for _, msg := range msgs {
+		switch msg := msg.(type) {
+		case *wire.Beats, *wire.Pulse:
+			frame, err := wire.AppendFrame(nil, msg)
+			if err != nil {
+				panic(err)
+			}
+			bytes -= len(frame)
+			if s.figures.measuring {
+				s.beats += int64(len(frame))
+			}
+		case *wire.Answer:
+			if s.figures.measuring {
+				s.heads += int64(len(msg.Deltas) * headBytes)
+			}
+		}
+	}
+	s.figures.wire(bytes)
+}
+
+// headBytes is what a head takes in a delta of changes: seq, count and hash.
+const headBytes = 2 + 1 + 16
+
+func (s *spreadFleet) took(m *meshtest.Member, answer *wire.Answer, applied int) {
+	s.figures.copied(len(answer.Deltas))
+	if applied != len(answer.Deltas) {
+		return // what was refused or old is no delivery; the run fails if it never comes
+	}
+	for i := range answer.Deltas {
+		head := &answer.Deltas[i].Head
+		s.figures.deliveredUpTo(s.Clock()-s.began, m.Index, s.index[head.Host], int(head.Seq)) // one seq for each update
+	}
+}
+
+// run publishes the plan's updates, each as a change of its host's one row,
+// and works all off.
+func (s *spreadFleet) run(tb testing.TB) {
+	tb.Helper()
+	s.began = s.Clock()
+	for _, u := range s.figures.updates {
+		s.At(u.at, func() {
+			m := s.Nodes[u.node]
+			s.Do(m, func(now time.Time) {
+				m.Publish([]replica.OwnRow{{Key: wire.HostKey(m.ID), Body: wire.Body{Core: u.payload}}}, now)
+			})
+			s.figures.published(s.Clock()-s.began, u.id)
+		})
+	}
+	plan := s.figures.plan
+	s.Run(plan.warm)
+	s.figures.begin()
+	s.Run(plan.window)
+	s.figures.end()
+	settled := s.RunUntil(plan.tail+10*time.Second, 100*time.Millisecond, func() bool {
+		return s.Clock()-s.began > plan.tail+plan.warm+plan.window && s.equal()
+	})
+	if !settled {
+		tb.Fatal("replicas are not equal in the end")
+	}
+}
+
+// equal reports whether all replicas hold the same.
+func (s *spreadFleet) equal() bool {
+	for _, m := range s.Nodes {
+		if m.Replica().Root() != s.Nodes[0].Replica().Root() {
+			return false
+		}
+	}
+	return true
+}
+
+func BenchmarkSpread(b *testing.B) {
+	for _, nodes := range []int{1000, 10000} {
+		for _, rate := range []float64{100, 1000} {
+			b.Run(fmt.Sprintf("nodes=%d/rate=%.0f", nodes, rate), func(b *testing.B) {
+				for b.Loop() {
+					s := newSpreadFleet(b, spreadPlan{
+						seed: 1, nodes: nodes, rate: rate,
+						warm: 500 * time.Millisecond, window: time.Second, tail: 100 * time.Millisecond,
+					})
+					s.run(b)
+					s.figures.report(b)
+					b.ReportMetric(float64(s.beats)/float64(nodes), "beat-B/s")
+					b.ReportMetric(float64(s.heads)/float64(s.figures.deliveries)/spreadBytes, "head-x")
+				}
+			})
+		}
+	}
+}
+
+// In CI the figures that do not depend on the machine are held, at 300 nodes.
+func TestThreeHundredNodesSpreadUpdatesOnceAndSoon(t *testing.T) {
+	plan := spreadPlan{
+		seed: 1, nodes: 300, rate: 200,
+		warm: 500 * time.Millisecond, window: time.Second, tail: 100 * time.Millisecond,
+	}
+	s := newSpreadFleet(t, plan)
+	s.run(t)
+	f := s.figures
+	if !f.complete() {
+		t.Fatalf("%d updates did not get everywhere", f.missing)
+	}
+	deliveries := float64(f.deliveries)
+	if copies := float64(f.copies) / deliveries; copies > 1.01 {
+		t.Errorf("each node got an update %.3f times", copies)
+	}
+	if wire := float64(f.bytes) / deliveries / spreadBytes; wire > 1.50 {
+		t.Errorf("an update took %.2f times its bytes", wire)
+	}
+	if latest := slices.Max(f.taken(f.t100)); latest > 60*time.Millisecond {
+		t.Errorf("an update took %v to get everywhere", latest)
+	}
+}
