@@ -5,15 +5,21 @@ package fleet
 const (
 	// MaxNameBytes bounds a name that a person gives.
 	MaxNameBytes = 128
-	// MaxLabels bounds an instance's labels; with names of MaxNameBytes on
-	// both sides they stay below 16 x 256 = 4 KiB, a row's bound.
-	MaxLabels = 15
-	// MaxInstanceRowBytes and MaxHostRowBytes bound encoded rows.
-	MaxInstanceRowBytes = 8 << 10
-	MaxHostRowBytes     = 64 << 10
+	// MaxLabels and MaxLabelBytes bound an instance's labels: 15 of them with
+	// 2,048 bytes of keys and values take at most 15 x 14 bytes more on the
+	// wire, which leaves a good part of a row to its other fields.
+	MaxLabels     = 15
+	MaxLabelBytes = 2048
+	// MaxInstanceRowBytes bounds the body of an instance's row, MaxHostRowBytes
+	// that of any row. A block with a larger one is refused by every receiver.
+	MaxInstanceRowBytes = 4 << 10
+	MaxHostRowBytes     = 16 << 10
 	// MaxRows bounds a block: no single host runs more machines and holds
 	// more images than this.
 	MaxRows = 16384
+	// MaxHostsHeld bounds the hosts that one node holds: six times the size
+	// plan, and what two bytes can number.
+	MaxHostsHeld = 1<<16 - 1
 	// MaxBlockBytes bounds a block on the wire: a hostile peer cannot make a
 	// node allocate more for one host.
 	MaxBlockBytes = 16 << 20

@@ -34,7 +34,9 @@ func CheckLabels(labels map[string]string) error {
 	if len(labels) > MaxLabels {
 		return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("%d labels; at most %d are allowed", len(labels), MaxLabels)}
 	}
+	size := 0
 	for key, value := range labels {
+		size += len(key) + len(value)
 		if err := CheckName("label", key); err != nil {
 			return err
 		}
@@ -44,6 +46,9 @@ func CheckLabels(labels map[string]string) error {
 		if err := CheckName(fmt.Sprintf("value of label %q", key), value); err != nil {
 			return err
 		}
+	}
+	if size > MaxLabelBytes {
+		return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("labels of %d bytes in all; at most %d are allowed", size, MaxLabelBytes)}
 	}
 	return nil
 }

@@ -81,13 +81,19 @@ func (u UUID) IsZero() bool { return u == UUID{} }
 // String returns the 36-character lower-case form.
 func (u UUID) String() string {
 	var b [36]byte
+	return string(u.Append(b[:0]))
+}
+
+// Append appends the form that String returns to buf.
+func (u UUID) Append(buf []byte) []byte {
+	var b [36]byte
 	hex.Encode(b[0:8], u[0:4])
 	hex.Encode(b[9:13], u[4:6])
 	hex.Encode(b[14:18], u[6:8])
 	hex.Encode(b[19:23], u[8:10])
 	hex.Encode(b[24:36], u[10:16])
 	b[8], b[13], b[18], b[23] = '-', '-', '-', '-'
-	return string(b[:])
+	return append(buf, b[:]...)
 }
 
 // MarshalText implements encoding.TextMarshaler; the zero value is empty.

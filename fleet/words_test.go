@@ -3,6 +3,7 @@ package fleet_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -188,8 +189,22 @@ func TestErrorsMatchByCode(t *testing.T) {
 
 // A row's limit must leave room for the largest labels that are let through.
 func TestLabelsFitTheirRow(t *testing.T) {
-	if most := fleet.MaxLabels * 2 * (fleet.MaxNameBytes + 4); most > fleet.MaxInstanceRowBytes/2 {
-		t.Errorf("labels may take %d bytes, more than half of a row's %d", most, fleet.MaxInstanceRowBytes)
+	names := 4 * (fleet.MaxNameBytes + 6) // name, project, flavor, image
+	if most := fleet.MaxLabelBytes + 14*fleet.MaxLabels + names; most > fleet.MaxInstanceRowBytes*3/4 {
+		t.Errorf("labels and names may take %d bytes, more than three quarters of a row's %d", most, fleet.MaxInstanceRowBytes)
+	}
+	labels := map[string]string{}
+	for i := range fleet.MaxLabels {
+		labels[fmt.Sprint("key", i)] = strings.Repeat("v", fleet.MaxNameBytes)
+	}
+	if err := fleet.CheckLabels(labels); err != nil {
+		t.Errorf("15 labels with values of %d bytes: %v", fleet.MaxNameBytes, err)
+	}
+	labels["key0"] = strings.Repeat("v", fleet.MaxNameBytes-10)
+	labels[strings.Repeat("k", fleet.MaxNameBytes)] = labels["key1"]
+	delete(labels, "key1")
+	if err := fleet.CheckLabels(labels); fleet.CodeOf(err) != fleet.CodeInvalid {
+		t.Errorf("labels past %d bytes: %v, want %s", fleet.MaxLabelBytes, err, fleet.CodeInvalid)
 	}
 }
 

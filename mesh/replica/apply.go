@@ -2,7 +2,7 @@ package replica
 
 import (
 	"errors"
-	"slices"
+	"fmt"
 	"time"
 
 	"grapevine/fleet"
@@ -26,12 +26,19 @@ func (r Result) String() string {
 }
 
 // Apply merges a delta that came from a peer into the replica (writer). The
-// error says why, when the result is NeedWhole or Rejected. The replica keeps
-// the delta's rows.
+// error says why, when the result is NeedWhole or Rejected. Of the delta's
+// memory nothing is kept.
 func (r *Replica) Apply(d Delta, from fleet.UUID, now time.Time) (Result, error) {
-	held := r.Block(d.Head.Host)
+	var held *Block
+	e := r.hosts.find(d.Head.Host)
+	if e != nil {
+		held = e.block.Load()
+	}
 	if held != nil && d.Head.Compare(&held.head) <= 0 {
 		return Stale, nil
+	}
+	if held == nil && r.Len() >= fleet.MaxHostsHeld {
+		return Rejected, fmt.Errorf("%d hosts are held, the most that are: %w", r.Len(), ErrTooLarge)
 	}
 	b, err := merge(held, d)
 	switch {
@@ -40,10 +47,13 @@ func (r *Replica) Apply(d Delta, from fleet.UUID, now time.Time) (Result, error)
 	case err != nil:
 		return Rejected, err
 	}
-	r.install(b, from, now)
-	if d.Beat > 0 {
-		r.Heard(d.Head.Host, Sign{Epoch: d.Head.Epoch, Beat: d.Beat, AgeMS: d.AgeMS, At: now})
+	if r.sharer != nil {
+		b = r.sharer.Share(b)
 	}
+	r.take(e, b, note{
+		from: from, learnt: r.since(now),
+		epoch: d.Head.Epoch, beat: d.Beat, ageMS: min(d.AgeMS, maxAgeMS), at: r.since(now),
+	})
 	return Applied, nil
 }
 
@@ -51,39 +61,57 @@ func (r *Replica) Apply(d Delta, from fleet.UUID, now time.Time) (Result, error)
 // held, and reports whether it was (writer). Origins install their own blocks
 // so; what came from elsewhere goes through Apply.
 func (r *Replica) Install(b *Block, now time.Time) bool {
-	return r.install(b, fleet.UUID{}, now)
-}
-
-func (r *Replica) install(b *Block, from fleet.UUID, now time.Time) bool {
-	e := r.entry(b.head.Host)
-	var old *Block
-	came := &source{from: from, at: now}
-	if e == nil {
-		e = r.add(b, came)
-	} else {
-		old = e.block.Load()
-		if b.head.Compare(&old.head) <= 0 {
-			return false
-		}
-		e.source.Store(came)
-		e.block.Store(b)
+	e := r.hosts.find(b.head.Host)
+	if e != nil && b.head.Compare(&e.block.Load().head) <= 0 {
+		return false
 	}
-	r.places.update(old, b)
-	r.updateRoot(e.tag, old, b)
-	r.changes.add(b.head.Host)
+	r.take(e, b, note{learnt: r.since(now)})
 	return true
 }
 
-func (r *Replica) add(b *Block, came *source) *entry {
-	e := &entry{id: b.head.Host, tag: wire.TagOf(b.head.Host)}
-	e.block.Store(b)
-	e.source.Store(came)
-	all := *r.hosts.Load()
-	i, _ := slices.BinarySearchFunc(all, e.id, func(e *entry, id fleet.HostID) int { return e.id.Compare(id) })
-	next := slices.Insert(slices.Clone(all), i, e)
-	r.hosts.Store(&next)
-	r.byTag[e.tag] = append(r.byTag[e.tag], e)
-	return e
+// take makes b, which is newer than what e holds, the block held. e is nil for
+// a host that is new. A sign of life in n that is not newer than the last one
+// is passed over.
+func (r *Replica) take(e *entry, b *Block, n note) {
+	if e == nil {
+		e = &entry{id: b.head.Host, tag: wire.TagOf(b.head.Host)}
+		e.block.Store(b)
+		e.note.Store(&n)
+		r.hosts.add(e)
+		r.reindex(e.number, nil, b, func() {})
+		r.updateRoot(e.tag, nil, b)
+	} else {
+		old := e.block.Load()
+		n.keepSign(e.note.Load())
+		r.reindex(e.number, old, b, func() {
+			e.note.Store(&n)
+			e.block.Store(b)
+		})
+		r.updateRoot(e.tag, old, b)
+	}
+	r.changes.add(e.number)
+}
+
+// keepSign gives n the sign of life of the note before it, where n brings none
+// that is newer.
+func (n *note) keepSign(last *note) {
+	if n.beat == 0 || !last.before(n.epoch, n.beat) {
+		n.epoch, n.beat, n.ageMS, n.at = last.epoch, last.beat, last.ageMS, last.at
+	}
+}
+
+// before reports whether the note's sign of life, if it has one, is older than
+// this.
+func (n *note) before(epoch, beat uint64) bool {
+	return n.beat == 0 || epoch > n.epoch || epoch == n.epoch && beat > n.beat
+}
+
+// since returns a moment as notes keep it.
+func (r *Replica) since(now time.Time) time.Duration {
+	if r.zero.IsZero() && !now.IsZero() { // written once, before the first note that readers see
+		r.zero = now
+	}
+	return now.Sub(r.zero)
 }
 
 // maxAgeMS bounds the age that a peer may tell, at a hundred years, so that no
@@ -93,15 +121,17 @@ const maxAgeMS = 100 * 365 * 24 * 3600 * 1000
 // Heard notes a sign of life of a host that is held, if it is newer than the
 // last one, and reports whether it was (writer).
 func (r *Replica) Heard(id fleet.HostID, s Sign) bool {
-	e := r.entry(id)
+	e := r.hosts.find(id)
 	if e == nil {
 		return false
 	}
-	last := e.sign.Load()
-	if last != nil && (s.Epoch < last.Epoch || s.Epoch == last.Epoch && s.Beat <= last.Beat) {
+	last := e.note.Load()
+	if s.Beat == 0 || !last.before(s.Epoch, s.Beat) {
 		return false
 	}
-	s.AgeMS = min(s.AgeMS, maxAgeMS)
-	e.sign.Store(&s)
+	e.note.Store(&note{
+		from: last.from, learnt: last.learnt,
+		epoch: s.Epoch, beat: s.Beat, ageMS: min(s.AgeMS, maxAgeMS), at: r.since(s.At),
+	})
 	return true
 }

@@ -1,11 +1,8 @@
 package replica
 
 import (
-	"crypto/sha256"
 	"encoding/hex"
 	"iter"
-	"slices"
-	"sort"
 	"sync/atomic"
 
 	"grapevine/fleet"
@@ -30,9 +27,8 @@ type (
 // everything that its methods return.
 type Block struct {
 	head   Head
-	rows   []Row  // in key order
-	hashes []Hash // of rows, in the same order
-	bytes  int
+	digest uint64 // of head: see Head.Digest
+	rows   packed
 	// deletions are the last ones known, oldest first; changes since floor or
 	// later can be told, those since an earlier seq cannot.
 	deletions []wire.Deletion
@@ -46,17 +42,12 @@ type hostRow struct {
 	ok   bool
 }
 
-// newBlock builds a block from rows in key order, whose hashes the caller
-// knows, and works out the head's count and hash.
-func newBlock(head Head, rows []Row, hashes []Hash) *Block {
-	b := &Block{head: head, rows: rows, hashes: hashes, floor: head.Seq}
-	sum := sha256.New()
-	for i := range rows {
-		sum.Write(hashes[i][:])
-		b.bytes += rows[i].Size()
-	}
-	b.head.Count = len(rows)
-	b.head.Hash = Hash(sum.Sum(nil)[:len(Hash{})])
+// newBlock builds a block from its rows, and works out the head's count and
+// hash.
+func newBlock(head Head, rows packed) *Block {
+	b := &Block{head: head, rows: rows, floor: head.Seq}
+	b.head.Count, b.head.Hash = rows.n, rows.sum()
+	b.digest = b.head.Digest()
 	return b
 }
 
@@ -70,33 +61,39 @@ func (b *Block) HostID() fleet.HostID { return b.head.Host }
 func (b *Block) Version() fleet.Version { return b.head.Version() }
 
 // Len returns the number of rows, those that cannot be decoded included.
-func (b *Block) Len() int { return len(b.rows) }
+func (b *Block) Len() int { return b.rows.n }
 
-// Bytes returns what the block's rows count against fleet.MaxBlockBytes.
-func (b *Block) Bytes() int { return b.bytes }
+// Bytes returns what the block's rows count against fleet.MaxBlockBytes: their
+// ids and bodies, and 32 for each.
+func (b *Block) Bytes() int { return b.rows.size }
 
-// Rows returns all rows in key order; the caller must not change them.
-func (b *Block) Rows() []Row { return b.rows }
+// Encoded returns the size of the block's rows as they are held and sent.
+func (b *Block) Encoded() int { return b.rows.live }
+
+// Rows returns all rows in key order, read from the block as they are asked
+// for: the slice is the caller's, what its rows point to is not to be changed.
+func (b *Block) Rows() []Row { return b.between(span{0, b.rows.n}) }
+
+// between returns the rows of a span.
+func (b *Block) between(s span) []Row {
+	rows := make([]Row, 0, s.to-s.from)
+	for i := s.from; i < s.to; i++ {
+		rows = append(rows, b.rows.row(i))
+	}
+	return rows
+}
 
 // Row returns the row with this key.
 func (b *Block) Row(key Key) (Row, bool) {
-	i, found := b.find(key)
+	i, found := b.rows.find(key)
 	if !found {
 		return Row{}, false
 	}
-	return b.rows[i], true
-}
-
-func (b *Block) find(key Key) (int, bool) {
-	return sort.Find(len(b.rows), func(i int) int { return key.Compare(b.rows[i].Key) })
+	return b.rows.row(i), true
 }
 
 // kind returns the rows of one kind.
-func (b *Block) kind(kind wire.Kind) []Row {
-	from, _ := b.find(Key{Kind: kind})
-	to, _ := b.find(Key{Kind: kind + 1})
-	return b.rows[from:to]
-}
+func (b *Block) kind(kind wire.Kind) []Row { return b.between(b.rows.span(kind)) }
 
 // Host returns the host as its agent describes it, with the block's version
 // and the images that the block lists. It reports false where the block has no
@@ -135,32 +132,38 @@ func (b *Block) HostName() string {
 
 // Instances yields the block's instances in the order of their ids. A row that
 // cannot be decoded is left out; Unreadable counts those. The version of an
-// instance is that of its row's last change.
+// instance is that of its row's last change. Strings of the instances alias the
+// block's memory: who keeps one for long clones it.
 func (b *Block) Instances() iter.Seq[fleet.Instance] {
 	return func(yield func(fleet.Instance) bool) {
-		for _, row := range b.kind(wire.KindInstance) {
-			if in, ok := b.instance(row); ok && !yield(in) {
+		for i := b.rows.instances.from; i < b.rows.instances.to; i++ {
+			if in, ok := b.instance(i); ok && !yield(in) {
 				return
 			}
 		}
 	}
 }
 
-// Instance returns one instance of the block.
+// Instance returns one instance of the block, as Instances does.
 func (b *Block) Instance(id fleet.InstanceID) (fleet.Instance, bool) {
-	row, found := b.Row(wire.InstanceKey(id))
+	i, found := b.rows.find(wire.InstanceKey(id))
 	if !found {
 		return fleet.Instance{}, false
 	}
-	return b.instance(row)
+	return b.instance(i)
 }
 
-func (b *Block) instance(row Row) (fleet.Instance, bool) {
+// instance decodes row i.
+func (b *Block) instance(i int) (fleet.Instance, bool) {
+	if b.rows.sign(i) == 0 {
+		return fleet.Instance{}, false // it cannot be read
+	}
+	row := b.rows.row(i)
 	id, err := fleet.UUIDFromBytes([]byte(row.ID))
 	if err != nil {
 		return fleet.Instance{}, false
 	}
-	in, err := wire.DecodeInstance(b.head.Host, id, row.Body)
+	in, err := wire.DecodeInstance(b.head.Host, id, row.Body, &b.rows)
 	in.Version = fleet.Version{Host: b.head.Host, Epoch: b.head.Epoch, Seq: row.Seq}
 	return in, err == nil
 }
@@ -180,54 +183,4 @@ func (b *Block) Images() iter.Seq[fleet.Image] {
 			}
 		}
 	}
-}
-
-// Unreadable counts the rows of known kinds that this node cannot decode.
-func (b *Block) Unreadable() int {
-	known := len(b.kind(wire.KindInstance)) + len(b.kind(wire.KindImage))
-	for range b.Instances() {
-		known--
-	}
-	for range b.Images() {
-		known--
-	}
-	if _, ok := b.Host(); !ok {
-		known++
-	}
-	return known
-}
-
-// Since returns what leads from the version that a peer holds to this block:
-// the rows changed and deleted since, all rows when that can no longer be
-// told, or only the head when the peer holds the same rows already. It reports
-// false when the peer's version is this one or newer. Of the peer's head the
-// life and the seq are asked for, and the hash of its rows or zero.
-func (b *Block) Since(held Head) (Delta, bool) {
-	d := Delta{Tag: wire.TagOf(b.head.Host), Head: b.head}
-	switch {
-	case held.SameLife(&b.head) && held.Seq >= b.head.Seq, held.Epoch > b.head.Epoch:
-		return Delta{}, false
-	case held.SameLife(&b.head) && held.Seq >= b.floor:
-		d.Form, d.Since = wire.Changes, held.Seq
-		for _, row := range b.rows {
-			if row.Seq > held.Seq {
-				d.Rows = append(d.Rows, row)
-			}
-		}
-		first := slices.IndexFunc(b.deletions, func(x wire.Deletion) bool { return x.Seq > held.Seq })
-		if first >= 0 {
-			d.Deletions = b.deletions[first:]
-		}
-	case held.Hash == b.head.Hash && b.uniform():
-		d.Form = wire.HeadOnly
-	default:
-		d.Form, d.Rows = wire.Whole, b.rows
-	}
-	return d, true
-}
-
-// uniform reports whether every row last changed in the head's seq, so that a
-// receiver of the head alone can restore the rows' seqs.
-func (b *Block) uniform() bool {
-	return !slices.ContainsFunc(b.rows, func(r Row) bool { return r.Seq != b.head.Seq })
 }

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"slices"
 	"sync/atomic"
 
 	"grapevine/fleet"
@@ -10,63 +11,90 @@ import (
 // at all hosts again.
 const changesKept = 4096
 
-// changes tells readers which hosts changed. It is a ring: the writer never
-// waits for a reader, and a reader that is too slow learns so.
+// changes tells readers which hosts changed. It is a ring of hosts' numbers
+// that grows up to changesKept: the writer never waits for a reader, and a
+// reader that is too slow learns so.
 type changes struct {
 	count atomic.Uint64
-	ring  [changesKept]atomic.Pointer[change]
-	next  atomic.Pointer[chan struct{}]
+	ring  atomic.Pointer[[]atomic.Uint32] // change n is at n modulo its length
+	next  atomic.Pointer[chan struct{}]   // nil while nobody waits
 }
 
-type change struct {
-	number uint64 // from 1
-	host   fleet.HostID
-}
-
-func (c *changes) init() {
-	ch := make(chan struct{})
-	c.next.Store(&ch)
-}
-
-func (c *changes) add(host fleet.HostID) {
+func (c *changes) add(host uint16) {
 	n := c.count.Load() + 1
-	c.ring[n%changesKept].Store(&change{number: n, host: host})
+	ring := c.ring.Load()
+	if ring == nil || n >= uint64(len(*ring)) && len(*ring) < changesKept {
+		ring = c.grow(ring, n)
+	}
+	(*ring)[n%uint64(len(*ring))].Store(uint32(host))
 	c.count.Store(n)
-	ch := make(chan struct{})
-	close(*c.next.Swap(&ch))
+	if ch := c.next.Swap(nil); ch != nil {
+		close(*ch)
+	}
+}
+
+// grow makes a larger ring, with the changes before n in it.
+func (c *changes) grow(old *[]atomic.Uint32, n uint64) *[]atomic.Uint32 {
+	size := uint64(16)
+	if old != nil {
+		size = 2 * uint64(len(*old))
+	}
+	ring := make([]atomic.Uint32, size)
+	for i := uint64(1); i < n; i++ { // the old one was never overrun
+		ring[i%size].Store((*old)[i%uint64(len(*old))].Load())
+	}
+	c.ring.Store(&ring)
+	return &ring
 }
 
 // Changed returns a channel that is closed at the next change of any block. To
 // wait for a condition without missing a change, take the channel, then test
 // the condition, then wait.
-func (r *Replica) Changed() <-chan struct{} { return *r.changes.next.Load() }
+func (r *Replica) Changed() <-chan struct{} {
+	for {
+		if ch := r.changes.next.Load(); ch != nil {
+			return *ch
+		}
+		ch := make(chan struct{})
+		if r.changes.next.CompareAndSwap(nil, &ch) {
+			return ch
+		}
+	}
+}
 
 // ChangedSince returns the hosts that changed after change number n, each once
 // and in no order, and the number of the last change. Start with 0; a reader
 // that is too far behind gets all hosts.
-func (r *Replica) ChangedSince(n uint64) (hosts []fleet.HostID, last uint64) {
+func (r *Replica) ChangedSince(n uint64) (changed []fleet.HostID, last uint64) {
 	last = r.changes.count.Load()
-	seen := map[fleet.HostID]bool{}
-	for number := n + 1; number <= last && last-n <= changesKept; number++ {
-		c := r.changes.ring[number%changesKept].Load()
-		if c == nil || c.number != number {
-			return r.all(), last // overtaken by the writer while reading
-		}
-		if !seen[c.host] {
-			seen[c.host] = true
-			hosts = append(hosts, c.host)
-		}
+	if last <= n {
+		return nil, last
 	}
-	if last > n && last-n > changesKept {
+	ring := r.changes.ring.Load()
+	size := uint64(len(*ring))
+	if last-n >= size {
 		return r.all(), last
 	}
-	return hosts, last
+	numbers := make([]uint32, 0, last-n)
+	for i := n + 1; i <= last; i++ {
+		numbers = append(numbers, (*ring)[i%size].Load())
+	}
+	if r.changes.count.Load()-n >= size {
+		return r.all(), last // overtaken by the writer while reading
+	}
+	slices.Sort(numbers)
+	hosts := r.hosts.all()
+	for _, number := range slices.Compact(numbers) {
+		changed = append(changed, hosts[number].id)
+	}
+	return changed, last
 }
 
 func (r *Replica) all() []fleet.HostID {
-	hosts := make([]fleet.HostID, 0, r.Len())
-	for b := range r.Blocks() {
-		hosts = append(hosts, b.head.Host)
+	hosts := r.hosts.all()
+	ids := make([]fleet.HostID, len(hosts))
+	for i, e := range hosts {
+		ids[i] = e.id
 	}
-	return hosts
+	return ids
 }

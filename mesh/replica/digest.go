@@ -23,9 +23,9 @@ func (r *Replica) Buckets() [wire.Buckets]uint64 {
 }
 
 func (r *Replica) updateRoot(tag wire.Tag, old, next *Block) {
-	change := next.head.Digest()
+	change := next.digest
 	if old != nil {
-		change ^= old.head.Digest()
+		change ^= old.digest
 	}
 	bucket := &r.buckets[tag.Bucket()]
 	bucket.Store(bucket.Load() ^ change)
@@ -50,7 +50,7 @@ func (r *Replica) Digest() fleet.Digest {
 // in the order of host ids (writer).
 func (r *Replica) Covered(covers func(bucket int) bool) iter.Seq2[wire.Tag, *Block] {
 	return func(yield func(wire.Tag, *Block) bool) {
-		for _, e := range *r.hosts.Load() {
+		for _, e := range r.hosts.inOrder() {
 			if covers(e.tag.Bucket()) && !yield(e.tag, e.block.Load()) {
 				return
 			}

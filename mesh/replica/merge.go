@@ -1,9 +1,11 @@
 package replica
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"grapevine/fleet"
 	"grapevine/mesh/wire"
@@ -42,10 +44,7 @@ func merge(held *Block, d Delta) (*Block, error) {
 		if held == nil {
 			return nil, ErrNeedWhole
 		}
-		b := newBlock(d.Head, slices.Clone(held.rows), held.hashes)
-		for i := range b.rows {
-			b.rows[i].Seq = d.Head.Seq
-		}
+		b := newBlock(d.Head, pack(held.Rows(), held.rows.hashes(), d.Head.Seq))
 		return b, check(b, d.Head, ErrNeedWhole)
 	default:
 		return nil, fmt.Errorf("delta of unknown form %d: %w", d.Form, ErrMismatch)
@@ -60,52 +59,46 @@ func check(b *Block, want Head, otherwise error) error {
 	return nil
 }
 
-// whole builds a block from all its rows, which must be in key order.
+// whole builds a block from all its rows, which must be in key order. It copies
+// them: they may be parts of a frame.
 func whole(head Head, rows []Row) (*Block, error) {
-	if err := checkSize(rows); err != nil {
-		return nil, err
-	}
-	hashes := make([]Hash, len(rows))
+	size := 0
 	for i := range rows {
+		if err := checkRow(&rows[i], &head); err != nil {
+			return nil, err
+		}
 		if i > 0 && rows[i-1].Compare(rows[i].Key) >= 0 {
 			return nil, fmt.Errorf("row %d is not after the row before it: %w", i, ErrMismatch)
 		}
-		hashes[i] = rows[i].Hash()
+		size += rows[i].Size()
 	}
-	return newBlock(head, rows, hashes), nil
-}
-
-// changed lays the rows and deletions of d over held.
-func changed(held *Block, d Delta) (*Block, error) {
-	rows, hashes := make([]Row, 0, len(held.rows)+len(d.Rows)), make([]Hash, 0, len(held.rows)+len(d.Rows))
-	gone := make(map[Key]bool, len(d.Deletions))
-	for _, x := range d.Deletions {
-		gone[x.Key] = true
-	}
-	fresh := slices.SortedFunc(slices.Values(d.Rows), func(a, b Row) int { return a.Compare(b.Key) })
-	take := func(r Row) {
-		rows, hashes = append(rows, r), append(hashes, r.Hash())
-	}
-	for i, old := range held.rows {
-		for len(fresh) > 0 && fresh[0].Compare(old.Key) < 0 {
-			take(fresh[0])
-			fresh = fresh[1:]
-		}
-		switch {
-		case len(fresh) > 0 && fresh[0].Key == old.Key:
-			take(fresh[0])
-			fresh = fresh[1:]
-		case !gone[old.Key]:
-			rows, hashes = append(rows, old), append(hashes, held.hashes[i])
-		}
-	}
-	for _, r := range fresh {
-		take(r)
-	}
-	if err := checkSize(rows); err != nil {
+	if err := checkSize(len(rows), size); err != nil {
 		return nil, err
 	}
-	b := newBlock(d.Head, rows, hashes)
+	return newBlock(head, pack(rows, nil, 0)), nil
+}
+
+// changed lays the rows and deletions of d over held. It copies them.
+func changed(held *Block, d Delta) (*Block, error) {
+	for i := range d.Rows {
+		if err := checkRow(&d.Rows[i], &d.Head); err != nil {
+			return nil, err
+		}
+	}
+	for _, x := range d.Deletions {
+		if len(x.ID) > wire.MaxKeyBytes || x.Seq > d.Head.Seq {
+			return nil, fmt.Errorf("deletion of a key of %d bytes in seq %d of %d: %w", len(x.ID), x.Seq, d.Head.Seq, ErrMismatch)
+		}
+	}
+	edits, err := held.rows.edits(d.Rows, d.Deletions)
+	if err != nil {
+		return nil, err
+	}
+	rows := held.rows.apply(edits)
+	if err := checkSize(rows.n, rows.size); err != nil {
+		return nil, err
+	}
+	b := newBlock(d.Head, rows)
 	b.deletions, b.floor = remember(held, d.Deletions)
 	return b, nil
 }
@@ -113,40 +106,46 @@ func changed(held *Block, d Delta) (*Block, error) {
 // remember adds deletions newer than held to those that it knows, and forgets
 // the oldest past the bound.
 func remember(held *Block, more []wire.Deletion) ([]wire.Deletion, uint64) {
+	if len(more) == 0 {
+		return held.deletions, held.floor
+	}
 	all, floor := slices.Clone(held.deletions), held.floor
 	for _, x := range more {
 		if x.Seq > held.head.Seq {
+			x.ID = strings.Clone(x.ID) // it is part of a frame
 			all = append(all, x)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b wire.Deletion) int {
-		switch {
-		case a.Seq < b.Seq:
-			return -1
-		case a.Seq > b.Seq:
-			return 1
-		default:
-			return a.Compare(b.Key)
-		}
-	})
+	slices.SortStableFunc(all, func(a, b wire.Deletion) int { return cmp.Or(cmp.Compare(a.Seq, b.Seq), a.Compare(b.Key)) })
 	if extra := len(all) - wire.MaxDeletions; extra > 0 {
 		floor = max(floor, all[extra-1].Seq)
-		all = all[extra:]
+		all = slices.Clone(all[extra:])
 	}
 	return all, floor
 }
 
-func checkSize(rows []Row) error {
-	if len(rows) > fleet.MaxRows {
-		return fmt.Errorf("%d rows, at most %d are allowed: %w", len(rows), fleet.MaxRows, ErrTooLarge)
+// checkRow judges a row before it is copied. What it refuses, every node
+// refuses, whatever version it held before; so all go on holding the same.
+func checkRow(r *Row, head *Head) error {
+	most := fleet.MaxHostRowBytes
+	if r.Kind == wire.KindInstance {
+		most = fleet.MaxInstanceRowBytes
 	}
-	size := 0
-	for i := range rows {
-		row := &rows[i]
-		if len(row.ID) > wire.MaxKeyBytes || len(row.Body) > fleet.MaxHostRowBytes {
-			return fmt.Errorf("a row of kind %d has a key of %d and a body of %d bytes: %w", row.Kind, len(row.ID), len(row.Body), ErrTooLarge)
-		}
-		size += row.Size()
+	switch {
+	case len(r.ID) > wire.MaxKeyBytes:
+		return fmt.Errorf("a row of kind %d has a key of %d bytes, at most %d are allowed: %w", r.Kind, len(r.ID), wire.MaxKeyBytes, ErrTooLarge)
+	case len(r.Body) > most:
+		return fmt.Errorf("a row of kind %d has a body of %d bytes, at most %d are allowed: %w", r.Kind, len(r.Body), most, ErrTooLarge)
+	case r.Seq > head.Seq:
+		return fmt.Errorf("a row of kind %d changed in seq %d, after the head's %d: %w", r.Kind, r.Seq, head.Seq, ErrMismatch)
+	}
+	return nil
+}
+
+// checkSize judges a block's rows and what they count against the limit.
+func checkSize(rows, size int) error {
+	if rows > fleet.MaxRows {
+		return fmt.Errorf("%d rows, at most %d are allowed: %w", rows, fleet.MaxRows, ErrTooLarge)
 	}
 	if size > fleet.MaxBlockBytes {
 		return fmt.Errorf("%d bytes, at most %d are allowed: %w", size, fleet.MaxBlockBytes, ErrTooLarge)

@@ -2,108 +2,105 @@ package replica
 
 import (
 	"encoding/binary"
-	"slices"
-	"sync/atomic"
 
 	"grapevine/fleet"
 	"grapevine/mesh/wire"
 )
 
-// placeShards is how many parts the index of instances has. A part is copied
-// when an instance comes or goes: at the size plan of 1,000,000 instances it
-// holds 244 places of 32 bytes.
-const placeShards = 4096
+// Two indexes lead from an instance to its host, with 8 bytes each:
+//
+//	places    48 bits of the instance's id | host's number
+//	members   16 bits of its project's hash | 32 bits of its id | host's number
+//
+// They name a few rows too many when ids or hashes begin alike; who reads looks
+// at the rows themselves.
 
-// places says which hosts have a row of an instance. Readers take a part as it
-// is; the one writer replaces parts.
-type places struct {
-	shards [placeShards]atomic.Pointer[[]place]
+const numberBits = 16
+
+func placeOf(id []byte, host uint16) uint64 {
+	return binary.BigEndian.Uint64(id)>>numberBits<<numberBits | uint64(host)
 }
 
-// place is one instance on one host; a part is ordered by both.
-type place struct {
-	instance fleet.InstanceID
-	host     fleet.HostID
+func memberOf(project uint16, prefix uint32, host uint16) uint64 {
+	return uint64(project)<<48 | uint64(prefix)<<numberBits | uint64(host)
 }
 
-func comparePlaces(a, b place) int {
-	if c := a.instance.Compare(b.instance); c != 0 {
-		return c
-	}
-	return a.host.Compare(b.host)
-}
-
-// shard mixes both halves of the id: some hypervisors give all their machines
-// the same first bytes.
-func (p *places) shard(id fleet.InstanceID) *atomic.Pointer[[]place] {
-	mixed := (binary.BigEndian.Uint64(id[:8]) ^ binary.BigEndian.Uint64(id[8:])) * 0x9E3779B97F4A7C15
-	return &p.shards[mixed>>(64-12)]
-}
-
-// hosts returns the hosts that have a row of the instance, in order.
-func (p *places) hosts(id fleet.InstanceID) []fleet.HostID {
-	part := p.shard(id).Load()
-	if part == nil {
-		return nil
-	}
-	var hosts []fleet.HostID
-	i, _ := slices.BinarySearchFunc(*part, place{instance: id}, comparePlaces)
-	for ; i < len(*part) && (*part)[i].instance == id; i++ {
-		hosts = append(hosts, (*part)[i].host)
-	}
-	return hosts
-}
-
-// update moves the index from a host's old block, which may be nil, to its
-// next one. Both are ordered, so one pass finds what came and went.
-func (p *places) update(old, next *Block) {
-	var before []Row
+// reindex moves the indexes from a host's old block, which may be nil, to its
+// next one: what comes is there before publish is called, what goes until
+// after, so that no reader misses a row that both have.
+func (r *Replica) reindex(host uint16, old, next *Block, publish func()) {
+	var none packed
+	p := &none
 	if old != nil {
-		before = old.kind(wire.KindInstance)
+		p = &old.rows
 	}
-	after := next.kind(wire.KindInstance)
-	for len(before)+len(after) > 0 {
-		switch {
-		case len(after) == 0 || len(before) > 0 && before[0].ID < after[0].ID:
-			p.remove(before[0].ID, next.head.Host)
-			before = before[1:]
-		case len(before) == 0 || after[0].ID < before[0].ID:
-			p.insert(after[0].ID, next.head.Host)
-			after = after[1:]
-		default:
-			before, after = before[1:], after[1:]
-		}
+	q := &next.rows
+	came, went := differ(p, q)
+	for _, i := range came {
+		r.indexRow(q, i, host, (*index).insert)
+	}
+	publish()
+	for _, i := range went {
+		r.indexRow(p, i, host, (*index).remove)
 	}
 }
 
-func (p *places) insert(raw string, host fleet.HostID) {
-	id, err := fleet.UUIDFromBytes([]byte(raw))
-	if err != nil {
+func (r *Replica) indexRow(p *packed, i int, host uint16, do func(*index, uint64)) {
+	id := p.key(i).ID
+	if len(id) != len(fleet.UUID{}) {
 		return // a row that nobody can look up by id
 	}
-	shard, at := p.shard(id), place{id, host}
-	var part []place
-	if old := shard.Load(); old != nil {
-		part = *old
-	}
-	if i, found := slices.BinarySearchFunc(part, at, comparePlaces); !found {
-		part = slices.Insert(slices.Clone(part), i, at)
-		shard.Store(&part)
+	do(&r.places, placeOf([]byte(id[:8]), host))
+	if sign := p.sign(i); sign != 0 {
+		do(&r.members, memberOf(wire.SignProject(sign), p.prefix(i), host))
 	}
 }
 
-func (p *places) remove(raw string, host fleet.HostID) {
-	id, err := fleet.UUIDFromBytes([]byte(raw))
-	if err != nil {
-		return
+// differ returns which instances of q are not in p as far as the indexes are
+// concerned, by id and project, and which of p are not in q. Both are ordered,
+// and most rows are the same: one pass over the hashes finds those that came
+// and went.
+func differ(p, q *packed) (came, went []int) {
+	i, j := p.instances.from, q.instances.from
+	for i < p.instances.to && j < q.instances.to {
+		if p.sameRow(i, q, j) && sameProject(p.sign(i), q.sign(j)) {
+			i, j = i+1, j+1
+			continue
+		}
+		switch c := p.key(i).Compare(q.key(j)); {
+		case c < 0:
+			went, i = append(went, i), i+1
+		case c > 0:
+			came, j = append(came, j), j+1
+		default:
+			if !sameProject(p.sign(i), q.sign(j)) {
+				came, went = append(came, j), append(went, i)
+			}
+			i, j = i+1, j+1
+		}
 	}
-	shard, at := p.shard(id), place{id, host}
-	part := shard.Load()
-	if part == nil {
-		return
+	for ; i < p.instances.to; i++ {
+		went = append(went, i)
 	}
-	if i, found := slices.BinarySearchFunc(*part, at, comparePlaces); found {
-		next := slices.Delete(slices.Clone(*part), i, i+1)
-		shard.Store(&next)
+	for ; j < q.instances.to; j++ {
+		came = append(came, j)
 	}
+	return came, went
+}
+
+// sameProject reports whether two signs of one instance stand at one place of
+// the index by project.
+func sameProject(a, b wire.Sign) bool {
+	return (a == 0) == (b == 0) && wire.SignProject(a) == wire.SignProject(b)
+}
+
+// Instance returns the blocks that have a row with this id, in the order of
+// host ids: none, one, or more while an instance moves or has a twin. Which of
+// them owns it is for the reader to judge.
+func (r *Replica) Instance(id fleet.InstanceID) []*Block {
+	var found []*Block
+	for _, f := range r.Find(id) {
+		found = append(found, f.Block)
+	}
+	return found
 }

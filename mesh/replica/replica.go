@@ -2,7 +2,6 @@ package replica
 
 import (
 	"iter"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -14,28 +13,15 @@ import (
 // Install, Heard and the other methods marked "writer" may be called by one
 // goroutine at a time; all others by anyone at any time, without waiting.
 type Replica struct {
-	hosts   atomic.Pointer[[]*entry] // ordered by host id; replaced when a host is first heard
+	hosts   hosts
+	places  index // of instances by id
+	members index // of instances by project, then id
 	buckets [wire.Buckets]atomic.Uint64
 	root    atomic.Uint64
-	places  places
 	changes changes
 
-	byTag map[wire.Tag][]*entry // writer
-}
-
-// entry is one host's place in the replica; it stays for good.
-type entry struct {
-	id     fleet.HostID
-	tag    wire.Tag
-	block  atomic.Pointer[Block]  // never nil
-	sign   atomic.Pointer[Sign]   // nil: not heard since this node started
-	source atomic.Pointer[source] // never nil
-}
-
-// source is how a version came to this node.
-type source struct {
-	from fleet.UUID
-	at   time.Time
+	zero   time.Time // what times in notes are since: the first that was told
+	sharer Sharer
 }
 
 // Sign is the last sign of life that this node has of a host.
@@ -52,29 +38,20 @@ func (s *Sign) Age(now time.Time) time.Duration {
 	return time.Duration(s.AgeMS)*time.Millisecond + max(now.Sub(s.At), 0)
 }
 
-// New returns an empty replica.
+// New returns an empty replica. It weighs two and a half kilobytes; all else
+// grows with what it holds.
 func New() *Replica {
-	r := &Replica{byTag: map[wire.Tag][]*entry{}}
-	r.hosts.Store(&[]*entry{})
-	r.changes.init()
+	r := &Replica{}
+	r.hosts.init()
 	return r
 }
 
-func (r *Replica) entry(id fleet.HostID) *entry {
-	all := *r.hosts.Load()
-	i, found := slices.BinarySearchFunc(all, id, func(e *entry, id fleet.HostID) int { return e.id.Compare(id) })
-	if !found {
-		return nil
-	}
-	return all[i]
-}
-
 // Len returns the number of hosts held.
-func (r *Replica) Len() int { return len(*r.hosts.Load()) }
+func (r *Replica) Len() int { return len(r.hosts.all()) }
 
 // Block returns the newest block of a host, or nil where none was heard.
 func (r *Replica) Block(id fleet.HostID) *Block {
-	if e := r.entry(id); e != nil {
+	if e := r.hosts.find(id); e != nil {
 		return e.block.Load()
 	}
 	return nil
@@ -83,7 +60,7 @@ func (r *Replica) Block(id fleet.HostID) *Block {
 // Blocks yields the newest block of every host, in the order of host ids.
 func (r *Replica) Blocks() iter.Seq[*Block] {
 	return func(yield func(*Block) bool) {
-		for _, e := range *r.hosts.Load() {
+		for _, e := range r.hosts.inOrder() {
 			if !yield(e.block.Load()) {
 				return
 			}
@@ -99,29 +76,11 @@ func (r *Replica) Version(id fleet.HostID) fleet.Version {
 	return fleet.Version{}
 }
 
-// Instance returns the blocks that have a row with this id, in the order of
-// host ids: none, one, or more while an instance moves or has a twin. Which of
-// them owns it is for the reader to judge.
-func (r *Replica) Instance(id fleet.InstanceID) []*Block {
-	var found []*Block
-	for _, host := range r.places.hosts(id) {
-		b := r.Block(host)
-		if _, there := b.Row(wire.InstanceKey(id)); there {
-			found = append(found, b)
-		}
-	}
-	return found
-}
-
 // Age returns how long before now the host was surely alive in the version
 // held, and false where this node has had no sign of life since it started.
 // It waits for nothing and compares no two machines' clocks.
 func (r *Replica) Age(id fleet.HostID, now time.Time) (time.Duration, bool) {
-	e := r.entry(id)
-	if e == nil {
-		return 0, false
-	}
-	sign := e.sign.Load()
+	sign := r.Sign(id)
 	if sign == nil {
 		return 0, false
 	}
@@ -131,9 +90,7 @@ func (r *Replica) Age(id fleet.HostID, now time.Time) (time.Duration, bool) {
 // Tagged returns the blocks of all hosts with this tag (writer).
 func (r *Replica) Tagged(tag wire.Tag) []*Block {
 	var found []*Block
-	for _, e := range r.byTag[tag] {
-		found = append(found, e.block.Load())
-	}
+	r.hosts.tagged(tag, func(e *entry) { found = append(found, e.block.Load()) })
 	return found
 }
 
@@ -141,18 +98,23 @@ func (r *Replica) Tagged(tag wire.Tag) []*Block {
 // a host, and when: the zero UUID and the time of publication for its own. It
 // reports false where no block is held.
 func (r *Replica) Learnt(id fleet.HostID) (from fleet.UUID, at time.Time, ok bool) {
-	e := r.entry(id)
+	e := r.hosts.find(id)
 	if e == nil {
 		return fleet.UUID{}, time.Time{}, false
 	}
-	s := e.source.Load()
-	return s.from, s.at, true
+	n := e.note.Load()
+	return n.from, r.zero.Add(n.learnt), true
 }
 
 // Sign returns the last sign of life of a host, or nil.
 func (r *Replica) Sign(id fleet.HostID) *Sign {
-	if e := r.entry(id); e != nil {
-		return e.sign.Load()
+	e := r.hosts.find(id)
+	if e == nil {
+		return nil
 	}
-	return nil
+	n := e.note.Load()
+	if n.beat == 0 {
+		return nil
+	}
+	return &Sign{Epoch: n.epoch, Beat: n.beat, AgeMS: n.ageMS, At: r.zero.Add(n.at)}
 }

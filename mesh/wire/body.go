@@ -3,7 +3,6 @@ package wire
 import (
 	"encoding/hex"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -75,45 +74,6 @@ func DecodeHost(id fleet.HostID, body []byte) (fleet.Host, error) {
 		h.HypervisorFaultSince = &since
 	}
 	return h, nil
-}
-
-// EncodeInstance returns the body of an instance's row. Its id is the row's
-// key, its host is the block's, and overlays are not encoded.
-func EncodeInstance(in fleet.Instance) Body {
-	labels := make([]*wirepb.Label, 0, len(in.Labels))
-	for _, key := range slices.Sorted(maps.Keys(in.Labels)) {
-		labels = append(labels, &wirepb.Label{Key: text(key), Value: text(in.Labels[key])})
-	}
-	return Body{
-		Core: encode(&wirepb.Instance{
-			Name: text(in.Name), Project: text(in.Project), Hypervisor: text(string(in.Hypervisor)),
-			Ownership: text(string(in.Ownership)), Power: text(string(in.Power)), Task: text(string(in.Task)),
-			Fault: text(in.Fault), Flavor: text(in.Flavor), Image: text(in.Image),
-			Vcpus: in.VCPUs, MemoryMib: in.MemoryMiB, DiskGib: in.DiskGiB,
-			Addresses: texts(in.Addresses), CreatedAtMs: millis(in.CreatedAt), Labels: labels, Generation: in.Generation,
-		}),
-		Stamp: encode(&wirepb.Instance{ObservedAtMs: millis(in.ObservedAt)}),
-	}
-}
-
-// DecodeInstance reads the body of an instance's row.
-func DecodeInstance(host fleet.HostID, id fleet.InstanceID, body []byte) (fleet.Instance, error) {
-	var m wirepb.Instance
-	if err := proto.Unmarshal(body, &m); err != nil {
-		return fleet.Instance{}, fmt.Errorf("decode row of instance %s: %w", id, err)
-	}
-	labels := make(map[string]string, len(m.Labels))
-	for _, l := range m.Labels {
-		labels[l.Key] = l.Value
-	}
-	return fleet.Instance{
-		ID: id, Name: m.Name, Project: m.Project, Host: host,
-		Hypervisor: fleet.Hypervisor(m.Hypervisor), Ownership: fleet.Ownership(m.Ownership),
-		Power: fleet.Power(m.Power), Task: fleet.Task(m.Task), Fault: m.Fault, Flavor: m.Flavor, Image: m.Image,
-		VCPUs: m.Vcpus, MemoryMiB: m.MemoryMib, DiskGiB: m.DiskGib,
-		Addresses: list(m.Addresses), CreatedAt: moment(m.CreatedAtMs), Labels: labels, Generation: m.Generation,
-		ObservedAt: moment(m.ObservedAtMs),
-	}, nil
 }
 
 // EncodeImage returns the body of an image's row. Its id is the row's key.

@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"math/bits"
+	"unsafe"
 
 	"grapevine/fleet"
 )
@@ -66,14 +68,73 @@ func (h Hash) String() string { return hex.EncodeToString(h[:]) }
 // Hash covers a row's kind, id and body, not its seq: so the same rows have
 // the same hash in every epoch.
 func (r *Row) Hash() Hash {
-	buf := make([]byte, 0, 128)
+	var space [512]byte // most rows fit, and then nothing is allocated
+	buf := space[:0]
 	buf = binary.AppendUvarint(buf, uint64(r.Kind))
 	buf = binary.AppendUvarint(buf, uint64(len(r.ID)))
 	buf = append(buf, r.ID...)
-	h := sha256.New()
-	h.Write(buf)
-	h.Write(r.Body)
-	return Hash(h.Sum(buf[:0])[:16])
+	buf = append(buf, r.Body...)
+	sum := sha256.Sum256(buf)
+	return Hash(sum[:16])
+}
+
+// AppendRow appends the encoding of r as the message Row of wire.proto, with
+// all its fields, those of the value zero included, in the order of their
+// numbers: so it says by itself where it ends.
+func AppendRow(buf []byte, r *Row) []byte {
+	buf = binary.AppendUvarint(append(buf, 1<<3), uint64(r.Kind))
+	buf = binary.AppendUvarint(append(buf, 2<<3|2), uint64(len(r.ID)))
+	buf = append(buf, r.ID...)
+	buf = binary.AppendUvarint(append(buf, 3<<3), r.Seq)
+	buf = binary.AppendUvarint(append(buf, 4<<3|2), uint64(len(r.Body)))
+	return append(buf, r.Body...)
+}
+
+// RowLen returns how many bytes AppendRow appends.
+func RowLen(r *Row) int {
+	return 4 + uvarintLen(uint64(r.Kind)) + uvarintLen(uint64(len(r.ID))) + len(r.ID) +
+		uvarintLen(r.Seq) + uvarintLen(uint64(len(r.Body))) + len(r.Body)
+}
+
+func uvarintLen(v uint64) int { return (bits.Len64(v|1) + 6) / 7 }
+
+// RowAt reads the row that AppendRow wrote at the start of b, which may go on
+// behind it, and returns its length. The row aliases b, which nobody may change
+// any more.
+func RowAt(b []byte) (Row, int) {
+	kind, at := uvarintAt(b, 1)
+	size, at := uvarintAt(b, at+1)
+	id := b[at : at+int(size)] // AppendRow wrote it: it is there
+	seq, at := uvarintAt(b, at+int(size)+1)
+	size, at = uvarintAt(b, at+1)
+	end := at + int(size)
+	return Row{Key: Key{Kind(kind), inPlace(id)}, Seq: seq, Body: b[at:end:end]}, end
+}
+
+// KeyAt is RowAt for the key alone.
+func KeyAt(b []byte) Key {
+	kind, at := uvarintAt(b, 1)
+	size, at := uvarintAt(b, at+1)
+	return Key{Kind(kind), inPlace(b[at : at+int(size)])}
+}
+
+// uvarintAt reads the varint at b[at] and returns where it ends.
+func uvarintAt(b []byte, at int) (uint64, int) {
+	if v := b[at]; v < 0x80 {
+		return uint64(v), at + 1
+	}
+	v, n := binary.Uvarint(b[at:])
+	return v, at + n
+}
+
+// inPlace returns the bytes as a string without copying them. They must never
+// change: blocks are immutable, so it is for their bytes. The string keeps all
+// of the block's memory from being freed.
+func inPlace(b []byte) string {
+	if len(b) == 0 {
+		return ""
+	}
+	return unsafe.String(&b[0], len(b))
 }
 
 // Size is what a row counts against [fleet.MaxBlockBytes].

@@ -43,7 +43,7 @@ func TestInstanceSurvivesTheWire(t *testing.T) {
 		Labels: map[string]string{"b": "2", "a": "1", "c": ""}, Generation: 7,
 	}
 	body := wire.EncodeInstance(want)
-	got, err := wire.DecodeInstance(want.Host, want.ID, body.Bytes())
+	got, err := wire.DecodeInstance(want.Host, want.ID, body.Bytes(), nil)
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
@@ -59,7 +59,7 @@ func TestInstanceSurvivesTheWire(t *testing.T) {
 }
 
 func TestEmptyListsAreNotNull(t *testing.T) {
-	in, err := wire.DecodeInstance(fleet.UUID{}, fleet.UUID{}, nil)
+	in, err := wire.DecodeInstance(fleet.UUID{}, fleet.UUID{}, nil, nil)
 	if err != nil || in.Addresses == nil || in.Labels == nil || !in.CreatedAt.IsZero() {
 		t.Errorf("an empty body gives %+v, %v", in, err)
 	}
@@ -67,7 +67,7 @@ func TestEmptyListsAreNotNull(t *testing.T) {
 
 func TestNameThatIsNotTextIsMadeOne(t *testing.T) {
 	body := wire.EncodeInstance(fleet.Instance{Name: "caf\xe9"})
-	got, err := wire.DecodeInstance(fleet.UUID{}, fleet.UUID{}, body.Bytes())
+	got, err := wire.DecodeInstance(fleet.UUID{}, fleet.UUID{}, body.Bytes(), nil)
 	if got.Name != "caf\uFFFD" || err != nil {
 		t.Errorf("the name came as %q, %v", got.Name, err)
 	}
@@ -233,7 +233,7 @@ func FuzzDecodeBodies(f *testing.F) {
 		if h, err := wire.DecodeHost(fleet.UUID{}, b); err == nil {
 			_ = wire.EncodeHost(h)
 		}
-		if in, err := wire.DecodeInstance(fleet.UUID{}, fleet.UUID{}, b); err == nil {
+		if in, err := wire.DecodeInstance(fleet.UUID{}, fleet.UUID{}, b, nil); err == nil {
 			_ = wire.EncodeInstance(in)
 		}
 		if im, err := wire.DecodeImage("", b); err == nil {

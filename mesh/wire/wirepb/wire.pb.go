@@ -253,32 +253,157 @@ func (x *Host) GetObservedAtMs() int64 {
 	return 0
 }
 
-type Instance struct {
+// What repeats within a block stands once, in a page of the block's table, and
+// instances name it by its number: entry n, from 1, is in place (n-1) modulo 16
+// of page (n-1)/16. An entry is a Text or a Label; an empty one is a free
+// number.
+type Page struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Project       string                 `protobuf:"bytes,2,opt,name=project,proto3" json:"project,omitempty"`
-	Hypervisor    string                 `protobuf:"bytes,3,opt,name=hypervisor,proto3" json:"hypervisor,omitempty"`
-	Ownership     string                 `protobuf:"bytes,4,opt,name=ownership,proto3" json:"ownership,omitempty"`
-	Power         string                 `protobuf:"bytes,5,opt,name=power,proto3" json:"power,omitempty"`
-	Task          string                 `protobuf:"bytes,6,opt,name=task,proto3" json:"task,omitempty"`
-	Fault         string                 `protobuf:"bytes,7,opt,name=fault,proto3" json:"fault,omitempty"`
-	Flavor        string                 `protobuf:"bytes,8,opt,name=flavor,proto3" json:"flavor,omitempty"`
-	Image         string                 `protobuf:"bytes,9,opt,name=image,proto3" json:"image,omitempty"`
-	Vcpus         int64                  `protobuf:"varint,10,opt,name=vcpus,proto3" json:"vcpus,omitempty"`
-	MemoryMib     int64                  `protobuf:"varint,11,opt,name=memory_mib,json=memoryMib,proto3" json:"memory_mib,omitempty"`
-	DiskGib       int64                  `protobuf:"varint,12,opt,name=disk_gib,json=diskGib,proto3" json:"disk_gib,omitempty"`
-	Addresses     []string               `protobuf:"bytes,13,rep,name=addresses,proto3" json:"addresses,omitempty"`
-	CreatedAtMs   int64                  `protobuf:"varint,14,opt,name=created_at_ms,json=createdAtMs,proto3" json:"created_at_ms,omitempty"`
-	Labels        []*Label               `protobuf:"bytes,15,rep,name=labels,proto3" json:"labels,omitempty"` // sorted by key
-	Generation    uint64                 `protobuf:"varint,16,opt,name=generation,proto3" json:"generation,omitempty"`
-	ObservedAtMs  int64                  `protobuf:"varint,100,opt,name=observed_at_ms,json=observedAtMs,proto3" json:"observed_at_ms,omitempty"`
+	Entries       [][]byte               `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
+func (x *Page) Reset() {
+	*x = Page{}
+	mi := &file_wire_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Page) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Page) ProtoMessage() {}
+
+func (x *Page) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Page.ProtoReflect.Descriptor instead.
+func (*Page) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Page) GetEntries() [][]byte {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+// One field is set.
+type Text struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Text          string                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	Hex           []byte                 `protobuf:"bytes,2,opt,name=hex,proto3" json:"hex,omitempty"`   // lower-case hexadecimal digits, two to a byte
+	Uuid          []byte                 `protobuf:"bytes,3,opt,name=uuid,proto3" json:"uuid,omitempty"` // 16 bytes: the form of 36 characters
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Text) Reset() {
+	*x = Text{}
+	mi := &file_wire_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Text) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Text) ProtoMessage() {}
+
+func (x *Text) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Text.ProtoReflect.Descriptor instead.
+func (*Text) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Text) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *Text) GetHex() []byte {
+	if x != nil {
+		return x.Hex
+	}
+	return nil
+}
+
+func (x *Text) GetUuid() []byte {
+	if x != nil {
+		return x.Uuid
+	}
+	return nil
+}
+
+// A field X_ref is the number of an entry, and X is the same in full; at most
+// one of the two is set (labels may be given both ways; of two with one key
+// the last counts). Words have the numbers of their place in the list, from 1;
+// other words are written in full.
+type Instance struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Name        string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	ProjectRef  uint32                 `protobuf:"varint,2,opt,name=project_ref,json=projectRef,proto3" json:"project_ref,omitempty"`
+	Project     *Text                  `protobuf:"bytes,3,opt,name=project,proto3" json:"project,omitempty"`
+	FlavorRef   uint32                 `protobuf:"varint,4,opt,name=flavor_ref,json=flavorRef,proto3" json:"flavor_ref,omitempty"`
+	ImageRef    uint32                 `protobuf:"varint,5,opt,name=image_ref,json=imageRef,proto3" json:"image_ref,omitempty"`
+	Power       uint32                 `protobuf:"varint,6,opt,name=power,proto3" json:"power,omitempty"`           // running paused suspended stopped crashed unknown
+	Ownership   uint32                 `protobuf:"varint,7,opt,name=ownership,proto3" json:"ownership,omitempty"`   // managed foreign
+	Hypervisor  uint32                 `protobuf:"varint,8,opt,name=hypervisor,proto3" json:"hypervisor,omitempty"` // kvm xen esxi
+	Vcpus       int64                  `protobuf:"varint,9,opt,name=vcpus,proto3" json:"vcpus,omitempty"`
+	MemoryMib   int64                  `protobuf:"varint,10,opt,name=memory_mib,json=memoryMib,proto3" json:"memory_mib,omitempty"`
+	DiskGib     int64                  `protobuf:"varint,11,opt,name=disk_gib,json=diskGib,proto3" json:"disk_gib,omitempty"`
+	Addresses   [][]byte               `protobuf:"bytes,12,rep,name=addresses,proto3" json:"addresses,omitempty"` // 4 or 16 bytes each
+	Labels      []*Label               `protobuf:"bytes,13,rep,name=labels,proto3" json:"labels,omitempty"`
+	LabelRefs   []uint32               `protobuf:"varint,14,rep,name=label_refs,json=labelRefs,proto3" json:"label_refs,omitempty"`
+	CreatedAtMs int64                  `protobuf:"varint,15,opt,name=created_at_ms,json=createdAtMs,proto3" json:"created_at_ms,omitempty"`
+	Generation  uint64                 `protobuf:"varint,16,opt,name=generation,proto3" json:"generation,omitempty"`
+	// building starting stopping rebooting pausing resuming adopting deleting
+	// migrating resizing snapshotting
+	Task           uint32   `protobuf:"varint,17,opt,name=task,proto3" json:"task,omitempty"`
+	FaultRef       uint32   `protobuf:"varint,18,opt,name=fault_ref,json=faultRef,proto3" json:"fault_ref,omitempty"`
+	Fault          *Text    `protobuf:"bytes,19,opt,name=fault,proto3" json:"fault,omitempty"`
+	Flavor         *Text    `protobuf:"bytes,20,opt,name=flavor,proto3" json:"flavor,omitempty"`
+	Image          *Text    `protobuf:"bytes,21,opt,name=image,proto3" json:"image,omitempty"`
+	PowerWord      string   `protobuf:"bytes,22,opt,name=power_word,json=powerWord,proto3" json:"power_word,omitempty"`
+	OwnershipWord  string   `protobuf:"bytes,23,opt,name=ownership_word,json=ownershipWord,proto3" json:"ownership_word,omitempty"`
+	HypervisorWord string   `protobuf:"bytes,24,opt,name=hypervisor_word,json=hypervisorWord,proto3" json:"hypervisor_word,omitempty"`
+	TaskWord       string   `protobuf:"bytes,25,opt,name=task_word,json=taskWord,proto3" json:"task_word,omitempty"`
+	AddressTexts   []string `protobuf:"bytes,26,rep,name=address_texts,json=addressTexts,proto3" json:"address_texts,omitempty"` // those that are no IP addresses
+	ObservedAtMs   int64    `protobuf:"varint,100,opt,name=observed_at_ms,json=observedAtMs,proto3" json:"observed_at_ms,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
 func (x *Instance) Reset() {
 	*x = Instance{}
-	mi := &file_wire_proto_msgTypes[2]
+	mi := &file_wire_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -290,7 +415,7 @@ func (x *Instance) String() string {
 func (*Instance) ProtoMessage() {}
 
 func (x *Instance) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[2]
+	mi := &file_wire_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -303,7 +428,7 @@ func (x *Instance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Instance.ProtoReflect.Descriptor instead.
 func (*Instance) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{2}
+	return file_wire_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Instance) GetName() string {
@@ -313,60 +438,53 @@ func (x *Instance) GetName() string {
 	return ""
 }
 
-func (x *Instance) GetProject() string {
+func (x *Instance) GetProjectRef() uint32 {
+	if x != nil {
+		return x.ProjectRef
+	}
+	return 0
+}
+
+func (x *Instance) GetProject() *Text {
 	if x != nil {
 		return x.Project
 	}
-	return ""
+	return nil
 }
 
-func (x *Instance) GetHypervisor() string {
+func (x *Instance) GetFlavorRef() uint32 {
 	if x != nil {
-		return x.Hypervisor
+		return x.FlavorRef
 	}
-	return ""
+	return 0
 }
 
-func (x *Instance) GetOwnership() string {
+func (x *Instance) GetImageRef() uint32 {
 	if x != nil {
-		return x.Ownership
+		return x.ImageRef
 	}
-	return ""
+	return 0
 }
 
-func (x *Instance) GetPower() string {
+func (x *Instance) GetPower() uint32 {
 	if x != nil {
 		return x.Power
 	}
-	return ""
+	return 0
 }
 
-func (x *Instance) GetTask() string {
+func (x *Instance) GetOwnership() uint32 {
 	if x != nil {
-		return x.Task
+		return x.Ownership
 	}
-	return ""
+	return 0
 }
 
-func (x *Instance) GetFault() string {
+func (x *Instance) GetHypervisor() uint32 {
 	if x != nil {
-		return x.Fault
+		return x.Hypervisor
 	}
-	return ""
-}
-
-func (x *Instance) GetFlavor() string {
-	if x != nil {
-		return x.Flavor
-	}
-	return ""
-}
-
-func (x *Instance) GetImage() string {
-	if x != nil {
-		return x.Image
-	}
-	return ""
+	return 0
 }
 
 func (x *Instance) GetVcpus() int64 {
@@ -390,9 +508,23 @@ func (x *Instance) GetDiskGib() int64 {
 	return 0
 }
 
-func (x *Instance) GetAddresses() []string {
+func (x *Instance) GetAddresses() [][]byte {
 	if x != nil {
 		return x.Addresses
+	}
+	return nil
+}
+
+func (x *Instance) GetLabels() []*Label {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *Instance) GetLabelRefs() []uint32 {
+	if x != nil {
+		return x.LabelRefs
 	}
 	return nil
 }
@@ -404,18 +536,81 @@ func (x *Instance) GetCreatedAtMs() int64 {
 	return 0
 }
 
-func (x *Instance) GetLabels() []*Label {
-	if x != nil {
-		return x.Labels
-	}
-	return nil
-}
-
 func (x *Instance) GetGeneration() uint64 {
 	if x != nil {
 		return x.Generation
 	}
 	return 0
+}
+
+func (x *Instance) GetTask() uint32 {
+	if x != nil {
+		return x.Task
+	}
+	return 0
+}
+
+func (x *Instance) GetFaultRef() uint32 {
+	if x != nil {
+		return x.FaultRef
+	}
+	return 0
+}
+
+func (x *Instance) GetFault() *Text {
+	if x != nil {
+		return x.Fault
+	}
+	return nil
+}
+
+func (x *Instance) GetFlavor() *Text {
+	if x != nil {
+		return x.Flavor
+	}
+	return nil
+}
+
+func (x *Instance) GetImage() *Text {
+	if x != nil {
+		return x.Image
+	}
+	return nil
+}
+
+func (x *Instance) GetPowerWord() string {
+	if x != nil {
+		return x.PowerWord
+	}
+	return ""
+}
+
+func (x *Instance) GetOwnershipWord() string {
+	if x != nil {
+		return x.OwnershipWord
+	}
+	return ""
+}
+
+func (x *Instance) GetHypervisorWord() string {
+	if x != nil {
+		return x.HypervisorWord
+	}
+	return ""
+}
+
+func (x *Instance) GetTaskWord() string {
+	if x != nil {
+		return x.TaskWord
+	}
+	return ""
+}
+
+func (x *Instance) GetAddressTexts() []string {
+	if x != nil {
+		return x.AddressTexts
+	}
+	return nil
 }
 
 func (x *Instance) GetObservedAtMs() int64 {
@@ -427,15 +622,16 @@ func (x *Instance) GetObservedAtMs() int64 {
 
 type Label struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	Value         string                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	KeyRef        uint32                 `protobuf:"varint,1,opt,name=key_ref,json=keyRef,proto3" json:"key_ref,omitempty"` // in an instance only, not in an entry
+	Key           *Text                  `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	Value         *Text                  `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Label) Reset() {
 	*x = Label{}
-	mi := &file_wire_proto_msgTypes[3]
+	mi := &file_wire_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -447,7 +643,7 @@ func (x *Label) String() string {
 func (*Label) ProtoMessage() {}
 
 func (x *Label) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[3]
+	mi := &file_wire_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -460,21 +656,28 @@ func (x *Label) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Label.ProtoReflect.Descriptor instead.
 func (*Label) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{3}
+	return file_wire_proto_rawDescGZIP(), []int{5}
 }
 
-func (x *Label) GetKey() string {
+func (x *Label) GetKeyRef() uint32 {
+	if x != nil {
+		return x.KeyRef
+	}
+	return 0
+}
+
+func (x *Label) GetKey() *Text {
 	if x != nil {
 		return x.Key
 	}
-	return ""
+	return nil
 }
 
-func (x *Label) GetValue() string {
+func (x *Label) GetValue() *Text {
 	if x != nil {
 		return x.Value
 	}
-	return ""
+	return nil
 }
 
 type Image struct {
@@ -489,7 +692,7 @@ type Image struct {
 
 func (x *Image) Reset() {
 	*x = Image{}
-	mi := &file_wire_proto_msgTypes[4]
+	mi := &file_wire_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -501,7 +704,7 @@ func (x *Image) String() string {
 func (*Image) ProtoMessage() {}
 
 func (x *Image) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[4]
+	mi := &file_wire_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -514,7 +717,7 @@ func (x *Image) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Image.ProtoReflect.Descriptor instead.
 func (*Image) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{4}
+	return file_wire_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Image) GetName() string {
@@ -558,7 +761,7 @@ type ImageFile struct {
 
 func (x *ImageFile) Reset() {
 	*x = ImageFile{}
-	mi := &file_wire_proto_msgTypes[5]
+	mi := &file_wire_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -570,7 +773,7 @@ func (x *ImageFile) String() string {
 func (*ImageFile) ProtoMessage() {}
 
 func (x *ImageFile) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[5]
+	mi := &file_wire_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -583,7 +786,7 @@ func (x *ImageFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImageFile.ProtoReflect.Descriptor instead.
 func (*ImageFile) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{5}
+	return file_wire_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ImageFile) GetRole() string {
@@ -633,7 +836,7 @@ type Life struct {
 
 func (x *Life) Reset() {
 	*x = Life{}
-	mi := &file_wire_proto_msgTypes[6]
+	mi := &file_wire_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -645,7 +848,7 @@ func (x *Life) String() string {
 func (*Life) ProtoMessage() {}
 
 func (x *Life) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[6]
+	mi := &file_wire_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -658,7 +861,7 @@ func (x *Life) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Life.ProtoReflect.Descriptor instead.
 func (*Life) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{6}
+	return file_wire_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Life) GetEpoch() uint64 {
@@ -707,7 +910,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_wire_proto_msgTypes[7]
+	mi := &file_wire_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -719,7 +922,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[7]
+	mi := &file_wire_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -732,7 +935,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{7}
+	return file_wire_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Hello) GetProtocol() uint32 {
@@ -815,7 +1018,7 @@ type Bye struct {
 
 func (x *Bye) Reset() {
 	*x = Bye{}
-	mi := &file_wire_proto_msgTypes[8]
+	mi := &file_wire_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -827,7 +1030,7 @@ func (x *Bye) String() string {
 func (*Bye) ProtoMessage() {}
 
 func (x *Bye) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[8]
+	mi := &file_wire_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -840,7 +1043,7 @@ func (x *Bye) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bye.ProtoReflect.Descriptor instead.
 func (*Bye) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{8}
+	return file_wire_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Bye) GetReason() uint32 {
@@ -866,7 +1069,7 @@ type Root struct {
 
 func (x *Root) Reset() {
 	*x = Root{}
-	mi := &file_wire_proto_msgTypes[9]
+	mi := &file_wire_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -878,7 +1081,7 @@ func (x *Root) String() string {
 func (*Root) ProtoMessage() {}
 
 func (x *Root) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[9]
+	mi := &file_wire_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -891,7 +1094,7 @@ func (x *Root) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Root.ProtoReflect.Descriptor instead.
 func (*Root) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{9}
+	return file_wire_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Root) GetRoot() uint64 {
@@ -910,7 +1113,7 @@ type Buckets struct {
 
 func (x *Buckets) Reset() {
 	*x = Buckets{}
-	mi := &file_wire_proto_msgTypes[10]
+	mi := &file_wire_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -922,7 +1125,7 @@ func (x *Buckets) String() string {
 func (*Buckets) ProtoMessage() {}
 
 func (x *Buckets) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[10]
+	mi := &file_wire_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -935,7 +1138,7 @@ func (x *Buckets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Buckets.ProtoReflect.Descriptor instead.
 func (*Buckets) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{10}
+	return file_wire_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Buckets) GetDigests() []uint64 {
@@ -956,7 +1159,7 @@ type Parts struct {
 
 func (x *Parts) Reset() {
 	*x = Parts{}
-	mi := &file_wire_proto_msgTypes[11]
+	mi := &file_wire_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -968,7 +1171,7 @@ func (x *Parts) String() string {
 func (*Parts) ProtoMessage() {}
 
 func (x *Parts) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[11]
+	mi := &file_wire_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -981,7 +1184,7 @@ func (x *Parts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Parts.ProtoReflect.Descriptor instead.
 func (*Parts) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{11}
+	return file_wire_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Parts) GetBuckets() []byte {
@@ -1012,7 +1215,7 @@ type Rows struct {
 
 func (x *Rows) Reset() {
 	*x = Rows{}
-	mi := &file_wire_proto_msgTypes[12]
+	mi := &file_wire_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1024,7 +1227,7 @@ func (x *Rows) String() string {
 func (*Rows) ProtoMessage() {}
 
 func (x *Rows) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[12]
+	mi := &file_wire_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1037,7 +1240,7 @@ func (x *Rows) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rows.ProtoReflect.Descriptor instead.
 func (*Rows) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{12}
+	return file_wire_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Rows) GetCovers() []uint32 {
@@ -1094,7 +1297,7 @@ type Pulse struct {
 
 func (x *Pulse) Reset() {
 	*x = Pulse{}
-	mi := &file_wire_proto_msgTypes[13]
+	mi := &file_wire_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1106,7 +1309,7 @@ func (x *Pulse) String() string {
 func (*Pulse) ProtoMessage() {}
 
 func (x *Pulse) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[13]
+	mi := &file_wire_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1119,7 +1322,7 @@ func (x *Pulse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pulse.ProtoReflect.Descriptor instead.
 func (*Pulse) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{13}
+	return file_wire_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Pulse) GetNumber() uint64 {
@@ -1162,7 +1365,7 @@ type Hint struct {
 
 func (x *Hint) Reset() {
 	*x = Hint{}
-	mi := &file_wire_proto_msgTypes[14]
+	mi := &file_wire_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1174,7 +1377,7 @@ func (x *Hint) String() string {
 func (*Hint) ProtoMessage() {}
 
 func (x *Hint) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[14]
+	mi := &file_wire_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1187,7 +1390,7 @@ func (x *Hint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hint.ProtoReflect.Descriptor instead.
 func (*Hint) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{14}
+	return file_wire_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Hint) GetEpoch() uint64 {
@@ -1234,34 +1437,55 @@ const file_wire_proto_rawDesc = "" +
 	"\bhardware\x18\r \x01(\tR\bhardware\x12)\n" +
 	"\x10hypervisor_fault\x18\x0e \x01(\tR\x0fhypervisorFault\x129\n" +
 	"\x19hypervisor_fault_since_ms\x18\x0f \x01(\x03R\x16hypervisorFaultSinceMs\x12$\n" +
-	"\x0eobserved_at_ms\x18d \x01(\x03R\fobservedAtMs\"\xee\x03\n" +
+	"\x0eobserved_at_ms\x18d \x01(\x03R\fobservedAtMs\" \n" +
+	"\x04Page\x12\x18\n" +
+	"\aentries\x18\x01 \x03(\fR\aentries\"@\n" +
+	"\x04Text\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\x12\x10\n" +
+	"\x03hex\x18\x02 \x01(\fR\x03hex\x12\x12\n" +
+	"\x04uuid\x18\x03 \x01(\fR\x04uuid\"\xa0\a\n" +
 	"\bInstance\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
-	"\aproject\x18\x02 \x01(\tR\aproject\x12\x1e\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1f\n" +
+	"\vproject_ref\x18\x02 \x01(\rR\n" +
+	"projectRef\x121\n" +
+	"\aproject\x18\x03 \x01(\v2\x17.grapevine.wire.v1.TextR\aproject\x12\x1d\n" +
 	"\n" +
-	"hypervisor\x18\x03 \x01(\tR\n" +
-	"hypervisor\x12\x1c\n" +
-	"\townership\x18\x04 \x01(\tR\townership\x12\x14\n" +
-	"\x05power\x18\x05 \x01(\tR\x05power\x12\x12\n" +
-	"\x04task\x18\x06 \x01(\tR\x04task\x12\x14\n" +
-	"\x05fault\x18\a \x01(\tR\x05fault\x12\x16\n" +
-	"\x06flavor\x18\b \x01(\tR\x06flavor\x12\x14\n" +
-	"\x05image\x18\t \x01(\tR\x05image\x12\x14\n" +
-	"\x05vcpus\x18\n" +
-	" \x01(\x03R\x05vcpus\x12\x1d\n" +
+	"flavor_ref\x18\x04 \x01(\rR\tflavorRef\x12\x1b\n" +
+	"\timage_ref\x18\x05 \x01(\rR\bimageRef\x12\x14\n" +
+	"\x05power\x18\x06 \x01(\rR\x05power\x12\x1c\n" +
+	"\townership\x18\a \x01(\rR\townership\x12\x1e\n" +
 	"\n" +
-	"memory_mib\x18\v \x01(\x03R\tmemoryMib\x12\x19\n" +
-	"\bdisk_gib\x18\f \x01(\x03R\adiskGib\x12\x1c\n" +
-	"\taddresses\x18\r \x03(\tR\taddresses\x12\"\n" +
-	"\rcreated_at_ms\x18\x0e \x01(\x03R\vcreatedAtMs\x120\n" +
-	"\x06labels\x18\x0f \x03(\v2\x18.grapevine.wire.v1.LabelR\x06labels\x12\x1e\n" +
+	"hypervisor\x18\b \x01(\rR\n" +
+	"hypervisor\x12\x14\n" +
+	"\x05vcpus\x18\t \x01(\x03R\x05vcpus\x12\x1d\n" +
+	"\n" +
+	"memory_mib\x18\n" +
+	" \x01(\x03R\tmemoryMib\x12\x19\n" +
+	"\bdisk_gib\x18\v \x01(\x03R\adiskGib\x12\x1c\n" +
+	"\taddresses\x18\f \x03(\fR\taddresses\x120\n" +
+	"\x06labels\x18\r \x03(\v2\x18.grapevine.wire.v1.LabelR\x06labels\x12!\n" +
+	"\n" +
+	"label_refs\x18\x0e \x03(\rB\x02\x10\x00R\tlabelRefs\x12\"\n" +
+	"\rcreated_at_ms\x18\x0f \x01(\x03R\vcreatedAtMs\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x10 \x01(\x04R\n" +
-	"generation\x12$\n" +
-	"\x0eobserved_at_ms\x18d \x01(\x03R\fobservedAtMs\"/\n" +
-	"\x05Label\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value\"\x8d\x01\n" +
+	"generation\x12\x12\n" +
+	"\x04task\x18\x11 \x01(\rR\x04task\x12\x1b\n" +
+	"\tfault_ref\x18\x12 \x01(\rR\bfaultRef\x12-\n" +
+	"\x05fault\x18\x13 \x01(\v2\x17.grapevine.wire.v1.TextR\x05fault\x12/\n" +
+	"\x06flavor\x18\x14 \x01(\v2\x17.grapevine.wire.v1.TextR\x06flavor\x12-\n" +
+	"\x05image\x18\x15 \x01(\v2\x17.grapevine.wire.v1.TextR\x05image\x12\x1d\n" +
+	"\n" +
+	"power_word\x18\x16 \x01(\tR\tpowerWord\x12%\n" +
+	"\x0eownership_word\x18\x17 \x01(\tR\rownershipWord\x12'\n" +
+	"\x0fhypervisor_word\x18\x18 \x01(\tR\x0ehypervisorWord\x12\x1b\n" +
+	"\ttask_word\x18\x19 \x01(\tR\btaskWord\x12#\n" +
+	"\raddress_texts\x18\x1a \x03(\tR\faddressTexts\x12$\n" +
+	"\x0eobserved_at_ms\x18d \x01(\x03R\fobservedAtMs\"z\n" +
+	"\x05Label\x12\x17\n" +
+	"\akey_ref\x18\x01 \x01(\rR\x06keyRef\x12)\n" +
+	"\x03key\x18\x02 \x01(\v2\x17.grapevine.wire.v1.TextR\x03key\x12-\n" +
+	"\x05value\x18\x03 \x01(\v2\x17.grapevine.wire.v1.TextR\x05value\"\x8d\x01\n" +
 	"\x05Image\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x122\n" +
 	"\x05files\x18\x02 \x03(\v2\x1c.grapevine.wire.v1.ImageFileR\x05files\x12\x18\n" +
@@ -1328,36 +1552,44 @@ func file_wire_proto_rawDescGZIP() []byte {
 	return file_wire_proto_rawDescData
 }
 
-var file_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_wire_proto_goTypes = []any{
 	(*Amount)(nil),    // 0: grapevine.wire.v1.Amount
 	(*Host)(nil),      // 1: grapevine.wire.v1.Host
-	(*Instance)(nil),  // 2: grapevine.wire.v1.Instance
-	(*Label)(nil),     // 3: grapevine.wire.v1.Label
-	(*Image)(nil),     // 4: grapevine.wire.v1.Image
-	(*ImageFile)(nil), // 5: grapevine.wire.v1.ImageFile
-	(*Life)(nil),      // 6: grapevine.wire.v1.Life
-	(*Hello)(nil),     // 7: grapevine.wire.v1.Hello
-	(*Bye)(nil),       // 8: grapevine.wire.v1.Bye
-	(*Root)(nil),      // 9: grapevine.wire.v1.Root
-	(*Buckets)(nil),   // 10: grapevine.wire.v1.Buckets
-	(*Parts)(nil),     // 11: grapevine.wire.v1.Parts
-	(*Rows)(nil),      // 12: grapevine.wire.v1.Rows
-	(*Pulse)(nil),     // 13: grapevine.wire.v1.Pulse
-	(*Hint)(nil),      // 14: grapevine.wire.v1.Hint
+	(*Page)(nil),      // 2: grapevine.wire.v1.Page
+	(*Text)(nil),      // 3: grapevine.wire.v1.Text
+	(*Instance)(nil),  // 4: grapevine.wire.v1.Instance
+	(*Label)(nil),     // 5: grapevine.wire.v1.Label
+	(*Image)(nil),     // 6: grapevine.wire.v1.Image
+	(*ImageFile)(nil), // 7: grapevine.wire.v1.ImageFile
+	(*Life)(nil),      // 8: grapevine.wire.v1.Life
+	(*Hello)(nil),     // 9: grapevine.wire.v1.Hello
+	(*Bye)(nil),       // 10: grapevine.wire.v1.Bye
+	(*Root)(nil),      // 11: grapevine.wire.v1.Root
+	(*Buckets)(nil),   // 12: grapevine.wire.v1.Buckets
+	(*Parts)(nil),     // 13: grapevine.wire.v1.Parts
+	(*Rows)(nil),      // 14: grapevine.wire.v1.Rows
+	(*Pulse)(nil),     // 15: grapevine.wire.v1.Pulse
+	(*Hint)(nil),      // 16: grapevine.wire.v1.Hint
 }
 var file_wire_proto_depIdxs = []int32{
-	0, // 0: grapevine.wire.v1.Host.vcpus:type_name -> grapevine.wire.v1.Amount
-	0, // 1: grapevine.wire.v1.Host.memory_mib:type_name -> grapevine.wire.v1.Amount
-	0, // 2: grapevine.wire.v1.Host.disk_gib:type_name -> grapevine.wire.v1.Amount
-	3, // 3: grapevine.wire.v1.Instance.labels:type_name -> grapevine.wire.v1.Label
-	5, // 4: grapevine.wire.v1.Image.files:type_name -> grapevine.wire.v1.ImageFile
-	6, // 5: grapevine.wire.v1.Hello.yours:type_name -> grapevine.wire.v1.Life
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	0,  // 0: grapevine.wire.v1.Host.vcpus:type_name -> grapevine.wire.v1.Amount
+	0,  // 1: grapevine.wire.v1.Host.memory_mib:type_name -> grapevine.wire.v1.Amount
+	0,  // 2: grapevine.wire.v1.Host.disk_gib:type_name -> grapevine.wire.v1.Amount
+	3,  // 3: grapevine.wire.v1.Instance.project:type_name -> grapevine.wire.v1.Text
+	5,  // 4: grapevine.wire.v1.Instance.labels:type_name -> grapevine.wire.v1.Label
+	3,  // 5: grapevine.wire.v1.Instance.fault:type_name -> grapevine.wire.v1.Text
+	3,  // 6: grapevine.wire.v1.Instance.flavor:type_name -> grapevine.wire.v1.Text
+	3,  // 7: grapevine.wire.v1.Instance.image:type_name -> grapevine.wire.v1.Text
+	3,  // 8: grapevine.wire.v1.Label.key:type_name -> grapevine.wire.v1.Text
+	3,  // 9: grapevine.wire.v1.Label.value:type_name -> grapevine.wire.v1.Text
+	7,  // 10: grapevine.wire.v1.Image.files:type_name -> grapevine.wire.v1.ImageFile
+	8,  // 11: grapevine.wire.v1.Hello.yours:type_name -> grapevine.wire.v1.Life
+	12, // [12:12] is the sub-list for method output_type
+	12, // [12:12] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_wire_proto_init() }
@@ -1371,7 +1603,7 @@ func file_wire_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wire_proto_rawDesc), len(file_wire_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

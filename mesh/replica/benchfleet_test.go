@@ -1,0 +1,290 @@
+package replica
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"grapevine/fleet"
+	"grapevine/mesh/wire"
+)
+
+// The fleet that the benchmarks load: benchHosts hosts with benchEach
+// instances, of which every field is filled with what a private cloud of that
+// size would have in it. Names have 14 to 22 bytes; a host runs machines of 25
+// of 1,000 projects (a tenth of the hosts' number); 12 flavors, 12 of 40
+// images; two addresses, one of each kind;
+// four labels, of which one has a value of its own in each machine. Every
+// instance has a task and one of eight faults, which real ones seldom do.
+const benchEach = 100
+
+var (
+	// benchHosts is the size plan; fewer, for a quick look, with -args -hosts=N.
+	benchHosts    = flag.Int("hosts", fleet.MaxHosts, "hosts of the benchmarks' fleet")
+	benchProjects = sync.OnceValue(func() int { return max(*benchHosts/10, 1) })
+)
+
+var benchTime = time.UnixMilli(1_800_000_000_000).UTC()
+
+func benchHostID(n int) fleet.HostID {
+	return fleet.NewUUIDv5(fleet.UUID{7}, fmt.Sprint("host", n))
+}
+
+func benchID(host, n int) fleet.InstanceID {
+	return fleet.NewUUIDv5(fleet.UUID{8}, fmt.Sprint("vm", host, "-", n))
+}
+
+func benchProject(n int) string { return fmt.Sprintf("customer-%04d", n) }
+
+var (
+	benchRoles  = []string{"web-frontend", "postgres", "redis-cache", "build-runner", "kafka-broker", "api-gateway"}
+	benchZones  = []string{"rack-a12", "rack-a13", "rack-b02", "rack-b03"}
+	benchTiers  = []string{"production", "staging", "development"}
+	benchFaults = []string{
+		"start: no bootable device", "start: cannot allocate memory", "stop: guest did not answer", "reboot: timed out after 60s",
+		"resume: device is busy", "pause: guest agent is gone", "start: network is down", "stop: connection was reset",
+	}
+)
+
+func pick[T any](rng *rand.Rand, list []T) T { return list[rng.IntN(len(list))] }
+
+// benchInstance returns machine n of a host.
+func benchInstance(rng *rand.Rand, host, n int, projects []int, images []string) fleet.Instance {
+	role := pick(rng, benchRoles)
+	return fleet.Instance{
+		ID: benchID(host, n), Name: fmt.Sprintf("%s-%02d-%04x", role, rng.IntN(100), rng.IntN(1<<16)),
+		Project: benchProject(pick(rng, projects)), Hypervisor: fleet.KVM, Ownership: fleet.Managed,
+		Power: pick(rng, []fleet.Power{fleet.PowerRunning, fleet.PowerRunning, fleet.PowerRunning, fleet.PowerStopped}),
+		Task:  fleet.TaskSnapshotting, Fault: pick(rng, benchFaults),
+		Flavor: fmt.Sprintf("m%d.%dxlarge", rng.IntN(3), 1<<rng.IntN(4)), Image: pick(rng, images),
+		VCPUs: 1 << rng.IntN(6), MemoryMiB: 1 << (9 + rng.IntN(8)), DiskGiB: int64(10 + rng.IntN(500)),
+		Addresses: []string{
+			fmt.Sprintf("10.%d.%d.%d", rng.IntN(256), rng.IntN(256), rng.IntN(256)),
+			fmt.Sprintf("fd00:%x:%x::%x", 1+rng.IntN(1<<15), 1+rng.IntN(1<<15), 1+rng.IntN(1<<15)),
+		},
+		CreatedAt: benchTime.Add(-time.Duration(rng.IntN(1e9)) * time.Millisecond), ObservedAt: benchTime,
+		Labels: map[string]string{
+			"role": role, "zone": pick(rng, benchZones), "tier": pick(rng, benchTiers), "ticket": fmt.Sprintf("OPS-%05d", rng.IntN(1e5)),
+		},
+		Generation: uint64(1 + rng.IntN(5)),
+	}
+}
+
+// unknownField is a field 500 that no version of this program knows.
+var unknownField = append(binary.AppendUvarint(nil, 500<<3|2), 3, 'n', 'e', 'w')
+
+// benchBlock returns the block of a host.
+func benchBlock(tb testing.TB, host int) *Block {
+	tb.Helper()
+	rng := rand.New(rand.NewPCG(1, uint64(host)))
+	projects := make([]int, 25)
+	for i := range projects {
+		projects[i] = rng.IntN(benchProjects())
+	}
+	images := make([]string, 12)
+	for i := range images {
+		images[i] = fmt.Sprintf("%064x", sha256.Sum256([]byte{byte(rng.IntN(40))}))
+	}
+	id := benchHostID(host)
+	own := []OwnRow{{Key: wire.HostKey(id), Body: wire.EncodeHost(fleet.Host{
+		ID: id, Name: fmt.Sprintf("hv-%05d", host), Zone: pick(rng, benchZones), Hypervisor: fleet.KVM, HypervisorVersion: "10.9.0", State: fleet.HostOK,
+		Capacity:  fleet.NewCapacity(fleet.Resources{VCPUs: 256, MemoryMiB: 1 << 20, DiskGiB: 20000}, fleet.Resources{VCPUs: 2, MemoryMiB: 8192, DiskGiB: 50}, fleet.Resources{VCPUs: 200, MemoryMiB: 1 << 19, DiskGiB: 10000}),
+		Instances: benchEach, Traits: []string{"boot-disk", "boot-kernel", "pause"}, API: "10.1.2.3:7947", AgentVersion: "v1.0.0", Hardware: "0123456789abcdef", ObservedAt: benchTime,
+	})}}
+	for n := range benchEach {
+		body := wire.EncodeInstance(benchInstance(rng, host, n, projects, images))
+		if n == 0 {
+			body.Core = append(body.Core, unknownField...)
+		}
+		own = append(own, OwnRow{Key: wire.InstanceKey(benchID(host, n)), Body: body})
+	}
+	o := NewOrigin(id)
+	o.Begin(1, 1)
+	b, _, err := o.Next(own)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return b
+}
+
+// writeBlock writes a block's head and rows.
+func writeBlock(out *bufio.Writer, b *Block) error {
+	head := binary.AppendUvarint(append([]byte(nil), b.head.Host[:]...), uint64(b.head.Count))
+	head = binary.AppendUvarint(append(head, b.head.Hash[:]...), uint64(b.rows.live))
+	_, err := out.Write(head)
+	for _, row := range b.Rows() {
+		if err == nil {
+			_, err = out.Write(wire.AppendRow(nil, &row))
+		}
+	}
+	return err
+}
+
+// blockReader reads what writeBlock wrote. Each block's rows stand where those
+// of the block before stood, as in a link's buffer: the replica keeps none.
+type blockReader struct {
+	in   *bufio.Reader
+	buf  []byte
+	rows []Row
+}
+
+func (r *blockReader) next() (Delta, error) {
+	d := Delta{Form: wire.Whole, Head: Head{Epoch: 1, Incarnation: 1, Seq: 1}}
+	if _, err := io.ReadFull(r.in, d.Head.Host[:]); err != nil {
+		return d, err
+	}
+	count, err := binary.ReadUvarint(r.in)
+	if err != nil {
+		return d, err
+	}
+	if _, err := io.ReadFull(r.in, d.Head.Hash[:]); err != nil {
+		return d, err
+	}
+	size, err := binary.ReadUvarint(r.in)
+	if err != nil {
+		return d, err
+	}
+	r.buf = slices.Grow(r.buf[:0], int(size))[:size]
+	if _, err := io.ReadFull(r.in, r.buf); err != nil {
+		return d, err
+	}
+	r.rows = r.rows[:0]
+	for rest := r.buf; len(rest) > 0; {
+		row, n := wire.RowAt(rest)
+		r.rows, rest = append(r.rows, row), rest[n:]
+	}
+	d.Head.Count, d.Rows = int(count), r.rows
+	return d, nil
+}
+
+// fleetFile is all blocks, written once, in a file without a
+// name; a process that only weighs a replica gets it as its first extra file.
+var fleetFile = struct {
+	sync.Once
+	file *os.File
+}{}
+
+const fleetFromParent = "GRAPEVINE_BENCH_FLEET"
+
+func openFleet(tb testing.TB) *os.File {
+	tb.Helper()
+	fleetFile.Do(func() {
+		if os.Getenv(fleetFromParent) != "" {
+			fleetFile.file = os.NewFile(3, "fleet")
+			return
+		}
+		f, err := os.CreateTemp("", "fleet")
+		if err != nil {
+			tb.Fatal(err)
+		}
+		defer os.Remove(f.Name())
+		out := bufio.NewWriterSize(f, 1<<20)
+		for host := range *benchHosts {
+			if err := writeBlock(out, benchBlock(tb, host)); err != nil {
+				tb.Fatal(err)
+			}
+		}
+		if err := out.Flush(); err != nil {
+			tb.Fatal(err)
+		}
+		fleetFile.file = f
+	})
+	return fleetFile.file
+}
+
+// loadFleet returns a replica of the whole fleet, and the processor time that
+// applying its blocks took.
+func loadFleet(tb testing.TB) (*Replica, time.Duration) {
+	tb.Helper()
+	r, spent := New(), time.Duration(0)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	in := blockReader{in: bufio.NewReaderSize(io.NewSectionReader(openFleet(tb), 0, 1<<40), 1<<16)}
+	for range *benchHosts {
+		d, err := in.next()
+		if err != nil {
+			tb.Fatal(err)
+		}
+		before := threadCPU()
+		if got, err := r.Apply(d, fleet.UUID{1}, benchTime); got != Applied {
+			tb.Fatal(got, err)
+		}
+		spent += threadCPU() - before
+	}
+	return r, spent
+}
+
+// sharedFleet is loaded once for the benchmarks that only look.
+var sharedFleet = struct {
+	sync.Once
+	r *Replica
+}{}
+
+func benchFleet(tb testing.TB) *Replica {
+	tb.Helper()
+	sharedFleet.Do(func() { sharedFleet.r, _ = loadFleet(tb) })
+	return sharedFleet.r
+}
+
+// threadCPU is the processor time of the calling thread, which must be locked.
+func threadCPU() time.Duration { return cpuClock(3) } // CLOCK_THREAD_CPUTIME_ID
+
+// processCPU is the processor time of all threads, the collector's included.
+func processCPU() time.Duration { return cpuClock(2) } // CLOCK_PROCESS_CPUTIME_ID
+
+func cpuClock(id uintptr) time.Duration {
+	var t syscall.Timespec
+	if _, _, errno := syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, id, uintptr(unsafe.Pointer(&t)), 0); errno != 0 {
+		panic(errno)
+	}
+	return time.Duration(t.Nano())
+}
+
+// changeOf returns a delta that changes the power and the task of n instances
+// of a block, as a peer's frame brings it.
+func changeOf(tb testing.TB, held *Block, n, salt int) Delta {
+	tb.Helper()
+	d := Delta{Form: wire.Changes, Since: held.head.Seq, Head: held.head}
+	d.Head.Seq++
+	span := held.rows.instances
+	for i := range n {
+		at := span.from + (salt+i*((span.to-span.from)/n))%(span.to-span.from)
+		row := held.rows.row(at)
+		row.Seq = d.Head.Seq
+		power := byte(1 + (salt+i)%6)
+		row.Body = setPower(row.Body, power)
+		d.Rows = append(d.Rows, row)
+	}
+	next, err := changed(held, d)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	d.Head = next.head
+	return d
+}
+
+// setPower returns the body with another number for its power: field 6.
+func setPower(body []byte, power byte) []byte {
+	out := bytes.Clone(body)
+	at := bytes.Index(out, []byte{6 << 3})
+	for ; at >= 0; at++ {
+		if out[at] == 6<<3 && out[at+1] < 7 && out[at+2] == 7<<3 {
+			out[at+1] = power
+			return out
+		}
+	}
+	panic("no power in the body")
+}

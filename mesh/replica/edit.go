@@ -1,0 +1,199 @@
+package replica
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"grapevine/mesh/wire"
+)
+
+// edit is what a delta does at one place of a block: row replaces the row at
+// at, or comes before it, or is nil where that row goes.
+type edit struct {
+	at    int
+	found bool // a row with this key is at at
+	kind  wire.Kind
+	row   *Row
+}
+
+// edits returns what changed rows and deletions do to p, in key order. A row
+// that is both deleted and stated stays; deletions of what is not there do
+// nothing.
+func (p *packed) edits(rows []Row, deletions []wire.Deletion) ([]edit, error) {
+	out := make([]edit, 0, len(rows)+len(deletions))
+	sorted := slices.IsSortedFunc(rows, func(a, b Row) int { return a.Compare(b.Key) })
+	if !sorted {
+		rows = slices.SortedFunc(slices.Values(rows), func(a, b Row) int { return a.Compare(b.Key) })
+	}
+	for i := range rows {
+		if i > 0 && rows[i-1].Key == rows[i].Key {
+			return nil, fmt.Errorf("a row of kind %d is stated twice: %w", rows[i].Kind, ErrMismatch)
+		}
+		at, found := p.find(rows[i].Key)
+		out = append(out, edit{at, found, rows[i].Kind, &rows[i]})
+	}
+	stated := len(out)
+	for i := range deletions {
+		at, found := p.find(deletions[i].Key)
+		if found && !slices.ContainsFunc(out[:stated], func(e edit) bool { return e.found && e.at == at }) {
+			out = append(out, edit{at, true, deletions[i].Kind, nil})
+		}
+	}
+	if len(out) > stated {
+		// Of two edits at one place the new row comes first: its key is lower.
+		slices.SortStableFunc(out, func(a, b edit) int { return 2*(a.at-b.at) + rank(b) - rank(a) })
+		out = slices.CompactFunc(out, func(a, b edit) bool { return a.at == b.at && a.row == nil && b.row == nil })
+	}
+	return out, nil
+}
+
+func rank(e edit) int {
+	if e.found {
+		return 0
+	}
+	return 1
+}
+
+// apply returns p with the edits done; p stays as it is.
+func (p *packed) apply(edits []edit) packed {
+	q := packed{n: p.n, base: p.base, live: p.live, size: p.size, instances: p.instances, texts: p.texts}
+	added := 0
+	for i := range edits {
+		e := &edits[i]
+		if e.found {
+			old, n := wire.RowAt(p.encoded(e.at))
+			q.live -= n
+			q.size -= old.Size()
+		}
+		if e.row != nil {
+			added += wire.RowLen(e.row)
+			q.size += e.row.Size()
+		}
+		q.count(e)
+	}
+	q.live += added
+	q.columns = make([]byte, q.n*columnBytes)
+	q.copyColumns(p, edits)
+	q.patch = append(make([]byte, 0, len(p.patch)+added), p.patch...)
+	q.place(edits)
+	if waste := len(q.base) + len(q.patch) - q.live; waste > q.live/8 || len(q.patch) > q.live/4 {
+		q.compact()
+	}
+	q.signEdited(p, edits)
+	return q
+}
+
+// count moves the number of rows and the spans by one edit.
+func (p *packed) count(e *edit) {
+	by := 0
+	switch {
+	case e.row == nil:
+		by = -1
+	case !e.found:
+		by = 1
+	}
+	p.n += by
+	p.instances.move(wire.KindInstance, e.kind, by)
+	p.texts.move(wire.KindText, e.kind, by)
+}
+
+// move says that rows of a kind came or went, to the span of another or the
+// same kind.
+func (s *span) move(own, kind wire.Kind, by int) {
+	if kind < own {
+		s.from += by
+	}
+	if kind <= own {
+		s.to += by
+	}
+}
+
+// copyColumns fills the columns of q with those of p, with room for rows that
+// come and without those that go.
+func (q *packed) copyColumns(p *packed, edits []edit) {
+	if q.n == p.n && !slices.ContainsFunc(edits, func(e edit) bool { return !e.found || e.row == nil }) {
+		copy(q.columns, p.columns)
+		return
+	}
+	from, to := 0, 0 // first row of the piece in p and in q
+	move := func(end int) {
+		for _, column := range []struct {
+			dst, src []byte
+			width    int
+		}{
+			{q.hashes(), p.hashes(), hashBytes},
+			{q.signs(), p.signs(), signBytes},
+			{q.prefixes(), p.prefixes(), prefixBytes},
+			{q.starts(), p.starts(), startBytes},
+		} {
+			copy(column.dst[to*column.width:], column.src[from*column.width:end*column.width])
+		}
+		to, from = to+end-from, end
+	}
+	for _, e := range edits {
+		move(e.at)
+		if e.found {
+			from++
+		}
+		if e.row != nil {
+			to++
+		}
+	}
+	move(p.n)
+}
+
+// place appends the edits' rows to the patch and writes their columns.
+func (q *packed) place(edits []edit) {
+	moved := 0
+	for _, e := range edits {
+		if e.row == nil {
+			moved--
+			continue
+		}
+		hash := e.row.Hash()
+		q.set(e.at+moved, e.row, &hash, uint32(len(q.patch))|inPatch) // bounded by fleet.MaxBlockBytes
+		q.patch = wire.AppendRow(q.patch, e.row)
+		if !e.found {
+			moved++
+		}
+	}
+}
+
+// compact writes all rows anew.
+func (q *packed) compact() {
+	w := newWriter(q.live)
+	for i := range q.n {
+		r := q.row(i)
+		binary.LittleEndian.PutUint32(q.starts()[i*startBytes:], w.row(&r))
+	}
+	q.base, q.patch = w.base, w.patch
+}
+
+// signEdited works out the signs of the instances that changed: of all of them
+// where an entry of the table that they may name is another now.
+func (q *packed) signEdited(p *packed, edits []edit) {
+	for i := range edits {
+		if e := &edits[i]; e.kind == wire.KindText && (!p.extends(e) || p.unsigned()) {
+			q.resign(0, q.n)
+			return
+		}
+	}
+	moved := 0
+	for _, e := range edits {
+		if e.row == nil {
+			moved--
+			continue
+		}
+		q.resign(e.at+moved, e.at+moved+1)
+		if !e.found {
+			moved++
+		}
+	}
+}
+
+// extends reports whether an edit of the table leaves all entries as they are.
+func (p *packed) extends(e *edit) bool {
+	return !e.found || e.row != nil && bytes.HasPrefix(e.row.Body, p.row(e.at).Body)
+}

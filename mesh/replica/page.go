@@ -1,0 +1,144 @@
+package replica
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"grapevine/fleet"
+	"grapevine/mesh/wire"
+)
+
+// Query asks for instances in the order of their ids, then of their hosts.
+type Query struct {
+	// Project, Name, Power and Labels are what the instances must say of
+	// themselves; a zero one asks for nothing.
+	Project string
+	Name    string
+	Power   fleet.Power
+	Labels  map[string]string
+	// Host asks for those of one host; zero for all.
+	Host fleet.HostID
+	// After is the id of the last instance of the page before; zero to begin.
+	After fleet.InstanceID
+	Limit int // rows, at least 1
+}
+
+// Page returns the rows that the query asks for, not decoded yet, and whether
+// more follow. The rows of one id stay together: a page with a twin at its end
+// is longer than the limit, because the next begins after an id. Rows that
+// cannot be decoded are left out.
+//
+// It reads what is held while it goes on: a host that changes meanwhile is
+// shown before or after the change. It takes no lock and never waits. Rows of a
+// project, and rows that most pass, come from an index; for a filter that few
+// pass a column of every block is gone through.
+func (r *Replica) Page(q Query) (rows []Found, more bool) {
+	p := newPage(&q)
+	if !q.Host.IsZero() {
+		if b := r.Block(q.Host); b != nil {
+			p.scan(b)
+		}
+		return p.finish()
+	}
+	if !r.walk(p) {
+		p.reset()
+		r.scanAll(p)
+	}
+	return p.finish()
+}
+
+// page is a query on its way to an answer.
+type page struct {
+	q          *Query
+	filter     wire.Filter
+	want, mask wire.Sign
+	after      string // raw id, or empty
+	afterFirst uint32 // its prefix
+
+	rows  []Found
+	most  int    // rows before it is worth while to leave out some
+	bound uint32 // no row with a higher prefix is of this page
+}
+
+func newPage(q *Query) *page {
+	p := &page{q: q, filter: wire.Filter{Project: q.Project, Name: q.Name, Power: q.Power, Labels: q.Labels}}
+	p.want, p.mask = p.filter.Sign()
+	if !q.After.IsZero() {
+		p.after = string(q.After[:])
+		p.afterFirst = prefixOf(p.after)
+	}
+	p.reset()
+	p.rows = make([]Found, 0, min(q.Limit+1, 128))
+	return p
+}
+
+func (p *page) reset() { p.rows, p.most, p.bound = p.rows[:0], 4*(p.q.Limit+1), 1<<32-1 }
+
+// passes reports whether row i of a block is one of those asked for.
+func (p *page) passes(rows *packed, i int) bool {
+	sign := rows.sign(i)
+	if sign&p.mask != p.want || sign == 0 {
+		return false
+	}
+	if p.mask == 0 && p.after == "" {
+		return true
+	}
+	row := rows.row(i)
+	return row.ID > p.after && (p.mask == 0 || p.filter.Match(row.Body, rows))
+}
+
+// scan takes in the rows of one block that pass, up to the bound.
+func (p *page) scan(b *Block) {
+	rows := &b.rows
+	span := rows.instances
+	from := span.from
+	if p.afterFirst > 0 {
+		from += rows.before(span, p.afterFirst)
+	}
+	signs, prefixes := rows.signs(), rows.prefixes()
+	for i := from; i < span.to; i++ {
+		if binary.LittleEndian.Uint32(prefixes[i*prefixBytes:]) > p.bound {
+			return
+		}
+		if binary.LittleEndian.Uint64(signs[i*signBytes:])&p.mask == p.want && p.passes(rows, i) {
+			p.add(b, i)
+		}
+	}
+}
+
+// add takes in a row, and draws the bound tighter now and then.
+func (p *page) add(b *Block, i int) {
+	p.rows = append(p.rows, Found{b, i})
+	if len(p.rows) >= p.most {
+		p.cut()
+		p.most = max(4*(p.q.Limit+1), 2*len(p.rows))
+	}
+}
+
+// cut puts the rows in order and keeps those of this page and the first of the
+// next. It returns where the page ends.
+func (p *page) cut() int {
+	slices.SortFunc(p.rows, Found.compare)
+	end := min(p.q.Limit, len(p.rows))
+	for end > 0 && end < len(p.rows) && p.rows[end].rawID() == p.rows[end-1].rawID() {
+		end++
+	}
+	if end < len(p.rows) {
+		p.bound = prefixOf(p.rows[end].rawID())
+		p.rows = p.rows[:end+1]
+	}
+	return end
+}
+
+// finish returns the page's rows in order.
+func (p *page) finish() (rows []Found, more bool) {
+	end := p.cut()
+	return p.rows[:end:end], end < len(p.rows)
+}
+
+// scanAll scans every block.
+func (r *Replica) scanAll(p *page) {
+	for _, e := range r.hosts.all() {
+		p.scan(e.block.Load())
+	}
+}

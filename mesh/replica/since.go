@@ -1,0 +1,47 @@
+package replica
+
+import (
+	"slices"
+
+	"grapevine/mesh/wire"
+)
+
+// Since returns what leads from the version that a peer holds to this block:
+// the rows changed and deleted since, all rows when that can no longer be
+// told, or only the head when the peer holds the same rows already. It reports
+// false when the peer's version is this one or newer. Of the peer's head the
+// life and the seq are asked for, and the hash of its rows or zero.
+func (b *Block) Since(held Head) (Delta, bool) {
+	d := Delta{Tag: wire.TagOf(b.head.Host), Head: b.head}
+	switch {
+	case held.SameLife(&b.head) && held.Seq >= b.head.Seq, held.Epoch > b.head.Epoch:
+		return Delta{}, false
+	case held.SameLife(&b.head) && held.Seq >= b.floor:
+		d.Form, d.Since = wire.Changes, held.Seq
+		for i := range b.rows.n {
+			if row := b.rows.row(i); row.Seq > held.Seq {
+				d.Rows = append(d.Rows, row)
+			}
+		}
+		first := slices.IndexFunc(b.deletions, func(x wire.Deletion) bool { return x.Seq > held.Seq })
+		if first >= 0 {
+			d.Deletions = b.deletions[first:]
+		}
+	case held.Hash == b.head.Hash && b.uniform():
+		d.Form = wire.HeadOnly
+	default:
+		d.Form, d.Rows = wire.Whole, b.Rows()
+	}
+	return d, true
+}
+
+// uniform reports whether every row last changed in the head's seq, so that a
+// receiver of the head alone can restore the rows' seqs.
+func (b *Block) uniform() bool {
+	for i := range b.rows.n {
+		if b.rows.row(i).Seq != b.head.Seq {
+			return false
+		}
+	}
+	return true
+}

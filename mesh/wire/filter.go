@@ -1,0 +1,273 @@
+package wire
+
+import (
+	"math/bits"
+	"slices"
+
+	"grapevine/fleet"
+)
+
+// Filter says which instances are looked for; a zero field says nothing.
+type Filter struct {
+	Project string
+	Name    string
+	Power   fleet.Power
+	Labels  map[string]string // all of these; an empty value is one that is set and empty
+}
+
+// A sign is 64 bits about an instance, by which a filter passes over most rows
+// without reading them:
+//
+//	bits 48-63  of the hash of the project
+//	bits 45-47  power, 0 for a word without a number
+//	bits 37-44  of the hash of the name
+//	bits  0-36  three for each label, chosen by its hash (a Bloom filter)
+//
+// With five labels a filter for a label that no row has lets 4 % of the rows
+// through, a filter for a name 0.4 %, one for a project 0.002 %.
+type Sign = uint64
+
+const (
+	signProjectAt   = 48
+	signPowerAt     = 45
+	signNameAt      = 37
+	signLabelBits   = 37
+	signProjectMask = Sign(1<<16-1) << signProjectAt
+	signPowerMask   = Sign(1<<3-1) << signPowerAt
+	signNameMask    = Sign(1<<8-1) << signNameAt
+)
+
+// SignProject returns the 16 bits of a sign that are of the project.
+func SignProject(s Sign) uint16 { return uint16(s >> signProjectAt) } // the upper 16 bits
+
+func projectSign(h uint64) Sign { return h >> (64 - 16) << signProjectAt }
+
+func nameSign(h uint64) Sign { return h >> (64 - 8) << signNameAt }
+
+func labelSign(h uint64) Sign {
+	var s Sign
+	for range 3 {
+		hi, lo := bits.Mul64(h, signLabelBits) // the upper bits choose one of 37
+		s, h = s|1<<hi, lo
+	}
+	return s
+}
+
+func powerSign(number int) Sign { return Sign(number) << signPowerAt & signPowerMask }
+
+// hashOf is FNV-1a, with its bits mixed well enough for the upper ones to be
+// used: it spreads rows, and nothing rests on it.
+func hashOf[T string | []byte](seed uint64, s T) uint64 {
+	h := seed ^ 0xcbf29ce484222325
+	for i := range len(s) {
+		h = (h ^ uint64(s[i])) * 0x100000001b3
+	}
+	h ^= h >> 32
+	return h * 0x9E3779B97F4A7C15
+}
+
+// Sign returns the bits that a row's sign must have among those of mask for
+// the row to pass.
+func (f *Filter) Sign() (want, mask Sign) {
+	if f.Project != "" {
+		want, mask = want|projectSign(hashOf(0, f.Project)), mask|signProjectMask
+	}
+	if f.Name != "" {
+		want, mask = want|nameSign(hashOf(0, f.Name)), mask|signNameMask
+	}
+	if f.Power != "" {
+		want, mask = want|powerSign(slices.Index(powers, f.Power)+1), mask|signPowerMask
+	}
+	for k, v := range f.Labels {
+		s := labelSign(hashOf(hashOf(0, k), v))
+		want, mask = want|s, mask|s
+	}
+	return want, mask
+}
+
+// SignOf returns the sign of an instance's body. It reports false, and zero,
+// where DecodeInstance would fail: for a body that cannot be read, or that
+// names a text which is not in the table.
+func SignOf(body []byte, texts Table) (Sign, bool) {
+	s := projectSign(hashOf(0, "")) | nameSign(hashOf(0, ""))
+	for rest := body; len(rest) > 0; {
+		f, next, err := nextField(rest)
+		if err != nil {
+			return 0, false
+		}
+		if f.typ == typeBytes || f.typ == typeVarint {
+			if s, err = addSign(s, &f, texts); err != nil {
+				return 0, false
+			}
+		}
+		rest = next
+	}
+	return max(s, 1), true // zero is for those that cannot be read
+}
+
+// addSign adds what one field says to a sign.
+func addSign(s Sign, f *field, texts Table) (Sign, error) {
+	if f.typ == typeVarint {
+		switch f.number {
+		case inLabelRef:
+			label, err := lookUp(texts, f.value)
+			if err != nil {
+				return s, err
+			}
+			h, err := hashLabel(label, texts)
+			return s | labelSign(h), err
+		case inProjectRef:
+			h, err := hashReferred(f.value, texts)
+			return s&^signProjectMask | projectSign(h), err
+		case inPower:
+			_, err := wordOf(f.value, powers)
+			return s&^signPowerMask | powerSign(int(min(f.value, 1<<8))), err
+		case inOwnership:
+			return s, checkWord(f.value, len(ownerships))
+		case inHypervisor:
+			return s, checkWord(f.value, len(hypervisors))
+		case inTask:
+			return s, checkWord(f.value, len(tasks))
+		case inFlavorRef, inImageRef, inFaultRef:
+			_, err := hashReferred(f.value, texts)
+			return s, err
+		}
+		return s, nil
+	}
+	switch f.number {
+	case inName:
+		_, err := plain(f.bytes)
+		return s&^signNameMask | nameSign(hashOf(0, f.bytes)), err
+	case inProject:
+		h, err := hashText(0, f.bytes)
+		return s&^signProjectMask | projectSign(h), err
+	case inPowerWord:
+		word, err := plain(f.bytes)
+		return s&^signPowerMask | powerSign(slices.Index(powers, fleet.Power(word))+1), err
+	case inLabel:
+		h, err := hashLabel(f.bytes, texts)
+		return s | labelSign(h), err
+	case inFlavor, inImage, inFault:
+		_, _, err := textValue(f.bytes)
+		return s, err
+	case inAddress:
+		if n := len(f.bytes); n != 4 && n != 16 {
+			return s, errBody
+		}
+	case inOwnerWord, inHyperWord, inTaskWord, inAddressText:
+		_, err := plain(f.bytes)
+		return s, err
+	}
+	return s, nil
+}
+
+func checkWord(number uint64, words int) error {
+	if number-1 >= uint64(words) {
+		return errBody
+	}
+	return nil
+}
+
+// hashText returns the hash of an encoded text.
+func hashText(seed uint64, encoded []byte) (uint64, error) {
+	var space [128]byte
+	form, err := textForm(&space, encoded)
+	return hashOf(seed, form), err
+}
+
+func hashReferred(number uint64, texts Table) (uint64, error) {
+	encoded, err := lookUp(texts, number)
+	if err != nil {
+		return 0, err
+	}
+	return hashText(0, encoded)
+}
+
+func hashLabel(label []byte, texts Table) (uint64, error) {
+	key, value, err := labelParts(label, texts)
+	if err != nil {
+		return 0, err
+	}
+	h, err := hashText(0, key)
+	if err != nil {
+		return 0, err
+	}
+	return hashText(h, value)
+}
+
+// Match reports whether an instance's body passes, as the instance would that
+// DecodeInstance makes of it. It allocates nothing.
+func (f *Filter) Match(body []byte, texts Table) bool {
+	project, name, power := f.Project == "", f.Name == "", f.Power == ""
+	for rest := body; len(rest) > 0; {
+		field, next, err := nextField(rest)
+		if err != nil {
+			return false
+		}
+		switch {
+		case field.typ == typeVarint && field.number == inProjectRef, field.typ == typeBytes && field.number == inProject:
+			project = f.Project == "" || isText(&field, texts, f.Project)
+		case field.typ == typeBytes && field.number == inName:
+			name = f.Name == "" || string(field.bytes) == f.Name
+		case field.typ == typeVarint && field.number == inPower:
+			power = f.Power == "" || field.value-1 < uint64(len(powers)) && powers[field.value-1] == f.Power
+		case field.typ == typeBytes && field.number == inPowerWord:
+			power = f.Power == "" || string(field.bytes) == string(f.Power)
+		}
+		rest = next
+	}
+	if !project || !name || !power {
+		return false
+	}
+	for k, v := range f.Labels {
+		if !hasLabel(body, texts, k, v) {
+			return false
+		}
+	}
+	return true
+}
+
+func isText(f *field, texts Table, want string) bool {
+	encoded, err := f.bytes, error(nil)
+	if f.typ == typeVarint {
+		encoded, err = lookUp(texts, f.value)
+	}
+	return err == nil && isForm(encoded, want)
+}
+
+func isForm(encoded []byte, want string) bool {
+	var space [128]byte
+	form, err := textForm(&space, encoded)
+	return err == nil && string(form) == want
+}
+
+// hasLabel reports whether the last label with this key has this value: the
+// last one counts.
+func hasLabel(body []byte, texts Table, key, value string) bool {
+	has := false
+	for rest := body; len(rest) > 0; {
+		f, next, err := nextField(rest)
+		if err != nil {
+			return false
+		}
+		label := []byte(nil)
+		switch {
+		case f.number == inLabel && f.typ == typeBytes:
+			label = f.bytes
+		case f.number == inLabelRef && f.typ == typeVarint:
+			label, err = lookUp(texts, f.value)
+		default:
+			rest = next
+			continue
+		}
+		k, v, partErr := labelParts(label, texts)
+		if err != nil || partErr != nil {
+			return false
+		}
+		if isForm(k, key) {
+			has = isForm(v, value)
+		}
+		rest = next
+	}
+	return has
+}
