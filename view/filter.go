@@ -7,23 +7,6 @@ import (
 	"grapevine/fleet"
 )
 
-// matches reports whether the row passes the query's filters. Its host and the
-// page's bounds are not looked at here.
-func matches(q *fleet.InstanceQuery, row *fleet.Instance) bool {
-	switch {
-	case q.Project != "" && row.Project != q.Project,
-		q.State != "" && row.Power != q.State,
-		q.Name != "" && row.Name != q.Name:
-		return false
-	}
-	for key, value := range q.Labels {
-		if got, ok := row.Labels[key]; !ok || got != value {
-			return false
-		}
-	}
-	return true
-}
-
 // pageBounds reads the query's limit and marker.
 func pageBounds(q fleet.InstanceQuery) (limit int, after fleet.InstanceID, err error) {
 	switch {
@@ -51,20 +34,6 @@ func checkState(state fleet.Power) error {
 		return nil
 	}
 	return &fleet.Error{Code: fleet.CodeInvalid, Detail: fmt.Sprintf("state %.40q is not one of running, paused, suspended, stopped, crashed, unknown", string(state))}
-}
-
-// page cuts the ordered rows to the limit. The rows of one id stay together,
-// so a page with a twin at its end is longer than the limit: the marker is an
-// id, and a row left behind it would never be shown.
-func page(rows []fleet.Instance, limit int) (items []fleet.Instance, next string) {
-	end := min(limit, len(rows))
-	for end > 0 && end < len(rows) && rows[end].ID == rows[end-1].ID {
-		end++
-	}
-	if end < len(rows) {
-		next = rows[end-1].ID.String()
-	}
-	return rows[:end], next
 }
 
 // owner returns which of the rows of one id owns it: of those that their

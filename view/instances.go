@@ -10,8 +10,7 @@ import (
 )
 
 // Instances returns a page of instances, ordered by id; the copies of a twin
-// are all shown, ordered by host. Only rows from the marker on are decoded, and
-// with no filter only those of the page.
+// are all shown, ordered by host. Only rows of the page are decoded.
 func (v *View) Instances(_ context.Context, q fleet.InstanceQuery) (fleet.List[fleet.Instance], error) {
 	limit, after, err := pageBounds(q)
 	if err != nil {
@@ -20,54 +19,41 @@ func (v *View) Instances(_ context.Context, q fleet.InstanceQuery) (fleet.List[f
 	if err := checkState(q.State); err != nil {
 		return fleet.List[fleet.Instance]{}, err
 	}
-	walk := newWalk(after)
-	if q.Host == "" {
-		for b := range v.cfg.Source.Replica().Blocks() {
-			walk.add(b)
-		}
-	} else {
-		id, err := v.HostNamed(q.Host)
-		if err != nil {
+	query := replica.Query{Project: q.Project, Name: q.Name, Power: q.State, Labels: q.Labels, After: after, Limit: limit}
+	if q.Host != "" {
+		if query.Host, err = v.HostNamed(q.Host); err != nil {
 			return fleet.List[fleet.Instance]{}, err
 		}
-		walk.add(v.cfg.Source.Replica().Block(id))
 	}
-	items, next := page(v.collect(walk, &q, limit), limit)
+	found, more := v.cfg.Source.Replica().Page(query)
+	out := fleet.List[fleet.Instance]{Items: v.decode(found)}
+	if more {
+		out.Next = found[len(found)-1].ID().String()
+	}
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	return fleet.List[fleet.Instance]{Items: items, Coverage: v.coverage, Next: next}, nil
+	out.Coverage = v.coverage
+	return out, nil
 }
 
-// collect returns the walk's rows that match, until there are enough to cut a
-// page of limit rows and know whether another follows.
-func (v *View) collect(walk *walk, q *fleet.InstanceQuery, limit int) []fleet.Instance {
+// decode returns the rows as readers see them.
+func (v *View) decode(found []replica.Found) []fleet.Instance {
 	v.refresh()
 	now := v.cfg.Now()
-	rows := make([]fleet.Instance, 0, min(limit+1, 128))
-	for {
-		b, id, ok := walk.next()
-		if !ok || len(rows) > limit && rows[len(rows)-1].ID != rows[limit-1].ID {
-			return rows
-		}
-		if row, ok := b.Instance(id); ok && matches(q, &row) {
-			v.overlayInstance(b, &row, now)
+	rows := make([]fleet.Instance, 0, len(found))
+	for _, f := range found {
+		if row, ok := f.Instance(); ok {
+			v.overlayInstance(f.Block, &row, now)
 			rows = append(rows, row)
 		}
 	}
+	return rows
 }
 
 // Instance returns one instance. Where several hosts show it, the row returned
 // is that of its owner; a list shows them all.
 func (v *View) Instance(_ context.Context, id fleet.InstanceID) (fleet.Instance, error) {
-	v.refresh()
-	now := v.cfg.Now()
-	var rows []fleet.Instance
-	for _, b := range v.cfg.Source.Replica().Instance(id) {
-		if row, ok := b.Instance(id); ok {
-			v.overlayInstance(b, &row, now)
-			rows = append(rows, row)
-		}
-	}
+	rows := v.decode(v.cfg.Source.Replica().Find(id))
 	i := owner(rows)
 	if i < 0 {
 		return fleet.Instance{}, &fleet.Error{

@@ -10,14 +10,7 @@ import (
 
 	"grapevine/fleet"
 	"grapevine/mesh"
-	"grapevine/mesh/wire"
 )
-
-func TestInstanceKindIsTheWires(t *testing.T) {
-	if instanceKind != int(wire.KindInstance) {
-		t.Errorf("instanceKind = %d, the wire says %d", instanceKind, wire.KindInstance)
-	}
-}
 
 func TestFilters(t *testing.T) {
 	m := newFakeMesh(t)
