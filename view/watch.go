@@ -170,9 +170,9 @@ func rowChange(b *replica.Block, key replica.Key) fleet.RowChange {
 	}
 	row.ID = id.String()
 	switch key.Kind {
-	case 1:
+	case replica.KindHost:
 		row.Name = b.HostName()
-	case instanceKind:
+	case replica.KindInstance:
 		in, _ := b.Instance(id)
 		row.Name = in.Name
 	}

@@ -2,7 +2,6 @@ package replica
 
 import (
 	"bytes"
-	"encoding/binary"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -66,7 +65,7 @@ func weighLoad(b *testing.B) {
 	for block := range r.Blocks() {
 		in := block.rows.instances
 		rows += in.to - in.from
-		encoded += inFrame(block)
+		encoded += block.Encoded()
 		pages += block.rows.texts.to - block.rows.texts.from
 	}
 	for host := range *benchHosts {
@@ -90,16 +89,6 @@ func weighLoad(b *testing.B) {
 	b.ReportMetric(float64(settledRSS()-idle-encoded)/float64(rows), "overhead-after-writes-B/row")
 	b.ReportMetric(0, "ns/op")
 	runtime.KeepAlive(r)
-}
-
-// inFrame is how many bytes a block's rows take in the frame that brings it.
-func inFrame(b *Block) int {
-	size := b.Encoded()
-	for _, row := range b.Rows() {
-		n := wire.RowLen(&row)
-		size += 1 + len(binary.AppendUvarint(nil, uint64(n)))
-	}
-	return size
 }
 
 // settledRSS is the resident memory of the process in bytes once the collector

@@ -23,6 +23,12 @@ type (
 	Delta = wire.Delta
 )
 
+// The kinds of rows that readers tell apart.
+const (
+	KindHost     = wire.KindHost
+	KindInstance = wire.KindInstance
+)
+
 // Block is one host's state in one version. It is immutable, and so is
 // everything that its methods return.
 type Block struct {

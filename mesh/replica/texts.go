@@ -25,8 +25,9 @@ type textEntry struct {
 }
 
 const (
-	// textCost is what an entry costs beside its text.
-	textCost = 2
+	// textCost is what an entry costs beside its text: two bytes, and its share
+	// of a page's row and columns, of which there may be few to share.
+	textCost = 8
 	// maxTexts bounds the table: 64 pages, so that machines and images find room
 	// in fleet.MaxRows.
 	maxTexts = 64 * wire.PageEntries

@@ -78,21 +78,21 @@ func (r *Row) Hash() Hash {
 	return Hash(sum[:16])
 }
 
-// AppendRow appends the encoding of r as the message Row of wire.proto, with
-// all its fields, those of the value zero included, in the order of their
-// numbers: so it says by itself where it ends.
+// AppendRow appends a row as replicas keep it: kind, length of the id, id, seq,
+// length of the body, body, the numbers as varints. An answer carries the same,
+// with the seq counted from the head's.
 func AppendRow(buf []byte, r *Row) []byte {
-	buf = binary.AppendUvarint(append(buf, 1<<3), uint64(r.Kind))
-	buf = binary.AppendUvarint(append(buf, 2<<3|2), uint64(len(r.ID)))
+	buf = binary.AppendUvarint(buf, uint64(r.Kind))
+	buf = binary.AppendUvarint(buf, uint64(len(r.ID)))
 	buf = append(buf, r.ID...)
-	buf = binary.AppendUvarint(append(buf, 3<<3), r.Seq)
-	buf = binary.AppendUvarint(append(buf, 4<<3|2), uint64(len(r.Body)))
+	buf = binary.AppendUvarint(buf, r.Seq)
+	buf = binary.AppendUvarint(buf, uint64(len(r.Body)))
 	return append(buf, r.Body...)
 }
 
 // RowLen returns how many bytes AppendRow appends.
 func RowLen(r *Row) int {
-	return 4 + uvarintLen(uint64(r.Kind)) + uvarintLen(uint64(len(r.ID))) + len(r.ID) +
+	return uvarintLen(uint64(r.Kind)) + uvarintLen(uint64(len(r.ID))) + len(r.ID) +
 		uvarintLen(r.Seq) + uvarintLen(uint64(len(r.Body))) + len(r.Body)
 }
 
@@ -102,19 +102,19 @@ func uvarintLen(v uint64) int { return (bits.Len64(v|1) + 6) / 7 }
 // behind it, and returns its length. The row aliases b, which nobody may change
 // any more.
 func RowAt(b []byte) (Row, int) {
-	kind, at := uvarintAt(b, 1)
-	size, at := uvarintAt(b, at+1)
+	kind, at := uvarintAt(b, 0)
+	size, at := uvarintAt(b, at)
 	id := b[at : at+int(size)] // AppendRow wrote it: it is there
-	seq, at := uvarintAt(b, at+int(size)+1)
-	size, at = uvarintAt(b, at+1)
+	seq, at := uvarintAt(b, at+int(size))
+	size, at = uvarintAt(b, at)
 	end := at + int(size)
 	return Row{Key: Key{Kind(kind), inPlace(id)}, Seq: seq, Body: b[at:end:end]}, end
 }
 
 // KeyAt is RowAt for the key alone.
 func KeyAt(b []byte) Key {
-	kind, at := uvarintAt(b, 1)
-	size, at := uvarintAt(b, at+1)
+	kind, at := uvarintAt(b, 0)
+	size, at := uvarintAt(b, at)
 	return Key{Kind(kind), inPlace(b[at : at+int(size)])}
 }
 
