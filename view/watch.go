@@ -114,6 +114,8 @@ func (w *watcher) changes(hosts []fleet.HostID) []fleet.HostChange {
 		before := w.heads[id]
 		w.heads[id] = b.Head()
 		if d, moved := b.Since(before); moved {
+			d.Rows = slices.DeleteFunc(d.Rows, func(r replica.Row) bool { return r.Kind == replica.KindText })
+			d.Deletions = slices.DeleteFunc(slices.Clone(d.Deletions), func(x replica.Deletion) bool { return x.Kind == replica.KindText })
 			out = append(out, describeChange(b, &before, &d))
 		}
 	}

@@ -19,6 +19,8 @@ type (
 	Key = wire.Key
 	// Hash is 16 bytes of a SHA-256.
 	Hash = wire.Hash
+	// Deletion says that a row was deleted.
+	Deletion = wire.Deletion
 	// Delta leads from one version of a block to another.
 	Delta = wire.Delta
 )
@@ -27,6 +29,9 @@ type (
 const (
 	KindHost     = wire.KindHost
 	KindInstance = wire.KindInstance
+	// KindText is the kind of the pages of the string table, which say nothing
+	// by themselves.
+	KindText = wire.KindText
 )
 
 // Block is one host's state in one version. It is immutable, and so is
