@@ -46,7 +46,7 @@ func stayAlive(t *testing.T, effort detection) {
 	for i := range effort.members {
 		h.add(func(ctx context.Context, h *herd, m memberlist.NodeAwareTransport) memberlist.NodeAwareTransport {
 			m = lossyStreams{m, opts.PacketLoss}
-			if i%6 == 5 { // two parts in eleven of a processor, in uneven turns
+			if i%6 == 5 { // less than a quarter of a processor, in uneven turns
 				return busyFor(300*time.Millisecond, time.Second)(ctx, h, m)
 			}
 			return m

@@ -31,9 +31,10 @@ type herd struct {
 	mu     sync.Mutex
 	failed []failure
 
-	seeds     []string     // of members to come
-	suspected atomic.Int64 // refuted suspicions
-	exchanges atomic.Int64 // of all that a member knows: each join is one
+	heard     func(serf.Event) // gets every event of the first member; nil for nobody
+	seeds     []string         // of members to come
+	suspected atomic.Int64     // refuted suspicions
+	exchanges atomic.Int64     // of all that a member knows: each join is one
 }
 
 // failure is one member's word that another has failed.
@@ -93,6 +94,9 @@ func (h *herd) listen(ctx context.Context, x *sheep) {
 		case <-ctx.Done():
 			return
 		case e := <-x.events:
+			if h.heard != nil && x == h.members[0] {
+				h.heard(e)
+			}
 			m, ok := e.(serf.MemberEvent)
 			if !ok || m.Type != serf.EventMemberFailed {
 				continue
