@@ -83,9 +83,11 @@ func (s *serfMembers) Ping(ctx context.Context, id fleet.UUID) (fleet.RoundTrip,
 		if err := ctx.Err(); err != nil {
 			return fleet.RoundTrip{}, fmt.Errorf("ping %s: %w", id, err)
 		}
-		var rtt time.Duration
-		if rtt, err = sf.Memberlist().Ping(m.Name, addr); err == nil {
-			return fleet.RoundTrip{From: s.cfg.ID, To: id, RTTMS: milliseconds(rtt), Measured: true}, nil
+		// Memberlist's own figure begins when the packet is away, which on a near
+		// network is after the answer has come: it is negative then.
+		asked := time.Now()
+		if _, err = sf.Memberlist().Ping(m.Name, addr); err == nil {
+			return fleet.RoundTrip{From: s.cfg.ID, To: id, RTTMS: milliseconds(time.Since(asked)), Measured: true}, nil
 		}
 	}
 	if silent := (memberlist.NoPingResponseError{}); !errors.As(err, &silent) {

@@ -44,7 +44,7 @@ func (v *View) digestAt(ctx context.Context, ref string) (fleet.NodeDigest, flee
 		digest, err = askOne(ctx, v, &m, func(ctx context.Context, peer *client.Client) (fleet.Digest, error) { return peer.Digest(ctx) })
 	}
 	if errors.Is(err, client.ErrUnreachable) || errors.Is(err, client.ErrOutcomeUnknown) {
-		err = &fleet.Error{Code: fleet.CodeHostUnreachable, Detail: fmt.Sprintf("%s (%s) did not answer: %v", m.Name, m.Status, err)}
+		err = &fleet.Error{Code: fleet.CodeHostUnreachable, Detail: fmt.Sprintf("%s (%s) did not answer: %s", m.Name, m.Status, whySilent(err))}
 	}
 	return fleet.NodeDigest{Node: m.ID, Name: m.Name, Root: digest.Root, Hosts: len(digest.Rows)}, digest, err
 }

@@ -3,6 +3,8 @@ package view
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
+	"errors"
 	"slices"
 
 	"grapevine/api/client"
@@ -92,7 +94,7 @@ func (v *View) tracedElsewhere(ctx context.Context, host fleet.HostID, members [
 		n := fleet.TracedNode{Node: a.member.ID, Name: a.member.Name, Role: a.member.Role}
 		switch {
 		case a.err != nil:
-			n.Error = a.err.Error()
+			n.Error = whySilent(a.err)
 		case len(a.said.Nodes) != 1:
 			n.Error = "its answer is not about itself"
 		default:
@@ -105,4 +107,12 @@ func (v *View) tracedElsewhere(ctx context.Context, host fleet.HostID, members [
 		nodes = append(nodes, n)
 	}
 	return nodes
+}
+
+// whySilent says why a node gave no answer.
+func whySilent(err error) string {
+	if plain := (tls.RecordHeaderError{}); errors.As(err, &plain) {
+		return "it serves plain HTTP, to its own machine alone; ask it there"
+	}
+	return err.Error()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -104,6 +105,17 @@ func TestTraceAsksEveryNodeAndListsThoseThatDoNotAnswer(t *testing.T) {
 	}
 	if n != 2 {
 		t.Errorf("asked %d nodes, want 2: neither itself nor the dead one", n)
+	}
+}
+
+func TestRegistryOnPlainHTTPIsSaidToBeOne(t *testing.T) {
+	plain := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(plain.Close)
+	m, v, _ := tracing(t, nil)
+	m.members = []fleet.Member{{ID: uuid(4), Name: "registry", Role: fleet.RoleRegistry, Status: fleet.MemberAlive, API: strings.TrimPrefix(plain.URL, "http://")}}
+	got, err := v.Trace(t.Context(), fleet.TraceQuery{Host: uuid(2)})
+	if err != nil || len(got.Nodes) != 2 || !strings.Contains(got.Nodes[0].Error+got.Nodes[1].Error, "it serves plain HTTP") {
+		t.Errorf("got %+v, %v; want a registry that serves plain HTTP", got.Nodes, err)
 	}
 }
 
