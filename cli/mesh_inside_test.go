@@ -274,8 +274,10 @@ func TestKeysAreShownByFingerprintAndReadFromFilesAlone(t *testing.T) {
 		got = append(got, c)
 	}
 	want := []fleet.GossipKeyChange{
-		{Action: fleet.GossipKeyInstall, Key: key}, {Action: fleet.GossipKeyInstall, Key: strings.TrimSpace(string(generated))},
-		{Action: fleet.GossipKeyUse, Key: "91be77a0c3d2", Force: true}, {Action: fleet.GossipKeyRemove, Key: "3f9a01c2b4d5"},
+		{Action: fleet.GossipKeyInstall, Key: key},
+		{Action: fleet.GossipKeyInstall, Key: strings.TrimSpace(string(generated))},
+		{Action: fleet.GossipKeyUse, Key: "91be77a0c3d2", Force: true},
+		{Action: fleet.GossipKeyRemove, Key: "3f9a01c2b4d5"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("asked (-want +got)\n%s", diff)

@@ -91,7 +91,7 @@ func newWatcher(blocks *replica.Replica, only fleet.HostID) *watcher {
 	_, w.seen = blocks.ChangedSince(0) // what changes meanwhile is found unchanged later
 	for b := range blocks.Blocks() {
 		if w.wants(b.HostID()) {
-			w.heads[b.HostID()] = b.Head()
+			w.heads[b.HostID()] = toldHead(b)
 		}
 	}
 	return w
@@ -112,7 +112,7 @@ func (w *watcher) changes(hosts []fleet.HostID) []fleet.HostChange {
 	for _, id := range hosts {
 		b := w.blocks.Block(id)
 		before := w.heads[id]
-		w.heads[id] = b.Head()
+		w.heads[id] = toldHead(b)
 		if d, moved := b.Since(before); moved {
 			d.Rows = slices.DeleteFunc(d.Rows, func(r replica.Row) bool { return r.Kind == replica.KindText })
 			d.Deletions = slices.DeleteFunc(slices.Clone(d.Deletions), func(x replica.Deletion) bool { return x.Kind == replica.KindText })
@@ -122,10 +122,18 @@ func (w *watcher) changes(hosts []fleet.HostID) []fleet.HostChange {
 	return out
 }
 
+// toldHead is the block's head with the rows counted of which a watch tells:
+// not the pages of the string table.
+func toldHead(b *replica.Block) replica.Head {
+	head := b.Head()
+	head.Count -= b.Pages()
+	return head
+}
+
 // describeChange says what d does to the version before, which may be zero.
 func describeChange(b *replica.Block, before *replica.Head, d *replica.Delta) fleet.HostChange {
 	c := fleet.HostChange{Host: b.HostID(), HostName: b.HostName(), Version: b.Version(), Rows: []fleet.RowChange{}}
-	head := b.Head()
+	head := toldHead(b)
 	if before.Epoch > 0 {
 		c.Before = before.Version()
 	}
@@ -171,10 +179,10 @@ func rowChange(b *replica.Block, key replica.Key) fleet.RowChange {
 		return row
 	}
 	row.ID = id.String()
-	switch key.Kind {
-	case replica.KindHost:
+	switch row.Kind {
+	case "host":
 		row.Name = b.HostName()
-	case replica.KindInstance:
+	case "instance":
 		in, _ := b.Instance(id)
 		row.Name = in.Name
 	}

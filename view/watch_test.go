@@ -87,6 +87,35 @@ func TestWatchTellsWhichRowsCameChangedAndWent(t *testing.T) {
 	})
 }
 
+// A text that repeats costs the block a page of its string table.
+func TestWatchTellsNothingOfTheStringTable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newFakeMesh(t)
+		state := mesh.State{Host: fleet.Host{ID: uuid(1)}}
+		for n := range byte(8) {
+			state.Instances = append(state.Instances, fleet.Instance{ID: uuid(10 + n)})
+		}
+		m.publish(state)
+		before := m.replica.Block(uuid(1)).Pages()
+		ctx, cancel := context.WithCancel(t.Context())
+		told := watchAll(ctx, t, m.view(), "")
+		synctest.Wait()
+		m.change(uuid(1), func(s *mesh.State) {
+			for i := range s.Instances {
+				s.Instances[i].Project = "the same long name of a project"
+			}
+		})
+		if got := one(t, told); got.Added != 0 || got.Changed != 8 || got.Deleted != 0 || len(got.Rows) != 8 {
+			t.Errorf("got %+v, want eight rows changed and none added", got)
+		}
+		if after := m.replica.Block(uuid(1)).Pages(); after <= before {
+			t.Errorf("the block had %d pages of strings and has %d; this test is about a further one", before, after)
+		}
+		cancel()
+		<-told
+	})
+}
+
 func TestWatchOfOneHostTellsOfNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newFakeMesh(t)

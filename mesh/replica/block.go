@@ -74,6 +74,9 @@ func (b *Block) Version() fleet.Version { return b.head.Version() }
 // Len returns the number of rows, those that cannot be decoded included.
 func (b *Block) Len() int { return b.rows.n }
 
+// Pages returns how many of the rows are pages of the string table.
+func (b *Block) Pages() int { return b.rows.texts.to - b.rows.texts.from }
+
 // Bytes returns what the block's rows count against fleet.MaxBlockBytes: their
 // ids and bodies, and 32 for each.
 func (b *Block) Bytes() int { return b.rows.size }

@@ -109,6 +109,7 @@ func show(t *testing.T, n *node, args ...string) string {
 
 // lookAround reads what the node knows by itself.
 func lookAround(t *testing.T, n *node) {
+	t.Helper()
 	for _, verb := range []string{"members", "links", "digest", "lag"} {
 		show(t, n, "mesh", verb)
 	}
@@ -140,6 +141,7 @@ func lookAround(t *testing.T, n *node) {
 
 // ask has the node ask others.
 func ask(t *testing.T, n *node, web fleet.Instance) {
+	t.Helper()
 	show(t, n, "mesh", "trace", "web")
 	trace := decode[fleet.Trace](t, n.do("mesh", "trace", "web", "-o", "json"))
 	if trace.Instance != web.ID || trace.HostName != "sim-1" || trace.Asked != 5 {
@@ -189,6 +191,7 @@ func ask(t *testing.T, n *node, web fleet.Instance) {
 // watch sees at one node what is done through another, and ends when a person
 // interrupts it.
 func watch(t *testing.T, w *world, n, through *node) {
+	t.Helper()
 	f := n.follow("mesh", "watch", "--host", "sim-1")
 	f.says("watching at")
 	through.do("host", "cordon", "sim-2") // of which nothing is said
@@ -211,6 +214,7 @@ func watch(t *testing.T, w *world, n, through *node) {
 
 // rotate changes the gossip key of all members while they run.
 func rotate(t *testing.T, w *world, agents []*node) {
+	t.Helper()
 	n := agents[1]
 	keys := func() []fleet.GossipKey {
 		t.Helper()
@@ -259,6 +263,7 @@ func rotate(t *testing.T, w *world, agents []*node) {
 // traceWithoutOne kills an agent and traces before anybody has noticed, or
 // after: it is listed as silent, or asked no more.
 func traceWithoutOne(t *testing.T, n, dead *node) {
+	t.Helper()
 	dead.kill()
 	out := show(t, n, "mesh", "trace", "web")
 	trace := decode[fleet.Trace](t, n.do("mesh", "trace", "web", "-o", "json"))
@@ -273,6 +278,7 @@ func traceWithoutOne(t *testing.T, n, dead *node) {
 // leave makes an agent leave: its watchers are told, its process ends with 0,
 // and the others list it as left.
 func leave(t *testing.T, w *world, n *node, others []*node) {
+	t.Helper()
 	f := n.follow("mesh", "watch")
 	f.says("watching at")
 	show(t, n, "mesh", "leave", "--yes")
