@@ -92,7 +92,9 @@ func (w *gossipFleet) whole() bool {
 	return true
 }
 
-func (w *gossipFleet) addr(node int) string { return fmt.Sprintf("10.1.%d.%d:7946", node/250, node%250+1) }
+func (w *gossipFleet) addr(node int) string {
+	return fmt.Sprintf("10.1.%d.%d:7946", node/250, node%250+1)
+}
 
 func (w *gossipFleet) config(node int) (*memberlist.Config, error) {
 	host, port, err := net.SplitHostPort(w.addr(node))

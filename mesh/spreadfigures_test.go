@@ -214,7 +214,9 @@ func (f *spreadFigures) report(b *testing.B) {
 	defer f.mu.Unlock()
 	f.reportLatency(b)
 	if d := float64(f.deliveries); d > 0 {
-		b.ReportMetric(float64(f.copies)/d, "copies/node")
+		if f.copies > 0 {
+			b.ReportMetric(float64(f.copies)/d, "copies/node")
+		}
 		b.ReportMetric(float64(f.bytes)/d/spreadBytes, "wire-x")
 		if f.cpu > 0 {
 			b.ReportMetric(float64(f.cpu.Nanoseconds())/1e3/d, "cpu-us/delivery")
