@@ -1,0 +1,297 @@
+package mesh
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"grapevine/fleet"
+	"grapevine/identity"
+)
+
+// socketFleet is a fleet of agents in this process as they ship: Serf and
+// links with TLS, on loopback. Only what they have to say is made up.
+type socketFleet struct {
+	nodes   []*socketNode
+	index   map[fleet.UUID]int
+	run     atomic.Pointer[socketRun]
+	ctx     context.Context // the fleet's life
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+}
+
+// socketNode is one agent.
+type socketNode struct {
+	*Mesh
+	number   int
+	identity *identity.Identity
+	listener net.Listener
+}
+
+// epochInMemory is a store that survives as long as its node.
+type epochInMemory struct{ epoch, incarnation atomic.Uint64 }
+
+func (e *epochInMemory) LoadEpoch() (uint64, uint64, error) {
+	return e.epoch.Load(), e.incarnation.Load(), nil
+}
+
+func (e *epochInMemory) StoreEpoch(epoch, incarnation uint64) error {
+	e.epoch.Store(epoch)
+	e.incarnation.Store(incarnation)
+	return nil
+}
+
+// startSockets starts nodes until all hold all: every node joins through one
+// of the first few, when the one before it has arrived. Two hundred at once
+// would do nothing but shake hands for minutes, all on one machine.
+func startSockets(b *testing.B, nodes int) *socketFleet {
+	b.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	w := &socketFleet{index: map[fleet.UUID]int{}, ctx: ctx, cancel: cancel}
+	ca, err := identity.NewCA("spread", time.Now())
+	if err != nil {
+		b.Fatal(err)
+	}
+	key := identity.NewGossipKey()
+	for i := range nodes {
+		x, err := w.start(ca, key, i)
+		if err != nil {
+			b.Fatal(err)
+		}
+		w.nodes = append(w.nodes, x)
+		w.index[x.identity.Subject().ID] = i
+		x.Publish(x.state(make([]byte, spreadBytes)))
+		for end := time.Now().Add(2 * time.Second); x.Replica().Len() < 1+i/2 && time.Now().Before(end); {
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+	w.settle(b)
+	for _, x := range w.nodes {
+		w.running.Go(func() { w.watch(x) })
+	}
+	return w
+}
+
+// seeds is how many nodes the others join through.
+const seeds = 5
+
+func (w *socketFleet) start(ca *identity.CA, key []byte, number int) (*socketNode, error) {
+	id := fleet.NewUUIDv5(fleet.UUID{3}, fmt.Sprint(number))
+	pair, err := ca.Issue(identity.Subject{Role: identity.Agent, ID: id, Name: fmt.Sprintf("host-%d", number)}, time.Hour, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	x := &socketNode{number: number}
+	if x.identity, err = identity.New(ca.CertPEM(), pair, time.Now()); err != nil {
+		return nil, err
+	}
+	if x.listener, err = tls.Listen("tcp", "127.0.0.1:0", x.identity.ServerTLS(ALPN)); err != nil {
+		return nil, err
+	}
+	cfg := Config{
+		ID: id, Name: fmt.Sprintf("host-%d", number), Role: fleet.RoleAgent, API: x.listener.Addr().String(),
+		GossipBind: "127.0.0.1:0", Key: key, Epochs: &epochInMemory{}, Hardware: fmt.Sprint("machine ", number),
+		Dial: func(ctx context.Context, addr string, peer fleet.UUID) (net.Conn, error) {
+			conn, err := x.identity.Dial(ctx, addr, peer, ALPN)
+			if err != nil {
+				return nil, err
+			}
+			return w.counted(conn), nil
+		},
+	}
+	if number > 0 {
+		cfg.Join = []string{w.nodes[number%min(seeds, number)].GossipAddr()}
+	}
+	if x.Mesh, err = New(cfg); err != nil {
+		return nil, err
+	}
+	w.running.Go(func() { _ = x.Run(w.ctx) })
+	w.running.Go(func() { w.serve(x) })
+	return x, nil
+}
+
+// serve takes in the links to a node until its listener closes.
+func (w *socketFleet) serve(x *socketNode) {
+	for {
+		conn, err := x.listener.Accept()
+		if err != nil {
+			return
+		}
+		w.running.Go(func() {
+			secure := conn.(*tls.Conn)
+			if err := secure.HandshakeContext(w.ctx); err != nil {
+				_ = conn.Close()
+				return
+			}
+			peer, err := identity.PeerOf(secure.ConnectionState())
+			if err != nil {
+				_ = conn.Close()
+				return
+			}
+			x.Accept(w.ctx, w.counted(conn), peer.ID)
+		})
+	}
+}
+
+// settle waits until all hold what every host said first.
+func (w *socketFleet) settle(b *testing.B) {
+	b.Helper()
+	for end := time.Now().Add(5 * time.Minute); !w.whole(); time.Sleep(time.Second) {
+		if time.Now().After(end) {
+			b.Fatalf("the fleet did not come together: %s", w.describe())
+		}
+	}
+	time.Sleep(5 * time.Second) // Serf still spreads the last joins
+}
+
+// whole reports whether all hold the same hosts: all of them.
+func (w *socketFleet) whole() bool {
+	root := w.nodes[0].Replica().Root()
+	return !slices.ContainsFunc(w.nodes, func(x *socketNode) bool {
+		return !x.Settled() || x.Replica().Len() != len(w.nodes) || x.Replica().Root() != root
+	})
+}
+
+// describe says how many nodes hold so many hosts.
+func (w *socketFleet) describe() string {
+	hosts := map[int]int{}
+	for _, x := range w.nodes {
+		hosts[x.Replica().Len()]++
+	}
+	return fmt.Sprintf("nodes by hosts held: %v", hosts)
+}
+
+func (w *socketFleet) stop(b *testing.B) {
+	b.Helper()
+	w.cancel()
+	for _, x := range w.nodes {
+		if err := x.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			b.Error(err)
+		}
+	}
+	w.running.Wait()
+}
+
+// state is a host with one instance, whose row carries a payload: some 200
+// bytes as it travels.
+func (x *socketNode) state(payload []byte) State {
+	id := x.identity.Subject().ID
+	return State{
+		Host: fleet.Host{ID: id, Name: fmt.Sprintf("host-%d", x.number), Hypervisor: fleet.KVM, State: fleet.HostOK, Hardware: fmt.Sprint("machine ", x.number)},
+		Instances: []fleet.Instance{{
+			ID: fleet.NewUUIDv5(id, "0"), Name: "vm", Power: fleet.PowerRunning,
+			Fault: base64.RawStdEncoding.EncodeToString(payload[:120]),
+		}},
+	}
+}
+
+// watch tells the run of what arrives at a node.
+func (w *socketFleet) watch(x *socketNode) {
+	r := x.Replica()
+	_, last := r.ChangedSince(0)
+	for {
+		changed := r.Changed()
+		var hosts []fleet.HostID
+		hosts, last = r.ChangedSince(last)
+		if run := w.run.Load(); run != nil {
+			for _, host := range hosts {
+				run.arrived(x.number, w.index[host], r.Version(host).Seq)
+			}
+		}
+		select {
+		case <-changed:
+		case <-w.ctx.Done():
+			return
+		}
+	}
+}
+
+// counted counts what a link writes, before TLS.
+func (w *socketFleet) counted(conn net.Conn) net.Conn { return &countedLink{conn, w} }
+
+type countedLink struct {
+	net.Conn
+	fleet *socketFleet
+}
+
+func (c *countedLink) Write(b []byte) (int, error) {
+	if run := c.fleet.run.Load(); run != nil {
+		run.figures.wire(len(b))
+	}
+	return c.Conn.Write(b)
+}
+
+// socketRun is a load on a fleet.
+type socketRun struct {
+	fleet   *socketFleet
+	start   time.Time
+	updates []spreadUpdate
+	figures *spreadFigures
+	said    []saidVersions // by node
+}
+
+// saidVersions are the versions under which a node published its updates.
+type saidVersions struct {
+	mu   sync.Mutex
+	seqs []uint64
+}
+
+func (w *socketFleet) begin(p spreadPlan) *socketRun {
+	r := &socketRun{fleet: w, updates: p.updates(), said: make([]saidVersions, p.nodes)}
+	for i := range r.updates { // by turns, so that no host's budget is short
+		r.updates[i].node, r.updates[i].nth = i%p.nodes, i/p.nodes+1
+	}
+	r.figures = newSpreadFigures(p, r.updates)
+	r.start = time.Now()
+	w.run.Store(r)
+	return r
+}
+
+// until publishes the updates that are due before a moment of the run, and
+// returns then, or as soon after it as it could publish them.
+func (r *socketRun) until(moment time.Duration) {
+	for len(r.updates) > 0 && r.updates[0].at < moment {
+		time.Sleep(r.updates[0].at - time.Since(r.start))
+		r.publish(r.updates[0])
+		r.updates = r.updates[1:]
+	}
+	time.Sleep(moment - time.Since(r.start))
+}
+
+func (r *socketRun) publish(u spreadUpdate) {
+	said, x := &r.said[u.node], r.fleet.nodes[u.node]
+	said.mu.Lock()
+	defer said.mu.Unlock()
+	r.figures.published(time.Since(r.start), u.id)
+	said.seqs = append(said.seqs, x.Publish(x.state(u.payload)).Seq)
+}
+
+// arrived says that a node holds a version of a host.
+func (r *socketRun) arrived(node, host int, seq uint64) {
+	said := &r.said[host]
+	said.mu.Lock()
+	defer said.mu.Unlock()
+	n, exact := slices.BinarySearch(said.seqs, seq)
+	if exact {
+		n++
+	}
+	r.figures.deliveredUpTo(time.Since(r.start), node, host, n)
+}
+
+// done waits for the last updates and reports whether they are everywhere.
+func (r *socketRun) done(within time.Duration) bool {
+	for end := time.Now().Add(within); !r.figures.complete(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			return false
+		}
+	}
+	return true
+}
