@@ -63,8 +63,8 @@ fuzz: ## run every fuzz test for FUZZTIME=20s
 sim: ## try random histories of faults for SIMTIME=10m, from a seed that is printed
 	GRAPEVINE_SIM_FOR=$(SIMTIME) GRAPEVINE_SIM_SEED=$(SIMSEED) go test -v -count=1 -run ManyHistories -timeout 0 ./test/sim
 
-bench: build ## print the figures: a fleet's start, memory, creates a second
-	GRAPEVINE_BENCH_BINARY=$(CURDIR)/bin/grapevine go test -run '^$$' -bench . -benchtime 1x -timeout 1h ./test/bench/...
+bench: build ## run all benchmarks into bin/bench.txt and draw docs/pictures (about half an hour)
+	scripts/run-benchmarks
 
 generate: ## regenerate protobuf code (needs protoc)
 	go generate ./...
