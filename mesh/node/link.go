@@ -302,7 +302,7 @@ func (n *Node) Links(now time.Time) []Status {
 		list = append(list, Status{l, fleet.Link{
 			Peer: l.hello.ID, PeerName: l.hello.Name, Outbound: l.outbound,
 			UpMS: now.Sub(l.up).Milliseconds(), RTTMS: float64(l.rtt) / float64(time.Millisecond),
-			Announced: l.peer.Announced(), Wanted: l.peer.Wanted(), Dirty: n.exchange.Dirty(l.peer),
+			Announced: l.peer.Announced(), Wanted: l.peer.Wanted(), Redundant: l.peer.Redundant(), Dirty: n.exchange.Dirty(l.peer),
 		}})
 	}
 	slices.SortFunc(list, func(a, b Status) int { return a.Peer.Compare(b.Peer) })
