@@ -37,9 +37,12 @@ func newSpreadFleet(tb testing.TB, plan spreadPlan) *spreadFleet {
 		list = append(list, m.Listed())
 	}
 	slices.SortFunc(list, func(a, b fleet.Member) int { return a.ID.Compare(b.ID) })
+	shelf := &replica.Shelf{}
 	for _, m := range s.Nodes {
+		r := replica.New()
+		r.ShareWith(shelf)
 		s.See(m, list)
-		s.Start(m, replica.New())
+		s.Start(m, r)
 	}
 	ready := s.RunUntil(time.Minute, 100*time.Millisecond, func() bool {
 		for _, m := range s.Nodes {

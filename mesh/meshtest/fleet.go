@@ -90,6 +90,7 @@ type end struct {
 	link    *node.Link
 	other   *end
 	open    bool
+	woken   bool          // it is among its member's woken
 	stalled bool          // nothing that this side writes arrives any more
 	last    time.Duration // arrival of the last write
 }

@@ -11,9 +11,12 @@ type event struct {
 	order uint64 // of being put in, among events of one moment
 	do    func()
 
-	// A write that arrives, the most frequent event, needs no function.
-	to   *end
-	data []byte
+	// The most frequent events need no function: a write that arrives, and the
+	// timer of a member in one of its lives.
+	to    *end
+	data  []byte
+	rings *Member
+	life  int
 }
 
 // queue is the events to come. Those of writes with one and the same delay come

@@ -28,9 +28,15 @@ func (f *Fleet) Run(d time.Duration) {
 			break
 		}
 		f.clock = e.at
-		if e.to != nil {
+		switch {
+		case e.to != nil:
 			f.arrive(e.to, e.data)
-		} else {
+		case e.rings != nil:
+			if m := e.rings; m.life == e.life && m.timer == e.at {
+				m.timer = 0
+				f.settle(m)
+			}
+		default:
 			e.do()
 		}
 		f.write()
@@ -75,13 +81,7 @@ func (f *Fleet) settle(m *Member) {
 	}
 	if at := due.Sub(f.start) - m.Skew; m.timer <= f.clock || at < m.timer {
 		m.timer = at
-		life := m.life
-		f.At(at-f.clock, func() {
-			if m.life == life && m.timer == at {
-				m.timer = 0
-				f.settle(m)
-			}
-		})
+		f.events.put(event{at: at, rings: m, life: m.life})
 	}
 	if !m.listed && len(m.woken) > 0 {
 		m.listed = true
@@ -102,14 +102,14 @@ func (f *Fleet) write() {
 		woken := m.woken
 		m.woken = nil
 		for _, l := range woken {
-			if e := m.ends[l]; e != nil && e.open {
+			if e, ok := l.Stream.(*end); ok && e.open {
+				e.woken = false
 				f.writeTo(m, e)
 			}
 		}
 		if m.woken == nil {
 			m.woken = woken[:0]
 		}
-		f.settle(m)
 	}
 	f.dirty = f.dirty[:0]
 }
@@ -248,6 +248,11 @@ func (f *Fleet) ended(e *end, err error) {
 
 // Wake implements node.World.
 func (m *Member) Wake(l *node.Link) {
+	e, ok := l.Stream.(*end)
+	if !ok || e.woken {
+		return
+	}
+	e.woken = true
 	m.woken = append(m.woken, l)
 	if !m.listed {
 		m.listed = true
@@ -288,6 +293,7 @@ func (f *Fleet) connect(m, to *Member, d *node.Dial, now time.Time) {
 	a, b := &end{member: m, life: m.life, link: ours, open: true}, &end{member: to, life: to.life, link: theirs, open: true}
 	a.other, b.other = b, a
 	to.ends[theirs] = b
+	theirs.Stream = b
 	if ours == nil {
 		b.open = false
 		delete(to.ends, theirs)
@@ -295,6 +301,7 @@ func (f *Fleet) connect(m, to *Member, d *node.Dial, now time.Time) {
 		return
 	}
 	m.ends[ours] = a
+	ours.Stream = a
 	f.settle(to)
 	m.Wake(ours)
 }
