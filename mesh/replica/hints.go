@@ -2,7 +2,6 @@ package replica
 
 import (
 	"iter"
-	"sort"
 
 	"grapevine/fleet"
 	"grapevine/mesh/wire"
@@ -13,12 +12,7 @@ import (
 // what a host says of itself.
 func (b *Block) Hints() iter.Seq[fleet.Hint] {
 	return func(yield func(fleet.Hint) bool) {
-		rows := b.Rows()
-		first := sort.Search(len(rows), func(i int) bool { return rows[i].Kind >= wire.KindHint })
-		for _, row := range rows[first:] {
-			if row.Kind != wire.KindHint {
-				return
-			}
+		for _, row := range b.kind(wire.KindHint) {
 			subject, err := fleet.UUIDFromBytes([]byte(row.ID))
 			if err != nil || subject == b.HostID() {
 				continue
