@@ -14,8 +14,9 @@ import (
 const clockTick = 10 * time.Millisecond
 
 // memory is what a process holds, in MiB: its own pages, and those of files,
-// which processes of one binary share.
-type memory struct{ anon, file float64 }
+// which processes of one binary share. Their sum is its RSS. Pss counts each
+// page by the part that is its own when processes share it.
+type memory struct{ anon, file, pss float64 }
 
 // cpuOf returns the processor time that the processes have spent, all threads,
 // user and system.
@@ -61,7 +62,14 @@ func memoryOf(tb testing.TB, pid int) memory {
 	if err != nil {
 		tb.Fatalf("read memory: %v", err)
 	}
-	return memory{anon: statusMiB(tb, string(status), "RssAnon"), file: statusMiB(tb, string(status), "RssFile")}
+	rollup, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	if err != nil {
+		tb.Fatalf("read memory: %v", err)
+	}
+	return memory{
+		anon: statusMiB(tb, string(status), "RssAnon"), file: statusMiB(tb, string(status), "RssFile"),
+		pss: statusMiB(tb, string(rollup), "Pss"),
+	}
 }
 
 func statusMiB(tb testing.TB, status, key string) float64 {
@@ -77,7 +85,7 @@ func statusMiB(tb testing.TB, status, key string) float64 {
 		}
 		return kib / 1024
 	}
-	tb.Fatalf("/proc/PID/status has no %s", key)
+	tb.Fatalf("the kernel does not tell %s of a process", key)
 	return 0
 }
 
@@ -94,7 +102,7 @@ func TestProcessorTimeIsReadBehindAnyProgramName(t *testing.T) {
 
 func TestMemoryIsToldApart(t *testing.T) {
 	m := memoryOf(t, os.Getpid())
-	if m.anon <= 0 || m.file <= 0 {
-		t.Errorf("got %+v of this process, want both above 0", m)
+	if m.anon <= 0 || m.file <= 0 || m.pss <= 0 || m.pss > m.anon+m.file+1 {
+		t.Errorf("got %+v of this process, want all above 0 and no more of its own than in all", m)
 	}
 }

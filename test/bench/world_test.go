@@ -11,12 +11,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"grapevine/api/client"
 	"grapevine/fleet"
 	"grapevine/identity"
+	"grapevine/test/netns"
 )
 
 // patience is how long a condition may take before a benchmark gives up. It
@@ -42,6 +44,7 @@ type node struct {
 	role   identity.Role
 	ip     string
 	config string
+	host   *netns.Host // where it runs; nil for this machine itself
 	cmd    *exec.Cmd
 	ended  chan struct{} // closed when the process is gone
 }
@@ -85,9 +88,15 @@ func freeSubnet(b *testing.B) string {
 // node has it by default.
 func (w *world) start(role identity.Role, name, extra string) *node {
 	w.b.Helper()
+	return w.startAt(nil, fmt.Sprintf("%s.%d", w.subnet, len(w.nodes)+1), role, name, extra)
+}
+
+// startAt is start at a host of a lab, or on this machine where that is nil.
+func (w *world) startAt(host *netns.Host, ip string, role identity.Role, name, extra string) *node {
+	w.b.Helper()
 	n := &node{
-		w: w, name: name, role: role, config: w.path(name + ".toml"),
-		ip: fmt.Sprintf("%s.%d", w.subnet, len(w.nodes)+1), ended: make(chan struct{}),
+		w: w, name: name, role: role, config: w.path(name + ".toml"), host: host,
+		ip: ip, ended: make(chan struct{}),
 	}
 	w.nodes = append(w.nodes, n)
 	cert, key := w.path(name+".pem"), w.path(name+"-key.pem")
@@ -134,8 +143,15 @@ func (n *node) launch() {
 	log, err := os.Create(n.w.path(n.name + ".log"))
 	must(n.w.b, err)
 	n.cmd = exec.Command(n.w.binary, string(n.role), "--config", n.config)
+	if n.host != nil {
+		n.cmd = n.host.Command(context.Background(), n.w.binary, string(n.role), "--config", n.config)
+		n.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	}
 	n.cmd.Stdout, n.cmd.Stderr = log, log
 	must(n.w.b, n.cmd.Start())
+	if n.host != nil {
+		prefer(n.w.b, n.pid())
+	}
 	go func() {
 		_ = n.cmd.Wait()
 		_ = log.Close()
@@ -224,6 +240,12 @@ func (n *node) whole(hosts int) *client.Client {
 
 // until waits until holds returns nil.
 func (w *world) until(what string, holds func(context.Context) error) {
+	w.b.Helper()
+	w.within(patience, what, holds)
+}
+
+// within is until with another patience.
+func (w *world) within(patience time.Duration, what string, holds func(context.Context) error) {
 	w.b.Helper()
 	ctx, cancel := context.WithTimeout(w.b.Context(), patience)
 	defer cancel()
