@@ -2,7 +2,6 @@ package replica
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/binary"
 	"slices"
 	"sort"
@@ -131,12 +130,6 @@ func (p *packed) before(s span, first uint32) int {
 		}
 	}
 	return lo
-}
-
-// sum returns the hash over all rows.
-func (p *packed) sum() Hash {
-	h := sha256.Sum256(p.hashes())
-	return Hash(h[:hashBytes])
 }
 
 // Entry implements wire.Table.

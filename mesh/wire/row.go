@@ -238,3 +238,10 @@ type Delta struct {
 	// Ask is the number of the want that this answers.
 	Ask uint64
 }
+
+// SumOf returns the first 16 bytes of the SHA-256 of b: over the hashes of all
+// rows in key order it is the hash in a block's head.
+func SumOf(b []byte) Hash {
+	sum := sha256.Sum256(b)
+	return Hash(sum[:16])
+}
