@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"grapevine/fleet"
 	"grapevine/mesh/wire"
 )
 
@@ -186,7 +187,12 @@ func (q *packed) signEdited(p *packed, edits []edit) {
 			moved--
 			continue
 		}
-		q.resign(e.at+moved, e.at+moved+1)
+		if e.found && e.kind == wire.KindInstance && len(e.row.ID) == len(fleet.UUID{}) {
+			sign, _ := wire.Resign(p.row(e.at).Body, p.sign(e.at), e.row.Body, q)
+			q.setSign(e.at+moved, sign)
+		} else {
+			q.resign(e.at+moved, e.at+moved+1)
+		}
 		if !e.found {
 			moved++
 		}

@@ -213,10 +213,18 @@ func TestAnyRowIsReadOrLeftOutAlike(t *testing.T) {
 		body := rapid.SliceOfN(rapid.Byte(), 0, 60).Draw(t, "body")
 		if rapid.Bool().Draw(t, "nearly right") {
 			good := wire.EncodeInstance(fleet.Instance{
-				Name: "n", Project: "p", Power: fleet.PowerRunning, Labels: map[string]string{"k": "v"}, Addresses: []string{"10.0.0.1"},
+				Name: "n", Project: "p", Power: fleet.PowerRunning, Labels: map[string]string{"k": "v"}, Addresses: []string{"10.0.0.1"}, VCPUs: 1,
 			}).Bytes()
 			body = append(good, body...)
 			body[rapid.IntRange(0, len(body)-1).Draw(t, "at")] = rapid.Byte().Draw(t, "byte")
+		}
+		old := wire.EncodeInstance(fleet.Instance{
+			Name: "n", Project: "p", Power: fleet.PowerStopped, Labels: map[string]string{"k": "v"}, Addresses: []string{"10.0.0.1"}, VCPUs: 2, Task: fleet.TaskStarting,
+		}).Bytes()
+		oldSign, _ := wire.SignOf(old, nil)
+		want, wantOK := wire.SignOf(body, nil)
+		if sign, ok := wire.Resign(old, oldSign, body, nil); sign != want || ok != wantOK {
+			t.Fatalf("the sign after another body is %x, %v, by itself %x, %v", sign, ok, want, wantOK)
 		}
 		in, err := wire.DecodeInstance(fleet.UUID{}, fleet.UUID{}, body, nil)
 		if _, ok := wire.SignOf(body, nil); ok != (err == nil) {

@@ -99,16 +99,17 @@ func prefixOf(id string) uint32 {
 // find returns where the row with this key is, or would be.
 func (p *packed) find(key Key) (int, bool) {
 	if key.Kind == wire.KindInstance {
-		return p.findIn(p.instances, key)
+		return p.findInstance(key)
 	}
 	return sort.Find(p.n, func(i int) int { return key.Compare(p.key(i)) })
 }
 
-// findIn is find within a span of one kind; it reads rows only where prefixes
-// are equal.
-func (p *packed) findIn(s span, key Key) (int, bool) {
+// findInstance is find for an instance; it reads rows only where prefixes are
+// equal.
+func (p *packed) findInstance(key Key) (int, bool) {
+	s := p.instances
 	first := prefixOf(key.ID)
-	i := s.from + p.before(s, first)
+	i := p.near(first)
 	for ; i < s.to && p.prefix(i) == first; i++ {
 		if c := key.Compare(p.key(i)); c <= 0 {
 			return i, c == 0
@@ -130,6 +131,25 @@ func (p *packed) before(s span, first uint32) int {
 		}
 	}
 	return lo
+}
+
+// near returns the first instance whose prefix is not below first, as before
+// does. Ids are random, mostly: it begins where this one would then be, and
+// gives up after a few steps.
+func (p *packed) near(first uint32) int {
+	s := p.instances
+	i := s.from + int(uint64(first)*uint64(s.to-s.from)>>32) // within the span
+	for range 12 {
+		switch {
+		case i < s.to && p.prefix(i) < first:
+			i++
+		case i > s.from && p.prefix(i-1) >= first:
+			i--
+		default:
+			return i
+		}
+	}
+	return s.from + p.before(s, first)
 }
 
 // Entry implements wire.Table.

@@ -47,6 +47,9 @@ func (r *Replica) Page(q Query) (rows []Found, more bool) {
 	return p.finish()
 }
 
+// noBound is the highest prefix.
+const noBound = 1<<32 - 1
+
 // page is a query on its way to an answer.
 type page struct {
 	q          *Query
@@ -58,6 +61,7 @@ type page struct {
 	rows  []Found
 	most  int    // rows before it is worth while to leave out some
 	bound uint32 // no row with a higher prefix is of this page
+	warm  uint64 // keeps the reads that only warm the cache
 }
 
 func newPage(q *Query) *page {
@@ -72,7 +76,7 @@ func newPage(q *Query) *page {
 	return p
 }
 
-func (p *page) reset() { p.rows, p.most, p.bound = p.rows[:0], 4*(p.q.Limit+1), 1<<32-1 }
+func (p *page) reset() { p.rows, p.most, p.bound = p.rows[:0], 4*(p.q.Limit+1), noBound }
 
 // passes reports whether row i of a block is one of those asked for.
 func (p *page) passes(rows *packed, i int) bool {
@@ -91,18 +95,18 @@ func (p *page) passes(rows *packed, i int) bool {
 func (p *page) scan(b *Block) {
 	rows := &b.rows
 	span := rows.instances
-	from := span.from
 	if p.afterFirst > 0 {
-		from += rows.before(span, p.afterFirst)
+		span.from += rows.before(span, p.afterFirst)
 	}
-	signs, prefixes := rows.signs(), rows.prefixes()
-	for i := from; i < span.to; i++ {
-		if binary.LittleEndian.Uint32(prefixes[i*prefixBytes:]) > p.bound {
-			return
+	if p.bound < noBound {
+		span.to = span.from + rows.before(span, p.bound+1)
+	}
+	signs := rows.signs()[span.from*signBytes : span.to*signBytes]
+	for i := 0; len(signs) >= signBytes; i++ {
+		if binary.LittleEndian.Uint64(signs)&p.mask == p.want && p.passes(rows, span.from+i) {
+			p.add(b, span.from+i)
 		}
-		if binary.LittleEndian.Uint64(signs[i*signBytes:])&p.mask == p.want && p.passes(rows, i) {
-			p.add(b, i)
-		}
+		signs = signs[signBytes:]
 	}
 }
 
@@ -136,9 +140,23 @@ func (p *page) finish() (rows []Found, more bool) {
 	return p.rows[:end:end], end < len(p.rows)
 }
 
-// scanAll scans every block.
+// scanAll scans every block. It looks at a few of them at once before it scans
+// them, so that their memory is on its way together.
 func (r *Replica) scanAll(p *page) {
-	for _, e := range r.hosts.all() {
-		p.scan(e.block.Load())
+	var blocks [16]*Block
+	for hosts := r.hosts.all(); len(hosts) > 0; {
+		n := min(len(hosts), len(blocks))
+		for i, e := range hosts[:n] {
+			blocks[i] = e.block.Load()
+		}
+		for _, b := range blocks[:n] {
+			if in := b.rows.instances; in.from < in.to {
+				p.warm += b.rows.sign(in.from) + b.rows.sign((in.from+in.to)/2)
+			}
+		}
+		for _, b := range blocks[:n] {
+			p.scan(b)
+		}
+		hosts = hosts[n:]
 	}
 }

@@ -47,7 +47,6 @@ type walker struct {
 	shift  int // of the prefix within a place
 	blocks [batch]*Block
 	at     [batch]int
-	rows64 [batch]uint64 // keeps the reads that only warm the cache
 }
 
 // look takes in the rows of these places that pass. It reports true when the
@@ -64,12 +63,15 @@ func (w *walker) look(places []uint64) bool {
 	}
 	for i, k := range places {
 		if b := w.blocks[i]; b != nil {
-			w.at[i] = b.rows.instances.from + b.rows.before(b.rows.instances, uint32(k>>w.shift))
+			w.at[i] = b.rows.near(uint32(k >> w.shift))
 		}
 	}
 	for i := range places {
 		if b := w.blocks[i]; b != nil && w.at[i] < b.rows.instances.to {
-			w.rows64[i] = b.rows.sign(w.at[i]) + uint64(b.rows.encoded(w.at[i])[0])
+			w.warm += b.rows.sign(w.at[i]) + uint64(b.rows.encoded(w.at[i])[0])
+			if b.rows.texts.from < b.rows.texts.to {
+				w.warm += uint64(b.rows.encoded(b.rows.texts.from)[0])
+			}
 		}
 	}
 	for i, k := range places {

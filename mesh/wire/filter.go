@@ -105,6 +105,83 @@ func SignOf(body []byte, texts Table) (Sign, bool) {
 	return max(s, 1), true // zero is for those that cannot be read
 }
 
+// Resign returns the sign of a body that takes the place of another with this
+// sign. Where the two differ only in numbers that name nothing, as after most
+// changes, it need not look anything up.
+func Resign(old []byte, sign Sign, body []byte, texts Table) (Sign, bool) {
+	if sign == 0 {
+		return SignOf(body, texts)
+	}
+	was, is, powerStays := plainFields{rest: old}, plainFields{rest: body}, false
+	for was.skip(is.rest) && is.skip(was.rest) {
+		f, n := commonField(was.rest, is.rest)
+		if n == 0 {
+			break
+		}
+		powerStays = powerStays || f == inPower || f == inPowerWord
+		was.rest, is.rest = was.rest[n:], is.rest[n:]
+	}
+	switch unclear := len(was.rest)+len(is.rest) > 0 || was.words+is.words > 0; {
+	case unclear, (was.power > 0) != (is.power > 0), is.power > 0 && powerStays:
+		return SignOf(body, texts)
+	case is.power > 0:
+		sign = sign&^signPowerMask | powerSign(is.power)
+	}
+	return max(sign, 1), true
+}
+
+// plainFields passes over fields of numbers.
+type plainFields struct {
+	rest  []byte
+	power int // the last one seen
+	words int // fields seen that say something wrong
+}
+
+// skip passes over fields that are numbers and not the same as the other side's
+// next. It reports false where the message cannot be read.
+func (p *plainFields) skip(other []byte) bool {
+	for len(p.rest) > 0 {
+		if _, n := commonField(p.rest, other); n > 0 {
+			return true
+		}
+		f, next, err := nextField(p.rest)
+		if err != nil {
+			return false
+		}
+		switch f.number {
+		case inVCPUs, inMemoryMiB, inDiskGiB, inCreatedAtMS, inGeneration, inObservedMS:
+		case inPower:
+			p.power = int(min(f.value, 1<<8))
+			p.check(&f, len(powers))
+		case inTask:
+			p.check(&f, len(tasks))
+		default:
+			return true
+		}
+		p.rest = next
+	}
+	return true
+}
+
+func (p *plainFields) check(f *field, words int) {
+	if f.typ != typeVarint || checkWord(f.value, words) != nil {
+		p.words++
+	}
+}
+
+// commonField returns the number and the length of the field at the start of
+// both, or 0.
+func commonField(a, b []byte) (number, length int) {
+	if len(a) == 0 || len(b) == 0 || a[0] != b[0] {
+		return 0, 0
+	}
+	f, next, err := nextField(a)
+	if n := len(a) - len(next); err == nil && n <= len(b) && string(a[:n]) == string(b[:n]) {
+		return f.number, n
+	}
+	return 0, 0
+}
+
 // addSign adds what one field says to a sign.
 func addSign(s Sign, f *field, texts Table) (Sign, error) {
 	if f.typ == typeVarint {
@@ -198,6 +275,19 @@ func hashLabel(label []byte, texts Table) (uint64, error) {
 // Match reports whether an instance's body passes, as the instance would that
 // DecodeInstance makes of it. It allocates nothing.
 func (f *Filter) Match(body []byte, texts Table) bool {
+	if (f.Project != "" || f.Name != "" || f.Power != "") && !f.matchFields(body, texts) {
+		return false
+	}
+	for k, v := range f.Labels {
+		if !hasLabel(body, texts, k, v) {
+			return false
+		}
+	}
+	return true
+}
+
+// matchFields is Match without the labels.
+func (f *Filter) matchFields(body []byte, texts Table) bool {
 	project, name, power := f.Project == "", f.Name == "", f.Power == ""
 	for rest := body; len(rest) > 0; {
 		field, next, err := nextField(rest)
@@ -216,15 +306,7 @@ func (f *Filter) Match(body []byte, texts Table) bool {
 		}
 		rest = next
 	}
-	if !project || !name || !power {
-		return false
-	}
-	for k, v := range f.Labels {
-		if !hasLabel(body, texts, k, v) {
-			return false
-		}
-	}
-	return true
+	return project && name && power
 }
 
 func isText(f *field, texts Table, want string) bool {
@@ -236,6 +318,9 @@ func isText(f *field, texts Table, want string) bool {
 }
 
 func isForm(encoded []byte, want string) bool {
+	if n := len(encoded); n >= 2 && encoded[0] == textPlain<<3|byte(typeBytes) && int(encoded[1]) == n-2 && n < 0x80 {
+		return string(encoded[2:]) == want // nearly all are such
+	}
 	var space [128]byte
 	form, err := textForm(&space, encoded)
 	return err == nil && string(form) == want

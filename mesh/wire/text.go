@@ -55,6 +55,10 @@ func EncodePage(entries []string) []byte {
 // PageEntry returns the entry in this place of a page, from 0, and false for a
 // number that is free.
 func PageEntry(body []byte, place int) (entry []byte, ok bool) {
+	for place > 0 && len(body) >= 2 && body[0] == pageEntry<<3|byte(typeBytes) && body[1] < 0x80 && int(body[1])+2 <= len(body) {
+		body = body[int(body[1])+2:] // nearly all are such
+		place--
+	}
 	for len(body) > 0 && place >= 0 {
 		f, rest, err := nextField(body)
 		if err != nil {
