@@ -29,6 +29,14 @@ func row(n, state int) replica.OwnRow {
 	return replica.OwnRow{Key: wire.InstanceKey(instance(n)), Body: wire.EncodeInstance(fleet.Instance{Name: fmt.Sprintf("vm-%d", n), VCPUs: int64(state)})}
 }
 
+// rich is row with texts that repeat in its block, or do not.
+func rich(n, state, project int) replica.OwnRow {
+	return replica.OwnRow{Key: wire.InstanceKey(instance(n)), Body: wire.EncodeInstance(fleet.Instance{
+		Name: fmt.Sprintf("vm-%d", n), VCPUs: int64(state), Project: fmt.Sprint("a project with a long name, number ", project),
+		Labels: map[string]string{"environment": "production", fmt.Sprint("only of state ", state): "yes"},
+	})}
+}
+
 // history is what one host published, block by block, over several lives.
 func history(h, steps int, draw func(n int) int) []*replica.Block {
 	o := replica.NewOrigin(host(h))
@@ -43,7 +51,7 @@ func history(h, steps int, draw func(n int) int) []*replica.Block {
 		var rows []replica.OwnRow
 		for n := range 6 {
 			if draw(3) > 0 {
-				rows = append(rows, row(n, draw(3)))
+				rows = append(rows, rich(n, draw(3), draw(2)))
 			}
 		}
 		if b, changed, err := o.Next(rows); err != nil {
@@ -144,6 +152,80 @@ func TestMergeIsTheSameInAnyOrder(t *testing.T) {
 			t.Fatalf("roots differ: %x and %x", r.Root(), other.Root())
 		}
 	})
+}
+
+// Whatever the texts do, a block's rows say what was stated.
+func TestTableSaysWhatTheRowsSaid(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		o := replica.NewOrigin(host(1))
+		o.Begin(1, 1)
+		r := replica.New()
+		stated := map[int][2]int{}
+		for range rapid.IntRange(1, 10).Draw(t, "steps") {
+			for range rapid.IntRange(1, 20).Draw(t, "changes") {
+				n := rapid.IntRange(0, 40).Draw(t, "n")
+				if stated[n] = [2]int{rapid.IntRange(1, 9).Draw(t, "state"), rapid.IntRange(0, 60).Draw(t, "project")}; rapid.IntRange(0, 2).Draw(t, "gone") == 0 {
+					delete(stated, n)
+				}
+			}
+			var rows []replica.OwnRow
+			for n, s := range stated {
+				rows = append(rows, rich(n, s[0], s[1]))
+			}
+			b, _, err := o.Next(rows)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var held replica.Head
+			if before := r.Block(host(1)); before != nil {
+				held = before.Head()
+			}
+			if d, newer := b.Since(held); newer {
+				if got, err := r.Apply(d, peer, start); got != replica.Applied {
+					t.Fatal(got, err)
+				}
+			}
+			if got := b.Unreadable(); got != 1 { // the host's own row is not stated here
+				t.Fatalf("%d rows cannot be read", got)
+			}
+			for n, s := range stated {
+				in, ok := r.Block(host(1)).Instance(instance(n))
+				want, _ := wire.DecodeInstance(host(1), instance(n), rich(n, s[0], s[1]).Core, nil)
+				want.Version = in.Version
+				if diff := cmp.Diff(want, in); diff != "" || !ok {
+					t.Fatalf("instance %d: %v (-want +got):\n%s", n, ok, diff)
+				}
+				found, _ := r.Page(replica.Query{Project: want.Project, Labels: want.Labels, Limit: 100})
+				if !slices.ContainsFunc(found, func(f replica.Found) bool { return f.ID() == in.ID }) {
+					t.Fatalf("instance %d is not found by what it says", n)
+				}
+			}
+			if found, _ := r.Page(replica.Query{Limit: 100}); len(found) != len(stated) {
+				t.Fatalf("a page shows %d instances, want %d", len(found), len(stated))
+			}
+		}
+	})
+}
+
+func TestFullBlockGivesUpItsTable(t *testing.T) {
+	o := replica.NewOrigin(host(1))
+	o.Begin(1, 1)
+	rows := make([]replica.OwnRow, fleet.MaxRows)
+	for n := range rows {
+		rows[n] = rich(n, 1, 1)
+	}
+	for _, n := range []int{100, fleet.MaxRows, 100} {
+		b := publish(t, o, rows[:n]...)
+		if in, ok := b.Instance(instance(99)); !ok || in.Labels["environment"] != "production" || b.Len() < n || b.Len() > fleet.MaxRows {
+			t.Errorf("with %d machines the block has %d rows, and instance 99 says %+v", n, b.Len(), in)
+		}
+	}
+	if _, _, err := o.Next(append(rows, rich(len(rows), 1, 1))); !errors.Is(err, replica.ErrTooLarge) {
+		t.Errorf("%d machines: %v", len(rows)+1, err)
+	}
+	if b := publish(t, o, rows[:7]...); b.Len() != 7 {
+		t.Errorf("after a block that could not be built there are %d rows", b.Len())
+	}
 }
 
 func TestAgainAndOldAreStale(t *testing.T) {
