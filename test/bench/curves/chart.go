@@ -37,7 +37,7 @@ type point struct{ X, Y float64 }
 
 // The picture and the frame in it, in pixels. The right margin is for labels.
 const (
-	width, height            = 760, 420
+	width, height            = 800, 420
 	left, top, right, bottom = 70, 70, 540, 360
 	labelGap                 = 17
 )

@@ -23,7 +23,7 @@ var pictures = []picture{
 		base: chart{
 			Title: "Time until 99 % of the nodes have an update",
 			About: "Median over the updates; 200 bytes, 0.5 ms a hop, virtual time. Hollow: the library itself, else its queue in a model.",
-			X:     axis{Label: "nodes", From: 80, To: 12_500}, Y: axis{Label: "milliseconds", From: 10, To: 2_000},
+			X:     axis{Label: "nodes", From: 80, To: 12_500}, Y: axis{Label: "milliseconds", From: 5, To: 2_000},
 		},
 		lines: []line{
 			{label: "Serf's events, 3/s", name: "SpreadAlternatives/model-serf-events/nodes=*/rate=3", unit: "t99-ms"},
