@@ -45,9 +45,10 @@ type failure struct {
 
 type sheep struct {
 	*serfMembers
-	name string
-	stop context.CancelFunc
-	gone bool
+	name  string
+	stop  context.CancelFunc
+	heard func(serf.Event) // gets every event; nil for nobody
+	gone  bool
 }
 
 func newHerd(t *testing.T, opts meshtest.Options) *herd {
@@ -81,6 +82,9 @@ func (h *herd) add(wrap func(context.Context, *herd, memberlist.NodeAwareTranspo
 		h.t.Fatal(err)
 	}
 	x := &sheep{serfMembers: s, name: name, stop: stop}
+	if len(h.members) == 0 {
+		x.heard = h.heard
+	}
 	h.members = append(h.members, x)
 	h.wg.Go(func() { h.listen(ctx, x) })
 	if len(h.seeds) > 0 {
@@ -94,8 +98,8 @@ func (h *herd) listen(ctx context.Context, x *sheep) {
 		case <-ctx.Done():
 			return
 		case e := <-x.events:
-			if h.heard != nil && x == h.members[0] {
-				h.heard(e)
+			if x.heard != nil {
+				x.heard(e)
 			}
 			m, ok := e.(serf.MemberEvent)
 			if !ok || m.Type != serf.EventMemberFailed {

@@ -188,6 +188,15 @@ func (s *serfMembers) keepKeyring(ctx context.Context) {
 			}
 		}
 		last = keys
-		s.cfg.Log.Info("gossip keys changed", "in_use", fleet.GossipKeyFingerprint(keys[0]), "held", len(keys), "survive_restart", s.cfg.KeyringDir != "")
+		s.sayChanged(keys)
 	}
+}
+
+func (s *serfMembers) sayChanged(keys [][]byte) {
+	args := []any{"in_use", fleet.GossipKeyFingerprint(keys[0]), "held", len(keys)}
+	if s.cfg.KeyringDir == "" {
+		s.cfg.Log.Warn("gossip keys changed, and this node keeps nothing: put the same keys into its gossip_key_file before it is restarted, the one in use first", args...)
+		return
+	}
+	s.cfg.Log.Info("gossip keys changed", args...)
 }

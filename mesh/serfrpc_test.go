@@ -73,7 +73,7 @@ func (c *caller) must(command string, body any) uint64 {
 
 // answering runs two members, the first of which answers commands, and returns
 // a way to call it.
-func answering(t *testing.T) (*herd, func() *caller) {
+func answering(t *testing.T) func() *caller {
 	t.Helper()
 	h := newHerd(t, lan())
 	var server *serfrpc.Server
@@ -98,7 +98,7 @@ func answering(t *testing.T) (*herd, func() *caller) {
 		<-ended
 		h.end()
 	})
-	return h, func() *caller {
+	return func() *caller {
 		conn, err := h.net.Dial(ctx, "10.0.9.8", "10.0.9.9:7373")
 		if err != nil {
 			t.Fatal(err)
@@ -114,7 +114,7 @@ type lateBackend struct{ commanded }
 
 func TestQueryIsStreamedAndResponded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, call := answering(t)
+		call := answering(t)
 		c := call()
 		c.must("auth", map[string]any{"AuthKey": "the secret of this test"})
 		stream := c.must("stream", map[string]any{"Type": "query:load"})
@@ -164,7 +164,7 @@ func TestQueryIsStreamedAndResponded(t *testing.T) {
 
 func TestStrangerIsToldWhyAndCutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, call := answering(t)
+		call := answering(t)
 		for command, want := range map[string]string{"auth": "Invalid authentication token", "leave": "Authentication required", "members": "Authentication required"} {
 			c := call()
 			var body any
@@ -189,7 +189,7 @@ func TestStrangerIsToldWhyAndCutOff(t *testing.T) {
 
 func TestRequestWithoutEndIsCutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, call := answering(t)
+		call := answering(t)
 		c := call()
 		c.send("auth", nil)
 		// A map of one, whose key is text of 2 GiB.
