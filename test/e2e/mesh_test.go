@@ -93,7 +93,7 @@ func TestOperatorsSeeInsideTheMeshFromAnyNode(t *testing.T) {
 			ask(t, n, web)
 		})
 	}
-	t.Run("watch", func(t *testing.T) { watch(t, w, agents[2], registries[0]) })
+	t.Run("watch", func(t *testing.T) { watch(t, agents[2], registries[0]) })
 	t.Run("keys", func(t *testing.T) { rotate(t, w, agents) })
 	t.Run("silent node", func(t *testing.T) { traceWithoutOne(t, agents[0], agents[2]) })
 	t.Run("leave", func(t *testing.T) { leave(t, w, agents[1], []*node{agents[0], registries[0], registries[1]}) })
@@ -190,7 +190,7 @@ func ask(t *testing.T, n *node, web fleet.Instance) {
 
 // watch sees at one node what is done through another, and ends when a person
 // interrupts it.
-func watch(t *testing.T, w *world, n, through *node) {
+func watch(t *testing.T, n, through *node) {
 	t.Helper()
 	f := n.follow("mesh", "watch", "--host", "sim-1")
 	f.says("watching at")
