@@ -28,7 +28,9 @@ func (r *Replica) walk(p *page) bool {
 	c := x.from(low | uint64(p.afterFirst)<<shift)
 	var space [batch]uint64
 	for looked := 0; looked < batch+patience*(p.q.Limit+1); {
-		keys := c.next(space[:0], last)
+		// As many as will be needed if four in five pass.
+		most := min(max(p.q.Limit+1-len(p.rows), 12)*5/4, batch)
+		keys := c.next(space[:0:most], last)
 		if len(keys) == 0 {
 			return true
 		}

@@ -113,13 +113,16 @@ func Resign(old []byte, sign Sign, body []byte, texts Table) (Sign, bool) {
 		return SignOf(body, texts)
 	}
 	was, is, powerStays := plainFields{rest: old}, plainFields{rest: body}, false
-	for was.skip(is.rest) && is.skip(was.rest) {
-		f, n := commonField(was.rest, is.rest)
-		if n == 0 {
-			break
+	for len(was.rest)+len(is.rest) > 0 {
+		if f, n := commonField(was.rest, is.rest); n > 0 {
+			powerStays = powerStays || f == inPower || f == inPowerWord
+			was.rest, is.rest = was.rest[n:], is.rest[n:]
+			continue
 		}
-		powerStays = powerStays || f == inPower || f == inPowerWord
-		was.rest, is.rest = was.rest[n:], is.rest[n:]
+		left := len(was.rest) + len(is.rest)
+		if !was.skip(is.rest) || !is.skip(was.rest) || len(was.rest)+len(is.rest) == left {
+			break // what differs says more than numbers do
+		}
 	}
 	switch unclear := len(was.rest)+len(is.rest) > 0 || was.words+is.words > 0; {
 	case unclear, (was.power > 0) != (is.power > 0), is.power > 0 && powerStays:
