@@ -133,12 +133,19 @@ func (p *packed) before(s span, first uint32) int {
 	return lo
 }
 
+// guess returns where among the instances a prefix would be if their ids were
+// spread evenly.
+func (p *packed) guess(first uint32) int {
+	s := p.instances
+	return s.from + int(uint64(first)*uint64(s.to-s.from)>>32) // within the span
+}
+
 // near returns the first instance whose prefix is not below first, as before
 // does. Ids are random, mostly: it begins where this one would then be, and
 // gives up after a few steps.
 func (p *packed) near(first uint32) int {
 	s := p.instances
-	i := s.from + int(uint64(first)*uint64(s.to-s.from)>>32) // within the span
+	i := p.guess(first)
 	for range 12 {
 		switch {
 		case i < s.to && p.prefix(i) < first:

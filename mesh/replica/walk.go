@@ -64,6 +64,12 @@ func (w *walker) look(places []uint64) bool {
 		}
 	}
 	for i, k := range places {
+		if b := w.blocks[i]; b != nil && b.rows.instances.from < b.rows.instances.to {
+			at := min(b.rows.guess(uint32(k>>w.shift)), b.rows.instances.to-1)
+			w.warm += uint64(b.rows.prefix(at)) + b.rows.sign(at) + uint64(b.rows.starts()[at*startBytes])
+		}
+	}
+	for i, k := range places {
 		if b := w.blocks[i]; b != nil {
 			w.at[i] = b.rows.near(uint32(k >> w.shift))
 		}
