@@ -186,7 +186,7 @@ func openFleet(tb testing.TB) *os.File {
 			fleetFile.file = os.NewFile(3, "fleet")
 			return
 		}
-		f, err := os.CreateTemp("", "fleet")
+		f, err := os.CreateTemp("", "fleet") //nolint:usetesting // it outlives the benchmark that asks for it first, and has no name
 		if err != nil {
 			tb.Fatal(err)
 		}

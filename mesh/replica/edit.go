@@ -111,23 +111,23 @@ func (s *span) move(own, kind wire.Kind, by int) {
 	}
 }
 
-// copyColumns fills the columns of q with those of p, with room for rows that
+// copyColumns fills the columns of p with those of old, with room for rows that
 // come and without those that go.
-func (q *packed) copyColumns(p *packed, edits []edit) {
-	if q.n == p.n && !slices.ContainsFunc(edits, func(e edit) bool { return !e.found || e.row == nil }) {
-		copy(q.columns, p.columns)
+func (p *packed) copyColumns(old *packed, edits []edit) {
+	if p.n == old.n && !slices.ContainsFunc(edits, func(e edit) bool { return !e.found || e.row == nil }) {
+		copy(p.columns, old.columns)
 		return
 	}
-	from, to := 0, 0 // first row of the piece in p and in q
+	from, to := 0, 0 // first row of the piece in old and in p
 	move := func(end int) {
 		for _, column := range []struct {
 			dst, src []byte
 			width    int
 		}{
-			{q.hashes(), p.hashes(), hashBytes},
-			{q.signs(), p.signs(), signBytes},
-			{q.prefixes(), p.prefixes(), prefixBytes},
-			{q.starts(), p.starts(), startBytes},
+			{p.hashes(), old.hashes(), hashBytes},
+			{p.signs(), old.signs(), signBytes},
+			{p.prefixes(), old.prefixes(), prefixBytes},
+			{p.starts(), old.starts(), startBytes},
 		} {
 			copy(column.dst[to*column.width:], column.src[from*column.width:end*column.width])
 		}
@@ -142,11 +142,11 @@ func (q *packed) copyColumns(p *packed, edits []edit) {
 			to++
 		}
 	}
-	move(p.n)
+	move(old.n)
 }
 
 // place appends the edits' rows to the patch and writes their columns.
-func (q *packed) place(edits []edit) {
+func (p *packed) place(edits []edit) {
 	moved := 0
 	for _, e := range edits {
 		if e.row == nil {
@@ -154,8 +154,8 @@ func (q *packed) place(edits []edit) {
 			continue
 		}
 		hash := e.row.Hash()
-		q.set(e.at+moved, e.row, &hash, uint32(len(q.patch))|inPatch) // bounded by fleet.MaxBlockBytes
-		q.patch = wire.AppendRow(q.patch, e.row)
+		p.set(e.at+moved, e.row, &hash, uint32(len(p.patch))|inPatch) // bounded by fleet.MaxBlockBytes
+		p.patch = wire.AppendRow(p.patch, e.row)
 		if !e.found {
 			moved++
 		}
@@ -163,21 +163,21 @@ func (q *packed) place(edits []edit) {
 }
 
 // compact writes all rows anew.
-func (q *packed) compact() {
-	w := newWriter(q.live)
-	for i := range q.n {
-		r := q.row(i)
-		binary.LittleEndian.PutUint32(q.starts()[i*startBytes:], w.row(&r))
+func (p *packed) compact() {
+	w := newWriter(p.live)
+	for i := range p.n {
+		r := p.row(i)
+		binary.LittleEndian.PutUint32(p.starts()[i*startBytes:], w.row(&r))
 	}
-	q.base, q.patch = w.base, w.patch
+	p.base, p.patch = w.base, w.patch
 }
 
 // signEdited works out the signs of the instances that changed: of all of them
 // where an entry of the table that they may name is another now.
-func (q *packed) signEdited(p *packed, edits []edit) {
+func (p *packed) signEdited(old *packed, edits []edit) {
 	for i := range edits {
-		if e := &edits[i]; e.kind == wire.KindText && (!p.extends(e) || p.unsigned()) {
-			q.resign(0, q.n)
+		if e := &edits[i]; e.kind == wire.KindText && (!old.extends(e) || old.unsigned()) {
+			p.resign(0, p.n)
 			return
 		}
 	}
@@ -188,10 +188,10 @@ func (q *packed) signEdited(p *packed, edits []edit) {
 			continue
 		}
 		if e.found && e.kind == wire.KindInstance && len(e.row.ID) == len(fleet.UUID{}) {
-			sign, _ := wire.Resign(p.row(e.at).Body, p.sign(e.at), e.row.Body, q)
-			q.setSign(e.at+moved, sign)
+			sign, _ := wire.Resign(old.row(e.at).Body, old.sign(e.at), e.row.Body, p)
+			p.setSign(e.at+moved, sign)
 		} else {
-			q.resign(e.at+moved, e.at+moved+1)
+			p.resign(e.at+moved, e.at+moved+1)
 		}
 		if !e.found {
 			moved++

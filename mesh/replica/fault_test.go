@@ -16,8 +16,7 @@ import (
 )
 
 // headOf returns the head that rows, in key order, really have.
-func headOf(t testing.TB, h replica.Head, rows []replica.Row) replica.Head {
-	t.Helper()
+func headOf(h replica.Head, rows []replica.Row) replica.Head {
 	var all []byte
 	for i := range rows {
 		hash := rows[i].Hash()
@@ -29,13 +28,12 @@ func headOf(t testing.TB, h replica.Head, rows []replica.Row) replica.Head {
 
 // forged returns a whole delta of rows that an origin would not make, under the
 // head that they have.
-func forged(t testing.TB, seq uint64, rows ...replica.Row) replica.Delta {
-	t.Helper()
+func forged(seq uint64, rows ...replica.Row) replica.Delta {
 	slices.SortFunc(rows, func(a, b replica.Row) int { return a.Compare(b.Key) })
 	for i := range rows {
 		rows[i].Seq = seq
 	}
-	h := headOf(t, replica.Head{Host: host(1), Epoch: 1, Incarnation: 1, Seq: seq}, rows)
+	h := headOf(replica.Head{Host: host(1), Epoch: 1, Incarnation: 1, Seq: seq}, rows)
 	return replica.Delta{Form: wire.Whole, Head: h, Rows: rows}
 }
 
@@ -57,13 +55,13 @@ func TestOversizedRowIsRefusedByEveryReceiver(t *testing.T) {
 		"image":    {Key: wire.Key{Kind: wire.KindImage, ID: strings.Repeat("i", 32)}, Body: make([]byte, fleet.MaxHostRowBytes+1)},
 	} {
 		fresh, behind := replica.New(), replica.New()
-		before := forged(t, 1, hostRow(host(1), "h"))
+		before := forged(1, hostRow(host(1), "h"))
 		if got, err := behind.Apply(before, peer, start); got != replica.Applied {
 			t.Fatal(got, err)
 		}
-		whole := forged(t, 2, hostRow(host(1), "h"), row)
+		whole := forged(2, hostRow(host(1), "h"), row)
 		if name == "host" {
-			whole = forged(t, 2, row)
+			whole = forged(2, row)
 		}
 		changes := whole
 		changes.Form, changes.Since = wire.Changes, 1
@@ -87,7 +85,7 @@ func TestBadRowsAreIsolatedAndCounted(t *testing.T) {
 	good := instanceRow(1, fleet.Instance{Name: "good", Project: "p"})
 	dangling := wire.Intern(wire.KindInstance, wire.EncodeInstance(fleet.Instance{Name: "dangling", Project: "p"}).Core,
 		func([]byte) (int, bool) { return 77, true })
-	d := forged(t, 1,
+	d := forged(1,
 		hostRow(host(1), "own"), hostRow(host(2), "another's"), good,
 		replica.Row{Key: wire.InstanceKey(instance(2)), Body: []byte{0xff}},
 		replica.Row{Key: wire.InstanceKey(instance(3)), Body: dangling},
@@ -132,10 +130,10 @@ func TestTableThatChangesShowsTheSameEverywhere(t *testing.T) {
 	}
 	rows := []replica.Row{hostRow(host(1), "h"), named("a", 1), named("b", 2)}
 	steps := []replica.Delta{
-		forged(t, 1, slices.Concat(rows, []replica.Row{page("red")})...), // instance 2 dangles
-		forged(t, 2, slices.Concat(rows, []replica.Row{page("red", "green")})...),
-		forged(t, 3, slices.Concat(rows, []replica.Row{page("blue", "green")})...),
-		forged(t, 4, rows...), // both dangle
+		forged(1, slices.Concat(rows, []replica.Row{page("red")})...), // instance 2 dangles
+		forged(2, slices.Concat(rows, []replica.Row{page("red", "green")})...),
+		forged(3, slices.Concat(rows, []replica.Row{page("blue", "green")})...),
+		forged(4, rows...), // both dangle
 	}
 	projects := map[int][2]string{0: {"red", ""}, 1: {"red", "green"}, 2: {"blue", "green"}, 3: {"", ""}}
 	byDeltas := replica.New()
@@ -234,8 +232,14 @@ func TestAnyRowIsReadOrLeftOutAlike(t *testing.T) {
 			return
 		}
 		for _, f := range []wire.Filter{
-			{Project: in.Project}, {Name: in.Name}, {Power: in.Power}, {Labels: in.Labels},
-			{Project: "p"}, {Name: "n"}, {Power: fleet.PowerRunning}, {Labels: map[string]string{"k": "v"}},
+			{Project: in.Project},
+			{Name: in.Name},
+			{Power: in.Power},
+			{Labels: in.Labels},
+			{Project: "p"},
+			{Name: "n"},
+			{Power: fleet.PowerRunning},
+			{Labels: map[string]string{"k": "v"}},
 		} {
 			value, labelled := in.Labels["k"]
 			want := (f.Project == "" || f.Project == in.Project) && (f.Name == "" || f.Name == in.Name) && (f.Power == "" || f.Power == in.Power)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"grapevine/fleet"
 	"grapevine/mesh/wire"
@@ -99,7 +100,7 @@ func (o *Origin) diff(own []OwnRow) (Delta, map[Key][]byte, error) {
 		body := o.texts.intern(row.Kind, row.Core, len(own))
 		o.texts.release(o.block, row.Key)
 		o.texts.refer(row.Kind, body, 1)
-		body = append(body[:len(body):len(body)], row.Stamp...)
+		body = append(slices.Clip(body), row.Stamp...)
 		d.Rows = append(d.Rows, Row{Key: row.Key, Seq: d.Head.Seq, Body: body})
 	}
 	o.texts.flush(&d)

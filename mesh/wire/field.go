@@ -42,6 +42,7 @@ func nextField(b []byte) (field, []byte, error) {
 			if n += 2; n <= len(b) {
 				return field{number: int(b[0] >> 3), typ: typeBytes, bytes: b[2:n:n]}, b[n:], nil
 			}
+		default: // anyField reads it
 		}
 	}
 	return anyField(b)

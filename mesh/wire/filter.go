@@ -15,7 +15,7 @@ type Filter struct {
 	Labels  map[string]string // all of these; an empty value is one that is set and empty
 }
 
-// A sign is 64 bits about an instance, by which a filter passes over most rows
+// Sign is 64 bits about an instance, by which a filter passes over most rows
 // without reading them:
 //
 //	bits 48-63  of the hash of the project
