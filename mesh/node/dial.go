@@ -14,7 +14,7 @@ const (
 	// peer, so that no two halves of a fleet can stay apart for long.
 	redrawEvery = time.Minute
 	// healEvery is how often a member that gossip has lost is dialled.
-	healEvery    = 2 * time.Second
+	healEvery = 2 * time.Second
 	// A peer that could not be dialled is left alone for a while, doubling: not
 	// for long, because a cut that heals should be over soon. One that does not
 	// want the link is left alone for longer.

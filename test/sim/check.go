@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"grapevine/fleet"
@@ -24,7 +25,6 @@ type checks struct {
 	said map[wire.Head]wire.Hash
 	// held is the newest head that each life of a member has held of each host.
 	held map[*meshtest.Member]map[fleet.HostID]wire.Head
-	err  error
 }
 
 func newChecks(h *history) *checks {
@@ -200,17 +200,17 @@ func (c *checks) tells(r *replica.Replica, m *meshtest.Member) error {
 }
 
 func difference(a, b *replica.Replica) string {
-	s := ""
+	var s strings.Builder
 	for _, pair := range [][2]*replica.Replica{{a, b}, {b, a}} {
 		for x := range pair[0].Blocks() {
 			y := pair[1].Block(x.HostID())
 			switch {
 			case y == nil:
-				s += fmt.Sprintf("\n  %s is missing", x.HostID())
+				fmt.Fprintf(&s, "\n  %s is missing", x.HostID())
 			case y.Head() != x.Head():
-				s += fmt.Sprintf("\n  %+v and %+v", x.Head(), y.Head())
+				fmt.Fprintf(&s, "\n  %+v and %+v", x.Head(), y.Head())
 			}
 		}
 	}
-	return s
+	return s.String()
 }
