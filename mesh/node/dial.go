@@ -235,7 +235,7 @@ func (n *Node) heal(now time.Time) {
 	if len(n.members.lost) == 0 {
 		return
 	}
-	n.dials.healAt = now.Add(n.jitter(healEvery))
+	n.dials.healAt = now.Add(n.healPause())
 	var unlinked []*fleet.Member
 	for i := range n.members.lost {
 		o := &n.members.lost[i]
@@ -248,6 +248,18 @@ func (n *Node) heal(now time.Time) {
 	if len(unlinked) > 0 {
 		n.dialMember(unlinked[n.cfg.Rand.IntN(len(unlinked))], false, true)
 	}
+}
+
+// healers is how many nodes dial one lost agent in each healEvery: in a large
+// fleet all of them at once would be a storm of handshakes.
+const healers = 8
+
+// healPause is how long to wait before the next lost agent is dialled, so that
+// each of them is dialled by some nodes every healEvery whatever the fleet's
+// size.
+func (n *Node) healPause() time.Duration {
+	share := max(n.members.others/(healers*max(len(n.members.lost), 1)), 1)
+	return n.jitter(healEvery * time.Duration(share))
 }
 
 // rejoin brings the gossip of a lost agent that a link has reached back

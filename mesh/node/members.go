@@ -64,7 +64,9 @@ func (n *Node) lookForLost(now time.Time) {
 			m.lost = append(m.lost, fleet.Member{ID: id, Name: b.HostName(), Role: fleet.RoleAgent})
 		}
 	}
-	if len(m.lost) > 0 && n.dials.healAt.IsZero() {
-		n.dials.healAt = now.Add(n.jitter(healEvery))
+	if len(m.lost) > 0 {
+		if at := now.Add(n.healPause()); n.dials.healAt.IsZero() || at.Before(n.dials.healAt) {
+			n.dials.healAt = at // more are lost than before
+		}
 	}
 }
