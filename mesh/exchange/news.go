@@ -110,7 +110,7 @@ func (n *news) pending(p *Peer) int {
 // said, longer when batches get large, so that a busy link carries fewer
 // frames.
 const (
-	minFlush   = 5 * time.Millisecond
+	minFlush   = 10 * time.Millisecond
 	maxFlush   = 20 * time.Millisecond
 	largeBatch = 64 // hosts; from here on the interval doubles
 )
