@@ -223,7 +223,7 @@ func appendKey(buf []byte, k Key) []byte {
 	return append(buf, k.ID...)
 }
 
-// decodeAnswer reads deltas whose rows alias the payload. It counts rows and
+// decodeAnswer reads deltas whose rows and keys alias the payload. It counts rows and
 // deletions against their bounds before it makes room for them: an empty one
 // takes four bytes on the wire and sixty in memory.
 func decodeAnswer(payload []byte) (Message, error) {
@@ -287,7 +287,7 @@ func (c *cursor) delta(d *Delta, rows int) error {
 }
 
 func (c *cursor) key() Key {
-	return Key{Kind: Kind(c.uvarint()), ID: string(c.bytes(c.uvarint()))} // cut to 32 bits
+	return Key{Kind: Kind(c.uvarint()), ID: inPlace(c.bytes(c.uvarint()))} // cut to 32 bits
 }
 
 // Restore fills in what a delta of form Changes leaves out on the wire: what
