@@ -14,40 +14,50 @@ import (
 // detection is how much of failure detection is tried: a little at every run,
 // and with GRAPEVINE_SIM=long as much as a person has patience for.
 type detection struct {
-	members int           // in the quiet part
+	members int           // in the quiet parts
 	quiet   time.Duration // in which nobody must be declared failed
 	kills   int           // of one of 100
+	waits   time.Duration // for which a busy member gets no processor, at most
+	both    bool          // busy members and a bad network at once, as well
 }
 
 func detectionEffort() detection {
 	if os.Getenv("GRAPEVINE_SIM") == "long" {
-		return detection{members: 100, quiet: 30 * time.Minute, kills: 60}
+		return detection{members: 100, quiet: 30 * time.Minute, kills: 60, waits: time.Second, both: true}
 	}
-	return detection{members: 30, quiet: 5 * time.Minute, kills: 3}
+	return detection{members: 30, quiet: 5 * time.Minute, kills: 3, waits: 300 * time.Millisecond}
 }
 
 // TestFailureDetection is about Serf as it ships, in virtual time: what makes
 // a host unreachable.
 func TestFailureDetection(t *testing.T) {
 	effort := detectionEffort()
-	t.Run("who is busy or loses one packet in ten is not declared failed", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) { stayAlive(t, effort) })
+	t.Run("who loses one packet in ten is not declared failed", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) { stayAlive(t, effort, 0.1, false) })
 	})
+	t.Run("who is busy is not declared failed", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) { stayAlive(t, effort, 0, true) })
+	})
+	if effort.both {
+		t.Run("nor is who is busy behind a network that loses one packet in ten", func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { stayAlive(t, effort, 0.1, true) })
+		})
+	}
 	t.Run("who is killed among 100 is failed everywhere within 12 s", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) { killSome(t, effort) })
 	})
 }
 
-func stayAlive(t *testing.T, effort detection) {
+func stayAlive(t *testing.T, effort detection, loss float64, busy bool) {
 	t.Helper()
 	opts := lan()
-	opts.PacketLoss = 0.1
+	opts.PacketLoss = loss
 	h := newHerd(t, opts)
 	for i := range effort.members {
 		h.add(func(ctx context.Context, h *herd, m memberlist.NodeAwareTransport) memberlist.NodeAwareTransport {
 			m = lossyStreams{m, opts.PacketLoss}
-			if i%6 == 5 { // less than a quarter of a processor, in uneven turns
-				return busyFor(300*time.Millisecond, time.Second)(ctx, h, m)
+			if busy && i%6 == 5 { // part of a processor, in uneven turns
+				return busyFor(300*time.Millisecond, effort.waits)(ctx, h, m)
 			}
 			return m
 		})
@@ -58,8 +68,8 @@ func stayAlive(t *testing.T, effort detection) {
 	for _, f := range failed {
 		t.Errorf("after %v %s declared %s failed, which lives", f.at, f.by, f.about)
 	}
-	t.Logf("%d members, one in six of them busy, %v, one packet in ten lost: suspected %d times, declared failed %d times",
-		effort.members, effort.quiet, h.suspected.Load(), len(failed))
+	t.Logf("%d members, one in six of them busy: %v, %.0f %% of packets lost, %v: suspected %d times, declared failed %d times",
+		effort.members, busy, 100*loss, effort.quiet, h.suspected.Load(), len(failed))
 	h.end()
 }
 
