@@ -27,8 +27,15 @@ func imageFolder(id string) string             { return imagesFolder + "/" + id 
 func machineFolder(id fleet.InstanceID) string { return "grapevine/machines/" + id.String() }
 
 // makeFolder makes a folder and those above it; one that is there is no error.
+// Like a step it is not cut short: the host could still make the folder after
+// the caller has undone it.
 func (s *session) makeFolder(ctx context.Context, folder string) error {
-	err := object.NewFileManager(s.client).MakeDirectory(ctx, s.datastore.Path(folder), s.datacenter, true)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	making, cancel := steady(ctx)
+	defer cancel()
+	err := object.NewFileManager(s.client).MakeDirectory(making, s.datastore.Path(folder), s.datacenter, true)
 	if err != nil && !isFileThere(err) {
 		return fmt.Errorf("make folder: %w", err)
 	}
