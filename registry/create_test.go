@@ -2,9 +2,9 @@ package registry
 
 import (
 	"context"
+	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"grapevine/fleet"
 )
@@ -79,7 +79,9 @@ func TestFleetWithoutHostsRefuses(t *testing.T) {
 	wantCode(t, err, fleet.CodeUnknownFlavor)
 }
 
-// hang makes a claim wait until the request is given up or the test ends.
+// hang makes a claim wait until the request is given up or the test ends, and
+// then go without an answer: net/http takes one that arrives while it closes
+// the connection of a request given up.
 func hang(t *testing.T) func(context.Context, fleet.Proposal) {
 	t.Helper()
 	end := t.Context().Done()
@@ -88,13 +90,14 @@ func hang(t *testing.T) func(context.Context, fleet.Proposal) {
 		case <-ctx.Done():
 		case <-end:
 		}
+		panic(http.ErrAbortHandler)
 	}
 }
 
 func TestTimeOutIsNotARefusal(t *testing.T) {
 	w := newWorld(t, 2)
 	c, _ := w.registry()
-	c.timeout = 300 * time.Millisecond
+	c.timeout = impatient
 	for _, a := range w.agents {
 		a.set(func(a *fakeAgent) { a.afterClaim = hang(t) })
 	}

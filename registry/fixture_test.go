@@ -352,6 +352,10 @@ func (w *world) registryBy(how fleet.Strategy) (*core, *news) {
 	}, n
 }
 
+// impatient is the time-out of a registry that meets a host that hangs: long
+// enough for a busy machine to connect in.
+const impatient = time.Second
+
 // create is a request as the API hands it on.
 func create(name, key string) api.CreateInstance {
 	hash := strings.Repeat("0", 63) + "1"

@@ -69,7 +69,7 @@ func TestNothingIsProposedWhileTheKeysHomeIsUnreachable(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			w := newWorld(t, 3)
 			c, n := w.registry()
-			c.timeout = 300 * time.Millisecond
+			c.timeout = impatient
 			key := w.keyAt(0)
 			test.fell(t.Context(), w, n)
 			_, err := c.CreateInstance(t.Context(), create("vm", key))
@@ -110,7 +110,7 @@ func TestTimeOutKeepsTheKeyAtItsHostAndARetryEndsIt(t *testing.T) {
 	w := newWorld(t, 3)
 	one, _ := w.registry()
 	two, _ := w.registry()
-	one.timeout = 300 * time.Millisecond
+	one.timeout = impatient
 	for _, a := range w.agents {
 		a.set(func(a *fakeAgent) { a.afterClaim = hang(t) })
 	}
@@ -132,7 +132,7 @@ func TestLateProposalFailsAfterTheKeyHasMoved(t *testing.T) {
 	w := newWorld(t, 2)
 	one, _ := w.registry()
 	key := w.keyAt(0)
-	one.timeout = 300 * time.Millisecond
+	one.timeout = impatient
 	// The first proposal is held up on its way into whichever host gets it.
 	late, arrived := make(chan struct{}), make(chan *fakeAgent, 1)
 	done := make(chan fleet.Proposal, 1)
