@@ -60,11 +60,10 @@ type Agent struct {
 	keys     keyed
 	metrics  *metrics
 
-	listener net.Listener  // HTTPS and links
-	socket   net.Listener  // nil for none
-	stale    chan struct{} // what was published may be out of date
-	left     chan struct{} // closed when an operator made the agent leave
-	leaving  sync.Once     // closes left
+	listener net.Listener   // HTTPS and links
+	socket   net.Listener   // nil for none
+	stale    chan struct{}  // what was published may be out of date
+	left     *rungroup.Exit // told when an operator made the agent leave
 	// publishing keeps accounts in the order in which they were drawn up.
 	publishing sync.Mutex
 
@@ -96,7 +95,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Agent, error) {
 	a := &Agent{
 		cfg: cfg, driver: deps.Driver, identity: deps.Identity, hostID: deps.Identity.Subject().ID,
 		log: deps.Log.With("host", cfg.Name), ready: deps.Ready,
-		metrics: newMetrics(), stale: make(chan struct{}, 1), left: make(chan struct{}),
+		metrics: newMetrics(), stale: make(chan struct{}, 1), left: rungroup.NewExit(),
 	}
 	a.running, a.halt = context.WithCancel(context.WithoutCancel(ctx))
 	if err := a.open(ctx, deps); err != nil {
@@ -178,7 +177,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	group.Add("observer", a.observer.Run)
 	group.Add("publisher", a.keepPublished)
 	group.Add("janitor", a.keepTidy)
-	group.Add("leave", a.awaitLeave)
+	group.Add("leave", a.left.Run)
 	a.serve(&group)
 	if err := a.resume(); err != nil {
 		return errors.Join(err, a.Close())

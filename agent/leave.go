@@ -17,16 +17,7 @@ func (a *Agent) Leave(ctx context.Context) (fleet.Member, error) {
 		return fleet.Member{}, err
 	}
 	a.log.Info("an operator made this agent leave the mesh; it ends")
-	a.leaving.Do(func() { close(a.left) })
+	a.left.Tell()
 	self.Status = fleet.MemberLeft
 	return self, nil
-}
-
-// awaitLeave ends when Leave was called, and the agent with it.
-func (a *Agent) awaitLeave(ctx context.Context) error {
-	select {
-	case <-a.left:
-	case <-ctx.Done():
-	}
-	return nil
 }

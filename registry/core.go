@@ -12,6 +12,7 @@ import (
 	"grapevine/api"
 	"grapevine/api/client"
 	"grapevine/fleet"
+	"grapevine/internal/rungroup"
 	"grapevine/placement"
 	"grapevine/view"
 )
@@ -25,10 +26,11 @@ type core struct {
 	// ready returns why this registry cannot answer for the fleet yet. Until
 	// it can, it may not know the home of a key, and what it has not heard of
 	// may still be there.
-	ready     func() error
-	log       *slog.Logger
-	metrics   *metrics
-	departure *departure
+	ready   func() error
+	leave   func(context.Context) error // says good bye to the mesh
+	left    *rungroup.Exit              // told when an operator made the registry leave
+	log     *slog.Logger
+	metrics *metrics
 }
 
 var _ api.Core = (*core)(nil)

@@ -67,7 +67,7 @@ func New(cfg Config, deps Deps) (*Registry, error) {
 	r.core = &core{
 		View:    view.New(view.Config{Source: r.mesh, Flavors: cfg.Flavors, Placement: cfg.Placement, Peers: r.peers, Self: deps.Identity.Subject().ID}),
 		timeout: cfg.RequestTimeout, ready: r.mesh.Ready, log: deps.Log, metrics: counts,
-		departure: newDeparture(r.mesh.Leave),
+		leave: r.mesh.Leave, left: rungroup.NewExit(),
 	}
 	counts.registry.MustRegister(r.core.Collector())
 	r.server = api.NewServer(api.NewHandler(r.core, api.Options{
@@ -128,7 +128,7 @@ func (r *Registry) Run(ctx context.Context) error {
 	})
 	group.Add("mesh", member.watch)
 	group.Add("view", r.core.Run)
-	group.Add("leave", r.core.departure.await)
+	group.Add("leave", r.core.left.Run)
 	group.Add("api", served.watch)
 	r.deps.Log.Info("registry is starting", "name", r.cfg.Name, "fleet", r.deps.Identity.Subject().Fleet, "listen", r.Addr(), "tls", r.cfg.ListenTLS, "gossip", r.GossipAddr())
 	return group.Run(ctx, r.cfg.ShutdownGrace)

@@ -78,3 +78,25 @@ func TestActorThatHangsIsNamedAndDoesNotHoldUpTheRest(t *testing.T) {
 		close(release)
 	})
 }
+
+func TestExitEndsItsGroupWhenTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var g Group
+		exit := NewExit()
+		g.Add("steady", untilCancelled)
+		g.Add("exit", exit.Run)
+		ended := make(chan error, 1)
+		go func() { ended <- g.Run(t.Context(), time.Second) }()
+		synctest.Wait()
+		select {
+		case err := <-ended:
+			t.Fatalf("the group ended untold: %v", err)
+		default:
+		}
+		exit.Tell()
+		exit.Tell()
+		if err := <-ended; err != nil {
+			t.Errorf("Run = %v, want nil", err)
+		}
+	})
+}
