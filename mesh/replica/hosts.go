@@ -16,7 +16,6 @@ import (
 type hosts struct {
 	numbered atomic.Pointer[[]*entry] // by number
 	byID     atomic.Pointer[slots]
-	byTag    slots                    // writer
 	sorted   atomic.Pointer[[]*entry] // by id; made when it is asked for
 }
 
@@ -88,17 +87,6 @@ func (h *hosts) find(id fleet.HostID) (found *entry) {
 	return found
 }
 
-// tagged calls f with every host of this tag (writer).
-func (h *hosts) tagged(tag wire.Tag, f func(*entry)) {
-	all := h.all()
-	h.byTag.walk(uint32(tag), func(n int) bool {
-		if all[n].tag == tag {
-			f(all[n])
-		}
-		return false
-	})
-}
-
 // add gives e, whose id is new, its number (writer).
 func (h *hosts) add(e *entry) {
 	all := h.all()
@@ -106,16 +94,14 @@ func (h *hosts) add(e *entry) {
 	all = append(all, e)
 	h.numbered.Store(&all)
 	if ids := *h.byID.Load(); len(all)*4 > len(ids)*3 {
-		ids, h.byTag = make(slots, max(8, 2*len(ids))), make(slots, max(8, 2*len(ids)))
+		ids = make(slots, max(8, 2*len(ids)))
 		for n, e := range all {
 			ids.put(spread(e.id), n)
-			h.byTag.put(uint32(e.tag), n)
 		}
 		h.byID.Store(&ids)
 		return
 	}
 	h.byID.Load().put(spread(e.id), len(all)-1)
-	h.byTag.put(uint32(e.tag), len(all)-1)
 }
 
 // inOrder returns all hosts in the order of their ids.

@@ -87,13 +87,6 @@ func (r *Replica) Age(id fleet.HostID, now time.Time) (time.Duration, bool) {
 	return sign.Age(now), true
 }
 
-// Tagged returns the blocks of all hosts with this tag (writer).
-func (r *Replica) Tagged(tag wire.Tag) []*Block {
-	var found []*Block
-	r.hosts.tagged(tag, func(e *entry) { found = append(found, e.block.Load()) })
-	return found
-}
-
 // Learnt returns from which peer this node learnt the version that it holds of
 // a host, and when: the zero UUID and the time of publication for its own. It
 // reports false where no block is held.
