@@ -105,8 +105,8 @@ func (e *Exchange) Connect(id fleet.UUID, dialled bool, wake func(), now time.Ti
 func (e *Exchange) Disconnect(p *Peer, now time.Time) {
 	e.peers = slices.DeleteFunc(e.peers, func(q *Peer) bool { return q == p })
 	e.slots &^= p.slot
-	for _, first := range e.hosts {
-		for h := first; h != nil; h = h.sharesIt {
+	for tag := range e.hosts {
+		for h := range e.tagged(tag) {
 			h.version.known &^= p.slot
 			h.heard.known &^= p.slot
 		}
@@ -148,11 +148,8 @@ func (e *Exchange) Install(b *replica.Block, now time.Time) {
 // AnnounceSelf tells all peers of the own block, in its newest version, at
 // once: what an origin has to say nobody else can have said yet.
 func (e *Exchange) AnnounceSelf(now time.Time) {
-	if h := e.hosts[e.selfTag]; e.owner && e.replica.Block(e.self) != nil && len(e.peers) > 0 {
-		for h.id != e.self {
-			h = h.sharesIt
-		}
-		e.put(&e.versions, h, 0)
+	if e.owner && e.replica.Block(e.self) != nil && len(e.peers) > 0 {
+		e.put(&e.versions, e.hostOf(e.selfTag, e.self), 0)
 		e.flushAt = now
 	}
 }

@@ -2,8 +2,8 @@ package exchange
 
 import "iter"
 
-// ordered is a map that remembers in which order its keys were put in: a queue
-// in which each key stands once. The zero value is empty.
+// ordered is a map that remembers in which order its keys were put in. The zero
+// value is empty.
 type ordered[K comparable, V any] struct {
 	items map[K]slot[V]
 	queue []ticket[K]
@@ -23,11 +23,6 @@ type ticket[K comparable] struct {
 }
 
 func (o *ordered[K, V]) Len() int { return len(o.items) }
-
-func (o *ordered[K, V]) Has(k K) bool {
-	_, ok := o.items[k]
-	return ok
-}
 
 func (o *ordered[K, V]) Get(k K) (V, bool) {
 	s, ok := o.items[k]
@@ -51,19 +46,6 @@ func (o *ordered[K, V]) Put(k K, v V) {
 }
 
 func (o *ordered[K, V]) Delete(k K) { delete(o.items, k) }
-
-// Pop takes the oldest key out.
-func (o *ordered[K, V]) Pop() (k K, v V, ok bool) {
-	for len(o.queue) > 0 {
-		t := o.queue[0]
-		o.queue = o.queue[1:]
-		if s, here := o.items[t.key]; here && s.number == t.number {
-			delete(o.items, t.key)
-			return t.key, s.value, true
-		}
-	}
-	return k, v, false
-}
 
 // All yields the items, oldest first. Items may be put and deleted meanwhile;
 // those put are not yielded.
