@@ -3,12 +3,14 @@ package mesh
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
 
 	"grapevine/fleet"
+	"grapevine/internal/pause"
 	"grapevine/mesh/node"
 	"grapevine/mesh/replica"
 )
@@ -59,7 +61,7 @@ func newMesh(cfg Config, members membership) (*Mesh, error) {
 	if cfg.Epochs != nil {
 		var err error
 		if epoch, _, err = cfg.Epochs.LoadEpoch(); err != nil {
-			return nil, errors.Join(errors.New("load epoch"), err)
+			return nil, fmt.Errorf("load epoch: %w", err)
 		}
 	}
 	m := &Mesh{
@@ -84,8 +86,9 @@ func (m *Mesh) Run(ctx context.Context) error {
 	}
 	running, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
+	changed := m.members.Changed()
 	m.start(running)
-	m.work.Go(func() { m.watchMembers(running) })
+	m.work.Go(func() { m.watchMembers(running, changed) })
 	m.work.Go(func() {
 		if err := m.members.Run(running); err != nil {
 			stop(err)
@@ -166,24 +169,20 @@ func (m *Mesh) ring() {
 // starts would otherwise have each node look at all members once for each.
 const gatherMembers = 50 * time.Millisecond
 
-// watchMembers tells the node who is there.
-func (m *Mesh) watchMembers(ctx context.Context) {
+// watchMembers tells the node who is there, whenever that has changed.
+func (m *Mesh) watchMembers(ctx context.Context, changed <-chan struct{}) {
 	for {
-		changed := m.members.Changed()
-		list := m.sortedMembers()
-		m.do(func(now time.Time) { m.node.Members(list, now) })
 		select {
 		case <-ctx.Done():
 			return
 		case <-changed:
 		}
-		pause := time.NewTimer(gatherMembers)
-		select {
-		case <-ctx.Done():
-			pause.Stop()
+		if !pause.For(ctx, gatherMembers) {
 			return
-		case <-pause.C:
 		}
+		changed = m.members.Changed()
+		list := m.sortedMembers()
+		m.do(func(now time.Time) { m.node.Members(list, now) })
 	}
 }
 
