@@ -3,10 +3,8 @@ package replica
 import (
 	"bufio"
 	"bytes"
-	"crypto/sha256"
 	"encoding/binary"
 	"flag"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -19,99 +17,40 @@ import (
 	"unsafe"
 
 	"grapevine/fleet"
+	"grapevine/mesh/replica/replicatest"
 	"grapevine/mesh/wire"
 )
 
-// The fleet that the benchmarks load: benchHosts hosts with benchEach
-// instances, of which every field is filled with what a private cloud of that
-// size would have in it. Names have 14 to 22 bytes; a host runs machines of 25
-// of 1,000 projects (a tenth of the hosts' number); 12 flavors, 12 of 40
-// images; two addresses, one of each kind;
-// four labels, of which one has a value of its own in each machine. Every
-// instance has a task and one of eight faults, which real ones seldom do.
-const benchEach = 100
+// The benchmarks load the fleet of replicatest.
+const benchEach = replicatest.Each
 
-var (
-	// benchHosts is the size plan; fewer, for a quick look, with -args -hosts=N.
-	benchHosts    = flag.Int("hosts", fleet.MaxHosts, "hosts of the benchmarks' fleet")
-	benchProjects = sync.OnceValue(func() int { return max(*benchHosts/10, 1) })
-)
+// benchHosts is the size plan; fewer, for a quick look, with -args -hosts=N.
+var benchHosts = flag.Int("hosts", fleet.MaxHosts, "hosts of the benchmarks' fleet")
 
-var benchTime = time.UnixMilli(1_800_000_000_000).UTC()
+var benchTime = replicatest.Time
 
-func benchHostID(n int) fleet.HostID {
-	return fleet.NewUUIDv5(fleet.UUID{7}, fmt.Sprint("host", n))
-}
+func benchFleetPlan() replicatest.Fleet { return replicatest.Fleet{Hosts: *benchHosts} }
 
-func benchID(host, n int) fleet.InstanceID {
-	return fleet.NewUUIDv5(fleet.UUID{8}, fmt.Sprint("vm", host, "-", n))
-}
+func benchProjects() int { return benchFleetPlan().Projects() }
 
-func benchProject(n int) string { return fmt.Sprintf("customer-%04d", n) }
+func benchHostID(n int) fleet.HostID { return replicatest.HostID(n) }
 
-var (
-	benchRoles  = []string{"web-frontend", "postgres", "redis-cache", "build-runner", "kafka-broker", "api-gateway"}
-	benchZones  = []string{"rack-a12", "rack-a13", "rack-b02", "rack-b03"}
-	benchTiers  = []string{"production", "staging", "development"}
-	benchFaults = []string{
-		"start: no bootable device", "start: cannot allocate memory", "stop: guest did not answer", "reboot: timed out after 60s",
-		"resume: device is busy", "pause: guest agent is gone", "start: network is down", "stop: connection was reset",
-	}
-)
+func benchID(host, n int) fleet.InstanceID { return replicatest.InstanceID(host, n) }
+
+func benchProject(n int) string { return replicatest.Project(n) }
+
+var unknownField = replicatest.UnknownField
 
 func pick[T any](rng *rand.Rand, list []T) T { return list[rng.IntN(len(list))] }
-
-// benchInstance returns machine n of a host.
-func benchInstance(rng *rand.Rand, host, n int, projects []int, images []string) fleet.Instance {
-	role := pick(rng, benchRoles)
-	return fleet.Instance{
-		ID: benchID(host, n), Name: fmt.Sprintf("%s-%02d-%04x", role, rng.IntN(100), rng.IntN(1<<16)),
-		Project: benchProject(pick(rng, projects)), Hypervisor: fleet.KVM, Ownership: fleet.Managed,
-		Power: pick(rng, []fleet.Power{fleet.PowerRunning, fleet.PowerRunning, fleet.PowerRunning, fleet.PowerStopped}),
-		Task:  fleet.TaskSnapshotting, Fault: pick(rng, benchFaults),
-		Flavor: fmt.Sprintf("m%d.%dxlarge", rng.IntN(3), 1<<rng.IntN(4)), Image: pick(rng, images),
-		VCPUs: 1 << rng.IntN(6), MemoryMiB: 1 << (9 + rng.IntN(8)), DiskGiB: int64(10 + rng.IntN(500)),
-		Addresses: []string{
-			fmt.Sprintf("10.%d.%d.%d", rng.IntN(256), rng.IntN(256), rng.IntN(256)),
-			fmt.Sprintf("fd00:%x:%x::%x", 1+rng.IntN(1<<15), 1+rng.IntN(1<<15), 1+rng.IntN(1<<15)),
-		},
-		CreatedAt: benchTime.Add(-time.Duration(rng.IntN(1e9)) * time.Millisecond), ObservedAt: benchTime,
-		Labels: map[string]string{
-			"role": role, "zone": pick(rng, benchZones), "tier": pick(rng, benchTiers), "ticket": fmt.Sprintf("OPS-%05d", rng.IntN(1e5)),
-		},
-		Generation: uint64(1 + rng.IntN(5)),
-	}
-}
-
-// unknownField is a field 500 that no version of this program knows.
-var unknownField = append(binary.AppendUvarint(nil, 500<<3|2), 3, 'n', 'e', 'w')
 
 // benchBlock returns the block of a host.
 func benchBlock(tb testing.TB, host int) *Block {
 	tb.Helper()
-	rng := rand.New(rand.NewPCG(1, uint64(host)))
-	projects := make([]int, 25)
-	for i := range projects {
-		projects[i] = rng.IntN(benchProjects())
+	var own []OwnRow
+	for _, row := range benchFleetPlan().Rows(host) {
+		own = append(own, OwnRow(row))
 	}
-	images := make([]string, 12)
-	for i := range images {
-		images[i] = fmt.Sprintf("%064x", sha256.Sum256([]byte{byte(rng.IntN(40))}))
-	}
-	id := benchHostID(host)
-	own := []OwnRow{{Key: wire.HostKey(id), Body: wire.EncodeHost(fleet.Host{
-		ID: id, Name: fmt.Sprintf("hv-%05d", host), Zone: pick(rng, benchZones), Hypervisor: fleet.KVM, HypervisorVersion: "10.9.0", State: fleet.HostOK,
-		Capacity:  fleet.NewCapacity(fleet.Resources{VCPUs: 256, MemoryMiB: 1 << 20, DiskGiB: 20000}, fleet.Resources{VCPUs: 2, MemoryMiB: 8192, DiskGiB: 50}, fleet.Resources{VCPUs: 200, MemoryMiB: 1 << 19, DiskGiB: 10000}),
-		Instances: benchEach, Traits: []string{"boot-disk", "boot-kernel", "pause"}, API: "10.1.2.3:7947", AgentVersion: "v1.0.0", Hardware: "0123456789abcdef", ObservedAt: benchTime,
-	})}}
-	for n := range benchEach {
-		body := wire.EncodeInstance(benchInstance(rng, host, n, projects, images))
-		if n == 0 {
-			body.Core = append(body.Core, unknownField...)
-		}
-		own = append(own, OwnRow{Key: wire.InstanceKey(benchID(host, n)), Body: body})
-	}
-	o := NewOrigin(id)
+	o := NewOrigin(benchHostID(host))
 	o.Begin(1, 1)
 	b, _, err := o.Next(own)
 	if err != nil {
