@@ -57,6 +57,11 @@ func New(cfg Config) (*Mesh, error) {
 
 // newMesh returns a member whose membership is given.
 func newMesh(cfg Config, members membership) (*Mesh, error) {
+	return newMeshHolding(cfg, members, replica.New())
+}
+
+// newMeshHolding returns a member that holds r from the start.
+func newMeshHolding(cfg Config, members membership, r *replica.Replica) (*Mesh, error) {
 	epoch := uint64(0)
 	if cfg.Epochs != nil {
 		var err error
@@ -65,7 +70,7 @@ func newMesh(cfg Config, members membership) (*Mesh, error) {
 		}
 	}
 	m := &Mesh{
-		cfg: cfg, members: members, replica: replica.New(), failed: make(chan error, 1), joining: make(chan struct{}, 1),
+		cfg: cfg, members: members, replica: r, failed: make(chan error, 1), joining: make(chan struct{}, 1),
 	}
 	m.node = node.New(node.Config{
 		ID: cfg.ID, Name: cfg.Name, Role: cfg.Role, Label: cfg.Label, Gossip: members.Advertised(),

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -15,6 +16,7 @@ import (
 
 	"grapevine/fleet"
 	"grapevine/identity"
+	"grapevine/mesh/replica"
 )
 
 // socketFleet is a fleet of agents in this process as they ship: Serf and
@@ -35,6 +37,9 @@ type socketNode struct {
 	identity *identity.Identity
 	listener net.Listener
 }
+
+// errElsewhere is why hosts that are only made up are not dialled.
+var errElsewhere = errors.New("not an address of this process")
 
 // epochInMemory is a store that survives as long as its node.
 type epochInMemory struct{ epoch, incarnation atomic.Uint64 }
@@ -62,7 +67,7 @@ func startSockets(b *testing.B, nodes int) *socketFleet {
 	}
 	key := identity.NewGossipKey()
 	for i := range nodes {
-		x, err := w.start(ca, key, i)
+		x, err := w.start(ca, key, i, replica.New())
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -83,7 +88,8 @@ func startSockets(b *testing.B, nodes int) *socketFleet {
 // seeds is how many nodes the others join through.
 const seeds = 5
 
-func (w *socketFleet) start(ca *identity.CA, key []byte, number int) (*socketNode, error) {
+// start starts a node that holds r already.
+func (w *socketFleet) start(ca *identity.CA, key []byte, number int, r *replica.Replica) (*socketNode, error) {
 	id := fleet.NewUUIDv5(fleet.UUID{3}, fmt.Sprint(number))
 	pair, err := ca.Issue(identity.Subject{Role: identity.Agent, ID: id, Name: fmt.Sprintf("host-%d", number)}, time.Hour, time.Now())
 	if err != nil {
@@ -100,6 +106,9 @@ func (w *socketFleet) start(ca *identity.CA, key []byte, number int) (*socketNod
 		ID: id, Name: fmt.Sprintf("host-%d", number), Role: fleet.RoleAgent, API: x.listener.Addr().String(),
 		GossipBind: "127.0.0.1:0", Key: key, Epochs: &epochInMemory{}, Hardware: fmt.Sprint("machine ", number),
 		Dial: func(ctx context.Context, addr string, peer fleet.UUID) (net.Conn, error) {
+			if !strings.HasPrefix(addr, "127.0.0.1:") {
+				return nil, errElsewhere
+			}
 			conn, err := x.identity.Dial(ctx, addr, peer, ALPN)
 			if err != nil {
 				return nil, err
@@ -110,12 +119,22 @@ func (w *socketFleet) start(ca *identity.CA, key []byte, number int) (*socketNod
 	if number > 0 {
 		cfg.Join = []string{w.nodes[number%min(seeds, number)].GossipAddr()}
 	}
-	if x.Mesh, err = New(cfg); err != nil {
+	if x.Mesh, err = newHolding(cfg, r); err != nil {
 		return nil, err
 	}
 	w.running.Go(func() { _ = x.Run(w.ctx) })
 	w.running.Go(func() { w.serve(x) })
 	return x, nil
+}
+
+// newHolding is New for a node that holds r already.
+func newHolding(cfg Config, r *replica.Replica) (*Mesh, error) {
+	cfg = cfg.withDefaults()
+	members, err := newSerfMembers(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return newMeshHolding(cfg, members, r)
 }
 
 // serve takes in the links to a node until its listener closes.
