@@ -26,11 +26,7 @@ var (
 func merge(held *Block, d Delta) (*Block, error) {
 	switch d.Form {
 	case wire.Whole:
-		b, err := whole(d.Head, d.Rows)
-		if err != nil {
-			return nil, err
-		}
-		return b, check(b, d.Head, ErrMismatch)
+		return mergeWhole(&d)
 	case wire.Changes:
 		if held == nil || !held.head.SameLife(&d.Head) || held.head.Seq < d.Since {
 			return nil, ErrNeedWhole

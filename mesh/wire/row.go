@@ -237,6 +237,9 @@ type Delta struct {
 	AgeMS uint64
 	// Ask is the number of the want that this answers.
 	Ask uint64
+	// Prepared is what a replica made of the delta before it merges it; nil for
+	// nothing. It does not travel.
+	Prepared any
 }
 
 // SumOf returns the first 16 bytes of the SHA-256 of b: over the hashes of all
