@@ -29,7 +29,7 @@ const (
 // up here.
 type stream struct {
 	conn     net.Conn
-	reader   *bufio.Reader
+	reader   *wire.Reader
 	link     *node.Link
 	wake     chan struct{}
 	sent     atomic.Uint64
@@ -39,7 +39,7 @@ type stream struct {
 
 func newStream(conn net.Conn, l *node.Link, traffic *traffic) *stream {
 	s := &stream{conn: conn, link: l, wake: make(chan struct{}, 1), traffic: traffic}
-	s.reader = bufio.NewReaderSize(countingReader{s}, 16<<10)
+	s.reader = wire.NewReader(bufio.NewReaderSize(countingReader{s}, 16<<10))
 	l.Stream = s
 	return s
 }
@@ -98,7 +98,7 @@ func (m *Mesh) serve(ctx context.Context, s *stream) {
 // read takes the peer's messages until the stream ends.
 func (m *Mesh) read(s *stream) error {
 	for {
-		msg, _, err := wire.ReadFrame(s.reader)
+		msg, _, err := s.reader.Read()
 		m.do(func(now time.Time) {
 			if err == nil {
 				err = m.node.Receive(s.link, msg, now)

@@ -13,7 +13,11 @@ const announceBatch = 4096
 // nextAnnounce says which versions are held now of the hosts that are news to
 // p: however often one changed meanwhile, it is told once, and the newest.
 func (e *Exchange) nextAnnounce(p *Peer) wire.Message {
-	m := &wire.Announce{}
+	m := &p.out.announce
+	if cap(m.Items) > keptItems {
+		m.Items = nil
+	}
+	m.Items = m.Items[:0]
 	e.read(&e.versions, p, announceBatch, func(h *host) {
 		m.Items = append(m.Items, wire.Announcement{Tag: h.tag, Epoch: h.mark.epoch, Seq: h.mark.seq})
 	})
@@ -58,7 +62,7 @@ func (e *Exchange) offer(p *Peer, tag wire.Tag, m mark, now time.Time) error {
 		if e.wants.Len() >= maxOutstanding {
 			return fmt.Errorf("%w: more than %d hosts announced that nobody sends", ErrProtocol, maxOutstanding)
 		}
-		w = &want{mark: m}
+		w = e.newWant(m)
 		e.wants.Put(tag, w)
 	}
 	w.offered(p, m)

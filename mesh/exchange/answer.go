@@ -11,18 +11,19 @@ import (
 // nextAnswer brings p what it wants, until the frame is full. A want of what
 // this node has no newer version of is passed over in silence.
 func (e *Exchange) nextAnswer(p *Peer, now time.Time) wire.Message {
-	m, size, rows, taken := &wire.Answer{}, 0, 0, 0
-	for taken < len(p.requests) && size < wire.AnswerBatchBytes && rows < wire.AnswerBatchRows && len(m.Deltas) < wire.AnswerBatchRows {
-		r := &p.requests[taken]
-		taken++
-		for h := range e.tagged(r.Tag) {
-			d, newer := h.block.Since(named(r, h))
+	m := p.out.begin()
+	size, rows := 0, 0
+	for p.requests.len() > 0 && size < wire.AnswerBatchBytes && rows < wire.AnswerBatchRows && len(m.Deltas) < wire.AnswerBatchRows {
+		r := *p.requests.first()
+		p.requests.drop(1)
+		for h := e.hosts[r.Tag]; h != nil; h = h.sharesIt {
+			d, newer := h.block.SinceIn(p.out.room(), named(&r, h))
 			if !newer {
 				continue
 			}
 			d.Ask = r.number
 			d.Beat, d.AgeMS = e.sign(h, now)
-			m.Deltas = append(m.Deltas, d)
+			p.out.add(d)
 			rows += len(d.Rows)
 			for i := range d.Rows {
 				size += d.Rows[i].Size()
@@ -30,14 +31,38 @@ func (e *Exchange) nextAnswer(p *Peer, now time.Time) wire.Message {
 			h.version.known |= p.slot
 		}
 	}
-	if p.requests = p.requests[taken:]; len(p.requests) == 0 {
-		p.requests = nil
-	}
 	if len(m.Deltas) == 0 {
 		return nil
 	}
 	e.stats.Answered += uint64(len(m.Deltas))
 	return m
+}
+
+// begin returns the answer, emptied.
+func (o *outgoing) begin() *wire.Answer {
+	if max(cap(o.answer.Deltas), cap(o.rows)) > keptItems {
+		o.answer.Deltas, o.rows = nil, nil
+	}
+	clear(o.answer.Deltas) // they keep blocks
+	clear(o.rows)
+	o.answer.Deltas, o.rows = o.answer.Deltas[:0], o.rows[:0]
+	return &o.answer
+}
+
+// room returns where the rows of the next delta go.
+func (o *outgoing) room() []wire.Row {
+	if len(o.rows) == cap(o.rows) {
+		o.rows = make([]wire.Row, 0, max(8, 2*cap(o.rows)))
+	}
+	return o.rows[len(o.rows):]
+}
+
+// add adds a delta whose rows were put into the room, or found it too small.
+func (o *outgoing) add(d wire.Delta) {
+	o.answer.Deltas = append(o.answer.Deltas, d)
+	if n := len(o.rows) + len(d.Rows); n <= cap(o.rows) {
+		o.rows = o.rows[:n]
+	}
 }
 
 // named returns the version of h that a want says is held, with what of it the

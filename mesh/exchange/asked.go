@@ -4,8 +4,8 @@ import "grapevine/mesh/wire"
 
 // asked is the wants sent to one peer, in the order of their numbers.
 type asked struct {
-	queue []query
-	first uint64 // number of queue[0]
+	queue backlog[query]
+	first uint64 // number of the first in the queue
 	open  int    // queries that count against the window
 }
 
@@ -17,17 +17,17 @@ type query struct {
 }
 
 // next returns the number that the next query gets.
-func (a *asked) next() uint64 { return a.first + uint64(len(a.queue)) } // not negative
+func (a *asked) next() uint64 { return a.first + uint64(a.queue.len()) } // not negative
 
 func (a *asked) add(q query) {
-	a.queue = append(a.queue, q)
+	a.queue.add(q)
 	a.open++
 }
 
 // find returns the query with a number, closed or not, or nil.
 func (a *asked) find(number uint64) *query {
-	if i := number - a.first; number >= a.first && i < uint64(len(a.queue)) { // not negative
-		return &a.queue[i]
+	if i := number - a.first; number >= a.first && i < uint64(a.queue.len()) { // not negative
+		return &a.queue.all()[i]
 	}
 	return nil
 }
@@ -39,17 +39,21 @@ func (a *asked) close(q *query) {
 		a.open--
 	}
 	done := 0
-	for done < len(a.queue) && a.queue[done].closed {
+	for _, q := range a.queue.all() {
+		if !q.closed {
+			break
+		}
 		done++
 	}
-	a.queue = a.queue[done:]
+	a.queue.drop(done)
 	a.first += uint64(done) // not negative
 }
 
 // closeTag ends all queries of a host.
 func (a *asked) closeTag(tag wire.Tag) {
-	for i := range a.queue {
-		if q := &a.queue[i]; q.tag == tag && !q.closed {
+	queue := a.queue.all()
+	for i := range queue {
+		if q := &queue[i]; q.tag == tag && !q.closed {
 			q.closed = true
 			a.open--
 		}

@@ -148,7 +148,7 @@ func (e *Exchange) receiveRows(p *Peer, m *wire.Rows, now time.Time) error {
 		}
 		if w, _ := e.wants.Get(entry.Tag); shared {
 			w.whole = true
-			p.asking = append(p.asking, asking{entry.Tag, true})
+			p.asking.add(asking{entry.Tag, true})
 		}
 		if !e.isSelf(entry.Tag) {
 			awaiting[entry.Tag] = true

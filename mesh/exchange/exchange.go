@@ -28,6 +28,7 @@ type Exchange struct {
 	selfTag wire.Tag
 
 	hosts    map[wire.Tag]*host // all that the replica holds
+	room     []host             // for further ones
 	versions news
 	beats    news
 	flushAt  time.Time     // when the news of versions go out; zero: there are none
@@ -37,6 +38,7 @@ type Exchange struct {
 	peers    []*Peer // in the order of connecting
 	slots    slots   // taken
 	wants    ordered[wire.Tag, *want]
+	spare    []*want  // settled ones
 	answered []uint64 // used while an answer is taken in
 	beat     uint64   // last beat of the own block in its epoch
 

@@ -119,7 +119,7 @@ func (s *sim) send(l *simLink, i int) bool {
 }
 
 func (s *sim) deliver(l *simLink, i int) {
-	m, _, err := wire.ReadFrame(bytes.NewReader(l.queue[i][0].bytes))
+	m, _, err := wire.NewReader(bytes.NewReader(l.queue[i][0].bytes)).Read()
 	if err != nil {
 		panic(err)
 	}
@@ -309,7 +309,7 @@ func TestWantGoesToTheNextAnnouncerWhenOneIsSilent(t *testing.T) {
 			for i := range 2 {
 				s.send(l, i)
 				for len(l.queue[i]) > 0 {
-					m, _, _ := wire.ReadFrame(bytes.NewReader(l.queue[i][0].bytes))
+					m, _, _ := wire.NewReader(bytes.NewReader(l.queue[i][0].bytes)).Read()
 					if _, want := m.(*wire.Want); l == silent && want {
 						l.queue[i] = l.queue[i][1:]
 						continue
@@ -365,7 +365,7 @@ func TestTamperedBlockIsRefusedAndFetchedElsewhere(t *testing.T) {
 			for i := range 2 {
 				s.send(l, i)
 				for len(l.queue[i]) > 0 {
-					m, _, _ := wire.ReadFrame(bytes.NewReader(l.queue[i][0].bytes))
+					m, _, _ := wire.NewReader(bytes.NewReader(l.queue[i][0].bytes)).Read()
 					if answer, ok := m.(*wire.Answer); ok && l == evil && i == 1 {
 						for d := range answer.Deltas {
 							for r := range answer.Deltas[d].Rows {

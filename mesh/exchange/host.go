@@ -50,8 +50,21 @@ func (e *Exchange) hostOf(tag wire.Tag, id fleet.HostID) *host {
 			return h
 		}
 	}
-	h := &host{id: id, tag: tag, sharesIt: e.hosts[tag]}
+	h := e.newHost()
+	*h = host{id: id, tag: tag, sharesIt: e.hosts[tag]}
 	e.hosts[tag] = h
+	return h
+}
+
+// hostsAtOnce is how many entries are made at once: they are many, and stay.
+const hostsAtOnce = 32
+
+func (e *Exchange) newHost() *host {
+	if len(e.room) == 0 {
+		e.room = make([]host, hostsAtOnce)
+	}
+	h := &e.room[0]
+	e.room = e.room[1:]
 	return h
 }
 

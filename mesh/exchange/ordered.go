@@ -47,8 +47,7 @@ func (o *ordered[K, V]) Put(k K, v V) {
 
 func (o *ordered[K, V]) Delete(k K) { delete(o.items, k) }
 
-// All yields the items, oldest first. Items may be put and deleted meanwhile;
-// those put are not yielded.
+// All yields the items, oldest first. Items may be deleted meanwhile.
 func (o *ordered[K, V]) All() iter.Seq2[K, V] {
 	return func(yield func(K, V) bool) {
 		for _, t := range o.queue {
@@ -65,7 +64,7 @@ func (o *ordered[K, V]) compact() {
 	if len(o.queue) < 2*len(o.items)+16 {
 		return
 	}
-	live := make([]ticket[K], 0, len(o.items)+1)
+	live := o.queue[:0]
 	for _, t := range o.queue {
 		if s, here := o.items[t.key]; here && s.number == t.number {
 			live = append(live, t)

@@ -22,8 +22,9 @@ type Peer struct {
 	flush         bool       // the news up to here
 	versionCursor uint64
 	beatCursor    uint64
-	asking        []asking  // wants to send
-	requests      []request // wants of the peer to answer
+	asking        backlog[asking]  // wants to send
+	requests      backlog[request] // wants of the peer to answer
+	out           outgoing
 
 	// What is going on.
 	asked    asked     // wants sent
@@ -53,9 +54,22 @@ func (p *Peer) Redundant() uint64 { return p.redundant }
 // Dirty returns how many hosts the peer still has to be told of.
 func (e *Exchange) Dirty(p *Peer) int { return e.versions.pending(p) }
 
+// outgoing is the messages that travel with every change, made anew in the same
+// memory.
+type outgoing struct {
+	announce wire.Announce
+	want     wire.Want
+	answer   wire.Answer
+	rows     []wire.Row // of answer
+}
+
+// keptItems is up to how many items a message keeps its memory.
+const keptItems = 1024
+
 // Next returns the next message for p, or nil when there is none now: p's wake
 // is called when that changes. Bulk comes last, so that it holds up nothing
-// else for longer than one frame.
+// else for longer than one frame. A message is p's own and valid until Next
+// returns another of its kind, which it does not before one that is Bulk.
 func (e *Exchange) Next(p *Peer, now time.Time) wire.Message {
 	switch {
 	case p.sendRoot:
@@ -80,12 +94,25 @@ func (e *Exchange) Next(p *Peer, now time.Time) wire.Message {
 			return m
 		}
 	}
-	for len(p.requests) > 0 {
+	for p.requests.len() > 0 {
 		if m := e.nextAnswer(p, now); m != nil {
 			return m
 		}
 	}
 	return nil
+}
+
+// Bulk reports whether m is so large that it should be written before Next is
+// called again.
+func Bulk(m wire.Message) bool {
+	switch m := m.(type) {
+	case *wire.Answer:
+		return true
+	case *wire.Announce:
+		return len(m.Items) >= announceBatch
+	default:
+		return false
+	}
 }
 
 // Load is what an exchange keeps at a moment beside its hosts. Each is bounded.
@@ -100,9 +127,9 @@ type Load struct {
 func (e *Exchange) Load() Load {
 	l := Load{Hosts: len(e.hosts), Wants: e.wants.Len(), News: len(e.versions.log), BeatNews: len(e.beats.log)}
 	for _, p := range e.peers {
-		l.Asking += len(p.asking)
-		l.Requests += len(p.requests)
-		l.Asked += len(p.asked.queue)
+		l.Asking += p.asking.len()
+		l.Requests += p.requests.len()
+		l.Asked += p.asked.queue.len()
 		l.Open += p.asked.open
 	}
 	for _, w := range e.wants.All() {

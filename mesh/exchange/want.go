@@ -2,7 +2,6 @@ package exchange
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"grapevine/fleet"
@@ -64,7 +63,7 @@ type asking struct {
 func (e *Exchange) ask(p *Peer, tag wire.Tag, w *want, now time.Time) {
 	w.again = w.again || !w.since.IsZero()
 	w.from, w.all, w.since = p, false, now
-	p.asking = append(p.asking, asking{tag, w.whole})
+	p.asking.add(asking{tag, w.whole})
 	p.wake()
 }
 
@@ -81,7 +80,7 @@ func (e *Exchange) assign(tag wire.Tag, w *want, now time.Time) {
 	w.all, w.again, w.since, w.tried = true, true, now, 0
 	w.wait = min(max(2*w.wait, wantTimeout), maxWantTimeout)
 	for _, p := range e.peers {
-		p.asking = append(p.asking, asking{tag, w.whole})
+		p.asking.add(asking{tag, w.whole})
 		p.wake()
 	}
 }
@@ -124,7 +123,7 @@ func (e *Exchange) Wanting() bool { return e.wants.Len() > 0 }
 // voidAsked forgets that p was asked, or was going to be.
 func (e *Exchange) voidAsked(p *Peer, tag wire.Tag) {
 	p.asked.closeTag(tag)
-	p.asking = slices.DeleteFunc(p.asking, func(a asking) bool { return a.tag == tag })
+	p.asking.delete(func(a asking) bool { return a.tag == tag })
 }
 
 func later(a, b time.Time) time.Time {
@@ -142,18 +141,18 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-func (p *Peer) mayAsk() bool { return len(p.asking) > 0 && p.asked.open < window }
+func (p *Peer) mayAsk() bool { return p.asking.len() > 0 && p.asked.open < window }
 
 // nextWant asks p for as many hosts as its window leaves room for.
 func (e *Exchange) nextWant(p *Peer) wire.Message {
 	if !p.mayAsk() {
 		return nil
 	}
-	m := &wire.Want{First: p.asked.next()}
-	taken := 0
-	for taken < len(p.asking) && p.asked.open < window {
-		a := p.asking[taken]
-		taken++
+	m := &p.out.want
+	m.First, m.Items = p.asked.next(), m.Items[:0]
+	for p.mayAsk() {
+		a := *p.asking.first()
+		p.asking.drop(1)
 		w, wanted := e.wants.Get(a.tag)
 		if !wanted || w.from != p && !w.all {
 			continue
@@ -161,9 +160,6 @@ func (e *Exchange) nextWant(p *Peer) wire.Message {
 		item, held := e.name(a.tag, w, a.whole)
 		p.asked.add(query{tag: a.tag, head: held})
 		m.Items = append(m.Items, item)
-	}
-	if p.asking = p.asking[taken:]; len(p.asking) == 0 {
-		p.asking = nil
 	}
 	if len(m.Items) == 0 {
 		return nil
@@ -196,9 +192,9 @@ type request struct {
 
 func (e *Exchange) receiveWant(p *Peer, m *wire.Want) error {
 	for i := range m.Items {
-		p.requests = append(p.requests, request{m.Items[i], m.First + uint64(i)}) // not negative
+		p.requests.add(request{m.Items[i], m.First + uint64(i)}) // not negative
 	}
-	if len(p.requests) > maxOutstanding {
+	if p.requests.len() > maxOutstanding {
 		return fmt.Errorf("%w: more than %d hosts wanted at once", ErrProtocol, maxOutstanding)
 	}
 	p.wake()
@@ -220,6 +216,31 @@ func (e *Exchange) settle(tag wire.Tag) {
 			delete(p.awaiting, tag)
 			p.checkMerged()
 		}
+	}
+	e.release(w)
+}
+
+// maxSpare bounds the wants that are kept for others to come.
+const maxSpare = 64
+
+// newWant returns a want, one that was released where there is one: nearly all
+// live for a few milliseconds.
+func (e *Exchange) newWant(m mark) *want {
+	n := len(e.spare)
+	if n == 0 {
+		return &want{mark: m}
+	}
+	w := e.spare[n-1]
+	e.spare = e.spare[:n-1]
+	*w = want{mark: m, offers: w.offers[:0]}
+	return w
+}
+
+// release takes back a want that was settled. Nobody refers to it any more.
+func (e *Exchange) release(w *want) {
+	clear(w.offers) // they keep peers
+	if len(e.spare) < maxSpare {
+		e.spare = append(e.spare, w)
 	}
 }
 

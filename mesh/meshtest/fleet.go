@@ -1,6 +1,7 @@
 package meshtest
 
 import (
+	"bytes"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -45,6 +46,8 @@ type Fleet struct {
 	dirty   []*Member // those with links to be written to
 	free    [][]byte
 	msgs    []wire.Message
+	arrived bytes.Reader // what is being read
+	reader  *wire.Reader // of arrived
 
 	// Wrote, where set, is called for every write to a stream: who wrote what.
 	Wrote func(m *Member, msgs []wire.Message, bytes int)
@@ -110,6 +113,7 @@ func NewFleet(agents int, opts FleetOptions) *Fleet {
 		opts: opts, rng: rand.New(rand.NewPCG(opts.Seed, 1)), // repeatable
 		start: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), address: map[string]*Member{}, cut: map[[2]int]bool{},
 	}
+	f.reader = wire.NewReader(&f.arrived)
 	for range agents {
 		f.Add(fleet.RoleAgent)
 	}

@@ -1,7 +1,6 @@
 package meshtest
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"time"
@@ -91,9 +90,8 @@ func (f *Fleet) settle(m *Member) {
 
 // write takes what woken links have to say.
 func (f *Fleet) write() {
-	for len(f.dirty) > 0 {
-		m := f.dirty[0]
-		f.dirty = f.dirty[1:]
+	for i := 0; i < len(f.dirty); i++ { // it grows meanwhile
+		m := f.dirty[i]
 		m.listed = false
 		if m.frozen {
 			m.thaw = append(m.thaw, func() { f.relist(m) })
@@ -195,9 +193,10 @@ func (f *Fleet) arrive(e *end, data []byte) {
 }
 
 func (f *Fleet) take(e *end, data []byte) {
-	m, r := e.member, bytes.NewReader(data)
-	for r.Len() > 0 && e.open {
-		msg, _, err := wire.ReadFrame(r)
+	m := e.member
+	f.arrived.Reset(data)
+	for f.arrived.Len() > 0 && e.open {
+		msg, _, err := f.reader.Read()
 		if err != nil {
 			m.Node.BrokeProtocol(e.link, err)
 			f.writeTo(m, e)

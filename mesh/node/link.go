@@ -137,7 +137,7 @@ func (n *Node) receive(l *Link, msg wire.Message, now time.Time) error {
 
 // Collect appends what is to be written to a link now, and reports whether the
 // stream is to be closed behind it. Called again at once it has more, until it
-// returns nothing.
+// returns nothing. The messages are valid until it is called for this link again.
 func (n *Node) Collect(l *Link, msgs []wire.Message, now time.Time) (_ []wire.Message, last bool) {
 	if l.over {
 		return msgs, true
@@ -165,7 +165,7 @@ func (n *Node) Collect(l *Link, msgs []wire.Message, now time.Time) (_ []wire.Me
 			break
 		}
 		msgs = append(msgs, msg)
-		if _, bulk := msg.(*wire.Answer); bulk {
+		if exchange.Bulk(msg) {
 			break // the next batch is drawn up when this one is written
 		}
 	}

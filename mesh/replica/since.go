@@ -11,13 +11,17 @@ import (
 // told, or only the head when the peer holds the same rows already. It reports
 // false when the peer's version is this one or newer. Of the peer's head the
 // life and the seq are asked for, and the hash of its rows or zero.
-func (b *Block) Since(held Head) (Delta, bool) {
+func (b *Block) Since(held Head) (Delta, bool) { return b.SinceIn(nil, held) }
+
+// SinceIn is Since that puts rows which changed into room, an empty slice, as
+// far as that has capacity.
+func (b *Block) SinceIn(room []Row, held Head) (Delta, bool) {
 	d := Delta{Tag: wire.TagOf(b.head.Host), Head: b.head}
 	switch {
 	case held.SameLife(&b.head) && held.Seq >= b.head.Seq, held.Epoch > b.head.Epoch:
 		return Delta{}, false
 	case held.SameLife(&b.head) && held.Seq >= b.floor:
-		d.Form, d.Since = wire.Changes, held.Seq
+		d.Form, d.Since, d.Rows = wire.Changes, held.Seq, room
 		for i := range b.rows.n {
 			if row := b.rows.row(i); row.Seq > held.Seq {
 				d.Rows = append(d.Rows, row)

@@ -13,17 +13,18 @@ import (
 
 var errColumns = errors.New("columns of different lengths")
 
-// decodePayload reads a message, which may keep the payload.
-func decodePayload(kind frameKind, payload []byte) (Message, error) {
+// decode reads a message. Those of the frames that travel with every change are
+// the reader's own, and an answer points into the payload.
+func (r *Reader) decode(kind frameKind, payload []byte) (Message, error) {
 	switch kind {
 	case kindAnnounce:
-		return decodeAnnounce(payload)
+		return &r.announce, r.announce.decode(payload)
 	case kindBeats:
 		return decodeBeats(payload)
 	case kindWant:
-		return decodeWant(payload)
+		return &r.want, r.want.decode(payload)
 	case kindAnswer:
-		return decodeAnswer(payload)
+		return &r.answer, r.decodeAnswer(payload)
 	case kindHello:
 		return decodeAs(payload, decodeHello)
 	case kindBye:

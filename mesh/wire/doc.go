@@ -10,7 +10,7 @@
 //     [Head] sums up all rows of a host, and a [Delta] leads from one head to
 //     a newer one;
 //   - a frame is one [Message] of a link, with its length and kind in front
-//     ([ReadFrame], [WriteFrame]).
+//     ([Reader], [AppendFrame]).
 //
 // Encodings are deterministic, sizes are checked before memory is allocated
 // for them, and the Go structs here are the package's only face: the generated

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/klauspost/compress/s2"
 
@@ -19,7 +20,7 @@ const flagS2 = 0x80
 // Rows, Announce and Beats: 10,000 hosts (fleet.MaxHosts) at most 40 B each,
 // twice over. Want: far above the window of 256 items of at most 60 B. Answer:
 // one block of the largest size, and what a batch may hold before it is added.
-var maxPayload = map[frameKind]int{
+var maxPayload = [...]int{
 	kindHello:    4 << 10,
 	kindBye:      1 << 10,
 	kindPulse:    64,
@@ -56,11 +57,13 @@ func AppendFrame(buf []byte, m Message) ([]byte, error) {
 	buf = append(buf, header[:]...) // moved up to the payload once its length is known
 	buf = appendPayload(buf, m)
 	payload, kind := buf[start+most:], byte(m.kind())
-	if limit := maxPayload[m.kind()]; len(payload) > limit {
+	if limit := maxPayload[kind]; len(payload) > limit {
 		return buf[:start], fmt.Errorf("append frame of kind %d: %d bytes, at most %d are allowed", kind, len(payload), limit)
 	}
 	if len(payload) > compressAbove && hasWhole(m) {
-		if packed := s2.Encode(nil, payload); len(packed) < len(payload) {
+		buf = slices.Grow(buf, s2.MaxEncodedLen(len(payload)))
+		payload = buf[start+most:]
+		if packed := s2.Encode(buf[len(buf):cap(buf)], payload); len(packed) < len(payload) {
 			buf = append(buf[:start+most], packed...)
 			payload, kind = buf[start+most:], kind|flagS2
 		}
@@ -91,43 +94,87 @@ type Source interface {
 	io.ByteReader
 }
 
-// ReadFrame reads one frame and returns its message and its length in bytes.
-// It returns a nil message for a kind that this version does not know.
-func ReadFrame(r Source) (Message, int, error) {
-	first, err := r.ReadByte()
+// Reader reads the frames of one link.
+type Reader struct {
+	from     Source
+	payload  []byte
+	unpacked []byte
+	announce Announce
+	want     Want
+	answer   Answer
+	rows     []Row // of answer
+}
+
+// What a Reader keeps from one frame to the next, so that a busy link allocates
+// nothing and one that brought a whole fleet gives its memory back.
+const (
+	keptBytes = 64 << 10
+	keptItems = 1024
+)
+
+// NewReader returns a reader of frames.
+func NewReader(from Source) *Reader { return &Reader{from: from} }
+
+// Read reads one frame and returns its message and its length in bytes. It
+// returns a nil message for a kind that this version does not know. An
+// Announce, a Want, an Answer and all that they point to are the reader's own and
+// valid until the next Read.
+func (r *Reader) Read() (Message, int, error) {
+	first, err := r.from.ReadByte()
 	if err != nil {
 		return nil, 0, fmt.Errorf("read frame: %w", err)
 	}
 	kind := frameKind(first &^ flagS2)
-	length, err := binary.ReadUvarint(r)
+	length, err := binary.ReadUvarint(r.from)
 	if err != nil {
 		return nil, 0, fmt.Errorf("read frame of kind %d: %w", kind, err)
 	}
-	limit, known := maxPayload[kind]
-	if !known {
-		limit = maxUnknown
-	}
+	limit, known := limitOf(kind)
 	if length > uint64(limit) { // not negative
 		return nil, 0, fmt.Errorf("%w: kind %d is %d bytes long, at most %d are allowed", ErrBadFrame, kind, length, limit)
 	}
-	payload, err := readPayload(r, int(length))
-	if err != nil {
+	r.trim()
+	if r.payload, err = readPayload(r.payload[:0], r.from, int(length)); err != nil {
 		return nil, 0, fmt.Errorf("read frame of kind %d: %w", kind, err)
 	}
-	size := 1 + varintLen(length) + len(payload)
+	size := 1 + varintLen(length) + len(r.payload)
 	if !known {
 		return nil, size, nil
 	}
+	payload := r.payload
 	if first&flagS2 != 0 {
-		if payload, err = unpack(payload, limit); err != nil {
+		if r.unpacked, err = unpack(r.unpacked, payload, limit); err != nil {
 			return nil, 0, err
 		}
+		payload = r.unpacked
 	}
-	m, err := decodePayload(kind, payload)
+	m, err := r.decode(kind, payload)
 	if err != nil {
 		return nil, 0, fmt.Errorf("%w of kind %d: %w", ErrBadFrame, kind, err)
 	}
 	return m, size, nil
+}
+
+// trim lets go of what is too large to be kept.
+func (r *Reader) trim() {
+	if cap(r.payload) > keptBytes {
+		r.payload = nil
+	}
+	if cap(r.unpacked) > keptBytes {
+		r.unpacked = nil
+	}
+	if max(cap(r.rows), cap(r.answer.Deltas), cap(r.want.Items), cap(r.announce.Items)) > keptItems {
+		r.rows, r.answer.Deltas, r.want.Items, r.announce.Items = nil, nil, nil, nil
+	}
+}
+
+// limitOf returns how long a payload of this kind may be, and whether the kind
+// is known.
+func limitOf(kind frameKind) (limit int, known bool) {
+	if int(kind) < len(maxPayload) && maxPayload[kind] > 0 {
+		return maxPayload[kind], true
+	}
+	return maxUnknown, false
 }
 
 func varintLen(n uint64) int {
@@ -135,25 +182,28 @@ func varintLen(n uint64) int {
 	return binary.PutUvarint(b[:], n)
 }
 
-// readPayload reads n bytes; memory grows with what has really come, so that a
-// length alone cannot make a node allocate.
-func readPayload(r io.Reader, n int) ([]byte, error) {
+// readPayload appends n bytes to payload, which is empty; memory grows with what
+// has really come, so that a length alone cannot make a node allocate.
+func readPayload(payload []byte, from io.Reader, n int) ([]byte, error) {
 	const step = 64 << 10
-	payload := make([]byte, 0, min(n, step))
+	if cap(payload) < min(n, step) {
+		payload = make([]byte, 0, min(n, step))
+	}
 	for len(payload) < n {
 		if len(payload) == cap(payload) {
 			payload = append(make([]byte, 0, min(n, 2*cap(payload))), payload...)
 		}
-		from := len(payload)
-		payload = payload[:cap(payload)]
-		if _, err := io.ReadFull(r, payload[from:]); err != nil {
+		done := len(payload)
+		payload = payload[:min(n, cap(payload))]
+		if _, err := io.ReadFull(from, payload[done:]); err != nil {
 			return nil, err
 		}
 	}
 	return payload, nil
 }
 
-func unpack(payload []byte, limit int) ([]byte, error) {
+// unpack returns the decompressed payload, in the memory of into where it fits.
+func unpack(into, payload []byte, limit int) ([]byte, error) {
 	n, err := s2.DecodedLen(payload)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrBadFrame, err)
@@ -161,7 +211,7 @@ func unpack(payload []byte, limit int) ([]byte, error) {
 	if n > limit {
 		return nil, fmt.Errorf("%w: it unpacks to %d bytes, at most %d are allowed", ErrBadFrame, n, limit)
 	}
-	out, err := s2.Decode(nil, payload)
+	out, err := s2.Decode(into[:cap(into)], payload)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrBadFrame, err)
 	}

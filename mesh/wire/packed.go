@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"grapevine/fleet"
 )
@@ -96,13 +97,14 @@ func appendAnnounce(buf []byte, m *Announce) []byte {
 	return buf
 }
 
-func decodeAnnounce(payload []byte) (Message, error) {
+func (m *Announce) decode(payload []byte) error {
 	const least = 6 // bytes of an item
-	m, c := &Announce{Items: make([]Announcement, 0, len(payload)/least)}, cursor{rest: payload}
+	m.Items = slices.Grow(m.Items[:0], len(payload)/least)
+	c := cursor{rest: payload}
 	for len(c.rest) > 0 {
 		m.Items = append(m.Items, Announcement{Tag: c.tag(), Epoch: c.uvarint(), Seq: c.uvarint()})
 	}
-	return m, c.err
+	return c.err
 }
 
 func appendBeats(buf []byte, m *Beats) []byte {
@@ -144,10 +146,11 @@ func appendWant(buf []byte, m *Want) []byte {
 	return buf
 }
 
-func decodeWant(payload []byte) (Message, error) {
+func (m *Want) decode(payload []byte) error {
 	const least = 5 // bytes of an item
+	m.Items = slices.Grow(m.Items[:0], len(payload)/least)
 	c := cursor{rest: payload}
-	m := &Want{First: c.uvarint(), Items: make([]WantItem, 0, len(payload)/least)}
+	m.First = c.uvarint()
 	for len(c.rest) > 0 {
 		w := WantItem{Tag: c.tag(), Held: Held(c.byte())}
 		switch w.Held {
@@ -157,11 +160,11 @@ func decodeWant(payload []byte) (Message, error) {
 		case HeldOtherLife:
 			w.Epoch, w.Seq, w.Incarnation, w.Hash = c.uvarint(), c.uvarint(), c.uint64(), c.hash()
 		default:
-			return nil, fmt.Errorf("want of unknown form %d", w.Held)
+			return fmt.Errorf("want of unknown form %d", w.Held)
 		}
 		m.Items = append(m.Items, w)
 	}
-	return m, c.err
+	return c.err
 }
 
 // hasDeletions is set in a delta's form where deletions follow its rows.
@@ -226,24 +229,29 @@ func appendKey(buf []byte, k Key) []byte {
 // decodeAnswer reads deltas whose rows and keys alias the payload. It counts rows and
 // deletions against their bounds before it makes room for them: an empty one
 // takes four bytes on the wire and sixty in memory.
-func decodeAnswer(payload []byte) (Message, error) {
-	m, c := &Answer{}, cursor{rest: payload}
-	rows := 0
+func (r *Reader) decodeAnswer(payload []byte) error {
+	m, c := &r.answer, cursor{rest: payload}
+	m.Deltas, r.rows = m.Deltas[:0], r.rows[:0]
 	for len(c.rest) > 0 {
 		if len(m.Deltas) > AnswerBatchRows {
-			return nil, fmt.Errorf("more than %d deltas", AnswerBatchRows+1)
+			return fmt.Errorf("more than %d deltas", AnswerBatchRows+1)
 		}
 		m.Deltas = append(m.Deltas, Delta{})
 		d := &m.Deltas[len(m.Deltas)-1]
-		if err := c.delta(d, AnswerBatchRows+fleet.MaxRows-rows); err != nil {
-			return nil, err
+		if err := c.delta(d, &r.rows); err != nil {
+			return err
 		}
-		rows += len(d.Rows)
 	}
-	return m, c.err
+	for i := range m.Deltas {
+		if d := &m.Deltas[i]; d.Form != Changes {
+			d.restoreHostKey()
+		}
+	}
+	return c.err
 }
 
-func (c *cursor) delta(d *Delta, rows int) error {
+// delta reads one delta, whose rows are appended to those of the frame.
+func (c *cursor) delta(d *Delta, rows *[]Row) error {
 	d.Ask = c.uvarint()
 	form := c.byte()
 	d.Form = Form(form &^ hasDeletions)
@@ -259,20 +267,19 @@ func (c *cursor) delta(d *Delta, rows int) error {
 	count := c.uvarint()
 	d.Beat, d.AgeMS, d.Head.Hash = c.uvarint(), c.uvarint(), c.hash()
 	n := c.uvarint()
-	if count > fleet.MaxRows || n > uint64(max(rows, 0)) {
+	if count > fleet.MaxRows || n > uint64(max(AnswerBatchRows+fleet.MaxRows-len(*rows), 0)) {
 		return fmt.Errorf("a head with %d rows and a delta with %d are too many", count, n)
 	}
 	d.Head.Count = int(count)
-	if n > 0 {
-		d.Rows = make([]Row, 0, min(n, uint64(len(c.rest))/4)) // of at least 4 bytes each
-	}
+	all := slices.Grow(*rows, int(min(n, uint64(len(c.rest))/4))) // of at least 4 bytes each
 	for ; n > 0 && c.err == nil; n-- {
 		key, seq := c.key(), d.Head.Seq-c.uvarint()
-		d.Rows = append(d.Rows, Row{Key: key, Seq: seq, Body: c.bytes(c.uvarint())})
+		all = append(all, Row{Key: key, Seq: seq, Body: c.bytes(c.uvarint())})
 	}
-	if d.Form != Changes {
-		d.restoreHostKey()
+	if before := len(*rows); len(all) > before {
+		d.Rows = all[before:len(all):len(all)]
 	}
+	*rows = all
 	if form&hasDeletions == 0 {
 		return c.err
 	}
@@ -291,7 +298,8 @@ func (c *cursor) key() Key {
 }
 
 // Restore fills in what a delta of form Changes leaves out on the wire: what
-// the want that it answers has named.
+// the want that it answers has named. The key of the host's own row then points
+// into the delta.
 func (d *Delta) Restore(tag Tag, held Head) {
 	d.Tag, d.Since = tag, held.Seq
 	d.Head.Host, d.Head.Epoch, d.Head.Incarnation = held.Host, held.Epoch, held.Incarnation
@@ -302,7 +310,7 @@ func (d *Delta) Restore(tag Tag, held Head) {
 func (d *Delta) restoreHostKey() {
 	for i := range d.Rows {
 		if r := &d.Rows[i]; r.Kind == KindHost && r.ID == "" {
-			r.ID = string(d.Head.Host[:])
+			r.ID = inPlace(d.Head.Host[:])
 		}
 	}
 }

@@ -144,8 +144,9 @@ func TestEveryMessageSurvivesTheWire(t *testing.T) {
 		}
 		stream.Write(frame)
 	}
+	reader := wire.NewReader(&stream)
 	for _, want := range messages() {
-		got, _, err := wire.ReadFrame(&stream)
+		got, _, err := reader.Read()
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {
 			t.Errorf("%T: %v (-want +got):\n%s", want, err, diff)
 		}
@@ -161,7 +162,7 @@ func TestWholeBlocksAreCompressed(t *testing.T) {
 }
 
 func TestFrameOfUnknownKindIsSkipped(t *testing.T) {
-	got, n, err := wire.ReadFrame(bytes.NewReader([]byte{100, 3, 1, 2, 3}))
+	got, n, err := wire.NewReader(bytes.NewReader([]byte{100, 3, 1, 2, 3})).Read()
 	if got != nil || n != 5 || err != nil {
 		t.Errorf("got %v, %d, %v", got, n, err)
 	}
@@ -173,7 +174,7 @@ func TestLengthAloneAllocatesNothing(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	for range reads {
-		_, _, err := wire.ReadFrame(bytes.NewReader(header))
+		_, _, err := wire.NewReader(bytes.NewReader(header)).Read()
 		if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Fatal(err)
 		}
@@ -187,7 +188,7 @@ func TestLengthAloneAllocatesNothing(t *testing.T) {
 func TestFrameLargerThanItsKindIsRefused(t *testing.T) {
 	for kind, length := range map[byte]uint64{1: 5 << 10, 3: 100, 10: 70 << 10, 11: fleet.MaxBlockBytes * 2, 100: 2 << 20} {
 		frame := binary.AppendUvarint([]byte{kind}, length)
-		if _, _, err := wire.ReadFrame(bytes.NewReader(frame)); !errors.Is(err, wire.ErrBadFrame) {
+		if _, _, err := wire.NewReader(bytes.NewReader(frame)).Read(); !errors.Is(err, wire.ErrBadFrame) {
 			t.Errorf("kind %d of %d bytes: %v", kind, length, err)
 		}
 	}
@@ -197,7 +198,7 @@ func TestManyEmptyRowsAreRefusedBeforeTheyAreDecoded(t *testing.T) {
 	head := append([]byte{1, byte(wire.Whole)}, make([]byte, 16+1+8+1+1+1+1+16)...)
 	payload := append(binary.AppendUvarint(head, 100_000), make([]byte, 400_000)...) // rows of no bytes
 	frame := append(binary.AppendUvarint([]byte{11}, uint64(len(payload))), payload...)
-	if _, _, err := wire.ReadFrame(bytes.NewReader(frame)); !errors.Is(err, wire.ErrBadFrame) {
+	if _, _, err := wire.NewReader(bytes.NewReader(frame)).Read(); !errors.Is(err, wire.ErrBadFrame) {
 		t.Errorf("100,000 empty rows gave %v", err)
 	}
 }
@@ -211,7 +212,7 @@ func FuzzReadFrame(f *testing.F) {
 		f.Add(frame)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		m, _, err := wire.ReadFrame(bytes.NewReader(b))
+		m, _, err := wire.NewReader(bytes.NewReader(b)).Read()
 		if err != nil || m == nil {
 			return
 		}
@@ -219,7 +220,7 @@ func FuzzReadFrame(f *testing.F) {
 		if err != nil {
 			return // past a limit once unpacked
 		}
-		again, _, err := wire.ReadFrame(bytes.NewReader(frame))
+		again, _, err := wire.NewReader(bytes.NewReader(frame)).Read()
 		if diff := cmp.Diff(m, again); diff != "" || err != nil {
 			t.Errorf("%T read, written and read again: %v\n%s", m, err, diff)
 		}
