@@ -57,14 +57,17 @@ func (n *Node) missing(now time.Time) error {
 	case !patient:
 		return nil
 	}
-	var waiting []string
+	const named = 3
+	waiting, first := 0, make([]string, 0, named)
 	for i := range n.members.list {
 		if o := &n.members.list[i]; n.isOther(o) && n.replica.Block(o.ID) == nil && !absent[o.ID] {
-			waiting = append(waiting, o.Name)
+			if waiting++; waiting <= named {
+				first = append(first, o.Name)
+			}
 		}
 	}
-	if len(waiting) > 0 {
-		return fmt.Errorf("waiting for %d of %d agents, first %s", len(waiting), others, strings.Join(waiting[:min(3, len(waiting))], ", "))
+	if waiting > 0 {
+		return fmt.Errorf("waiting for %d of %d agents, first %s", waiting, others, strings.Join(first, ", "))
 	}
 	return nil
 }
