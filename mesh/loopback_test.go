@@ -178,3 +178,25 @@ func TestPortInUseSaysWhatToDo(t *testing.T) {
 		}
 	}
 }
+
+// What a node is filled with comes in frames that are merged beside the next
+// one; changes that follow must not overtake them.
+func TestNodeThatIsFilledHoldsWhatCameAfterToo(t *testing.T) {
+	first := startNode(t, 0, fleet.RoleAgent)
+	second := startNode(t, 1, fleet.RoleAgent, first.GossipAddr())
+	eventually(t, "the agents may publish", func() bool { return first.Settled() && second.Settled() })
+	first.Publish(stateOf(0, 3000))
+	second.Publish(stateOf(1, 2000))
+	registry := startNode(t, 9, fleet.RoleRegistry, first.GossipAddr())
+	var last fleet.Version
+	for n := range 20 {
+		last = first.Publish(stateOf(0, 2990+n%10))
+		eventually(t, "the other agent holds it", func() bool { return second.Replica().Version(first.id).AtLeast(last) })
+	}
+	eventually(t, "the registry holds what the agents do", func() bool {
+		return registry.Replica().Version(first.id).AtLeast(last) && registry.Replica().Root() == second.Replica().Root()
+	})
+	if b := registry.Replica().Block(first.id); b == nil || b.Len()-b.Pages() != 1+2999 {
+		t.Error("the registry holds other rows than were stated last")
+	}
+}

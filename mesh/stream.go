@@ -20,7 +20,8 @@ const (
 	farewell = 500 * time.Millisecond
 	// writeStep is how much is written under one deadline.
 	writeStep = 64 << 10
-	// keptBuffer is how large a buffer for frames a stream keeps.
+	// keptBuffer is how large a buffer for frames a stream keeps
+	// from one batch to the next that is not itself larger.
 	keptBuffer = 64 << 10
 )
 
@@ -29,7 +30,7 @@ const (
 // up here.
 type stream struct {
 	conn     net.Conn
-	reader   *wire.Reader
+	inbox    inbox
 	link     *node.Link
 	wake     chan struct{}
 	sent     atomic.Uint64
@@ -39,7 +40,7 @@ type stream struct {
 
 func newStream(conn net.Conn, l *node.Link, traffic *traffic) *stream {
 	s := &stream{conn: conn, link: l, wake: make(chan struct{}, 1), traffic: traffic}
-	s.reader = wire.NewReader(bufio.NewReaderSize(countingReader{s}, 16<<10))
+	s.inbox.source = bufio.NewReaderSize(countingReader{s}, 16<<10)
 	l.Stream = s
 	return s
 }
@@ -93,23 +94,6 @@ func (m *Mesh) serve(ctx context.Context, s *stream) {
 		err = wrote
 	}
 	m.do(func(now time.Time) { m.node.Ended(s.link, err, now) })
-}
-
-// read takes the peer's messages until the stream ends.
-func (m *Mesh) read(s *stream) error {
-	for {
-		msg, _, err := s.reader.Read()
-		m.do(func(now time.Time) {
-			if err == nil {
-				err = m.node.Receive(s.link, msg, now)
-			} else if errors.Is(err, wire.ErrBadFrame) {
-				m.node.BrokeProtocol(s.link, err)
-			}
-		})
-		if err != nil {
-			return err
-		}
-	}
 }
 
 // write sends what the node has for the peer, until ctx ends, the node says
@@ -173,7 +157,7 @@ func (m *Mesh) send(s *stream, buf []byte, msgs []wire.Message, last bool) ([]by
 		}
 		rest = rest[n:]
 	}
-	if cap(buf) > keptBuffer {
+	if len(buf) <= keptBuffer && cap(buf) > keptBuffer {
 		return nil, nil
 	}
 	return buf, nil

@@ -101,6 +101,9 @@ func (e *Exchange) receiveAnswer(p *Peer, m *wire.Answer, now time.Time) error {
 		}
 	}
 	e.answered = e.answered[:0]
+	if p.mayAsk() {
+		p.wake() // there is room in the window again
+	}
 	return nil
 }
 

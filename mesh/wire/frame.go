@@ -63,7 +63,7 @@ func AppendFrame(buf []byte, m Message) ([]byte, error) {
 	if len(payload) > compressAbove && hasWhole(m) {
 		buf = slices.Grow(buf, s2.MaxEncodedLen(len(payload)))
 		payload = buf[start+most:]
-		if packed := s2.Encode(buf[len(buf):cap(buf)], payload); len(packed) < len(payload) {
+		if packed := s2.EncodeBetter(buf[len(buf):cap(buf)], payload); len(packed) < len(payload) {
 			buf = append(buf[:start+most], packed...)
 			payload, kind = buf[start+most:], kind|flagS2
 		}
@@ -105,8 +105,9 @@ type Reader struct {
 	rows     []Row // of answer
 }
 
-// What a Reader keeps from one frame to the next, so that a busy link allocates
-// nothing and one that brought a whole fleet gives its memory back.
+// What a Reader keeps from one frame to the next that is not itself larger, so
+// that a busy link allocates nothing and one that brought a whole fleet gives its
+// memory back.
 const (
 	keptBytes = 64 << 10
 	keptItems = 1024
@@ -133,7 +134,9 @@ func (r *Reader) Read() (Message, int, error) {
 	if length > uint64(limit) { // not negative
 		return nil, 0, fmt.Errorf("%w: kind %d is %d bytes long, at most %d are allowed", ErrBadFrame, kind, length, limit)
 	}
-	r.trim()
+	if length <= keptBytes {
+		r.trim()
+	}
 	if r.payload, err = readPayload(r.payload[:0], r.from, int(length)); err != nil {
 		return nil, 0, fmt.Errorf("read frame of kind %d: %w", kind, err)
 	}
@@ -185,7 +188,7 @@ func varintLen(n uint64) int {
 // readPayload appends n bytes to payload, which is empty; memory grows with what
 // has really come, so that a length alone cannot make a node allocate.
 func readPayload(payload []byte, from io.Reader, n int) ([]byte, error) {
-	const step = 64 << 10
+	const step = 96 << 10 // most frames of whole blocks are shorter
 	if cap(payload) < min(n, step) {
 		payload = make([]byte, 0, min(n, step))
 	}
