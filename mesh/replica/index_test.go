@@ -10,7 +10,8 @@ import (
 
 // content returns what a cursor and between find from k on.
 func content(x *index, k uint64) (ordered, found []uint64) {
-	c := x.from(k)
+	var c cursor
+	x.seek(&c, k)
 	for {
 		got := c.next(make([]uint64, 0, 7), everything)
 		if len(got) == 0 {

@@ -25,7 +25,8 @@ func (r *Replica) walk(p *page) bool {
 		last = low | (1<<48 - 1)
 	}
 	w := &walker{page: p, hosts: r.hosts.all(), shift: shift}
-	c := x.from(low | uint64(p.afterFirst)<<shift)
+	var c cursor
+	x.seek(&c, low|uint64(p.afterFirst)<<shift)
 	var space [batch]uint64
 	for looked := 0; looked < batch+patience*(p.q.Limit+1); {
 		// As many as will be needed if four in five pass.
