@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"grapevine/fleet"
-	"grapevine/mesh/wire"
 )
 
 // Result says what came of a delta.
@@ -47,10 +46,11 @@ func (r *Replica) Apply(d Delta, from fleet.UUID, now time.Time) (Result, error)
 	case err != nil:
 		return Rejected, err
 	}
+	turned := b.rows.turned
 	if r.sharer != nil {
-		b = r.sharer.Share(b)
+		b = r.sharer.Share(b) // it may have been made from another version
 	}
-	r.take(e, b, note{
+	r.take(e, b, turned, note{
 		from: from, learnt: r.since(now),
 		epoch: d.Head.Epoch, beat: d.Beat, ageMS: min(d.AgeMS, maxAgeMS), at: r.since(now),
 	})
@@ -65,25 +65,25 @@ func (r *Replica) Install(b *Block, now time.Time) bool {
 	if e != nil && b.head.Compare(&e.block.Load().head) <= 0 {
 		return false
 	}
-	r.take(e, b, note{learnt: r.since(now)})
+	r.take(e, b, turnover{true, b.rows.instances}, note{learnt: r.since(now)})
 	return true
 }
 
 // take makes b, which is newer than what e holds, the block held. e is nil for
 // a host that is new. A sign of life in n that is not newer than the last one
 // is passed over.
-func (r *Replica) take(e *entry, b *Block, n note) {
+func (r *Replica) take(e *entry, b *Block, turned turnover, n note) {
 	if e == nil {
-		e = &entry{id: b.head.Host, tag: wire.TagOf(b.head.Host)}
+		e = r.hosts.entry(b.head.Host)
 		e.block.Store(b)
 		e.note.Store(&n)
 		r.hosts.add(e)
-		r.reindex(e.number, nil, b, func() {})
+		r.reindex(e.number, nil, b, turned, func() {})
 		r.updateRoot(e.tag, nil, b)
 	} else {
 		old := e.block.Load()
 		n.keepSign(e.note.Load())
-		r.reindex(e.number, old, b, func() {
+		r.reindex(e.number, old, b, turned, func() {
 			e.note.Store(&n)
 			e.block.Store(b)
 		})

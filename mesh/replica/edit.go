@@ -2,11 +2,9 @@ package replica
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"slices"
 
-	"grapevine/fleet"
 	"grapevine/mesh/wire"
 )
 
@@ -96,6 +94,7 @@ func (p *packed) count(e *edit) {
 		by = 1
 	}
 	p.n += by
+	p.turned.moved = p.turned.moved || by != 0 && e.kind == wire.KindInstance
 	p.instances.move(wire.KindInstance, e.kind, by)
 	p.texts.move(wire.KindText, e.kind, by)
 }
@@ -125,9 +124,8 @@ func (p *packed) copyColumns(old *packed, edits []edit) {
 			width    int
 		}{
 			{p.hashes(), old.hashes(), hashBytes},
-			{p.signs(), old.signs(), signBytes},
 			{p.prefixes(), old.prefixes(), prefixBytes},
-			{p.starts(), old.starts(), startBytes},
+			{p.marks(), old.marks(), markBytes},
 		} {
 			copy(column.dst[to*column.width:], column.src[from*column.width:end*column.width])
 		}
@@ -167,7 +165,7 @@ func (p *packed) compact() {
 	w := newWriter(p.live)
 	for i := range p.n {
 		r := p.row(i)
-		binary.LittleEndian.PutUint32(p.starts()[i*startBytes:], w.row(&r))
+		p.setStart(i, w.row(&r))
 	}
 	p.base, p.patch = w.base, w.patch
 }
@@ -178,25 +176,38 @@ func (p *packed) signEdited(old *packed, edits []edit) {
 	for i := range edits {
 		if e := &edits[i]; e.kind == wire.KindText && (!old.extends(e) || old.unsigned()) {
 			p.resign(0, p.n)
+			p.turned.fresh = p.instances
 			return
 		}
 	}
 	moved := 0
-	for _, e := range edits {
+	for i := range edits {
+		e := &edits[i]
 		if e.row == nil {
 			moved--
 			continue
 		}
-		if e.found && e.kind == wire.KindInstance && len(e.row.ID) == len(fleet.UUID{}) {
-			sign, _ := wire.Resign(old.row(e.at).Body, old.sign(e.at), e.row.Body, p)
-			p.setSign(e.at+moved, sign)
-		} else {
+		if e.kind == wire.KindInstance && !p.signAgain(old, e, e.at+moved) {
 			p.resign(e.at+moved, e.at+moved+1)
+			p.turned.fresh = p.turned.fresh.with(e.at + moved)
 		}
 		if !e.found {
 			moved++
 		}
 	}
+}
+
+// signAgain works out the sign of row i, which an edit changed, from its old
+// one. It reports false where that cannot be done.
+func (p *packed) signAgain(old *packed, e *edit, i int) bool {
+	if !e.found {
+		return false
+	}
+	sign, ok := wire.Resign(old.row(e.at).Body, old.sign(e.at), e.row.Body)
+	if ok {
+		p.setSign(i, sign)
+	}
+	return ok
 }
 
 // extends reports whether an edit of the table leaves all entries as they are.

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -25,8 +26,15 @@ func (f Found) Instance() (fleet.Instance, bool) { return f.Block.instance(f.at)
 
 func (f Found) rawID() string { return f.Block.rows.key(f.at).ID }
 
+func (f Found) prefix() uint32 { return f.Block.rows.prefix(f.at) }
+
+func (f Found) sameID(g Found) bool { return f.prefix() == g.prefix() && f.rawID() == g.rawID() }
+
 // compare orders by instance, then by host.
 func (f Found) compare(g Found) int {
+	if c := cmp.Compare(f.prefix(), g.prefix()); c != 0 {
+		return c // without a look at the rows
+	}
 	if c := strings.Compare(f.rawID(), g.rawID()); c != 0 {
 		return c
 	}

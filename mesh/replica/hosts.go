@@ -17,6 +17,7 @@ type hosts struct {
 	numbered atomic.Pointer[[]*entry] // by number
 	byID     atomic.Pointer[slots]
 	sorted   atomic.Pointer[[]*entry] // by id; made when it is asked for
+	spare    []entry                  // writer
 }
 
 // entry is one host's place in the replica; it stays for good.
@@ -85,6 +86,18 @@ func (h *hosts) find(id fleet.HostID) (found *entry) {
 		return found != nil
 	})
 	return found
+}
+
+// entry returns a new entry; many are made at once, so that they lie together
+// (writer).
+func (h *hosts) entry(id fleet.HostID) *entry {
+	if len(h.spare) == 0 {
+		h.spare = make([]entry, min(max(len(h.all()), 1), 256))
+	}
+	e := &h.spare[0]
+	h.spare = h.spare[1:]
+	e.id, e.tag = id, wire.TagOf(id)
+	return e
 }
 
 // add gives e, whose id is new, its number (writer).

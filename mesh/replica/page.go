@@ -53,10 +53,12 @@ const noBound = 1<<32 - 1
 // page is a query on its way to an answer.
 type page struct {
 	q          *Query
-	filter     wire.Filter
 	want, mask wire.Sign
 	after      string // raw id, or empty
 	afterFirst uint32 // its prefix
+	// match is what signs do not tell, rest what is left of it for a row that
+	// the index says is of the project; nil where that is nothing.
+	match, rest *wire.Matcher
 
 	rows  []Found
 	most  int    // rows before it is worth while to leave out some
@@ -65,8 +67,15 @@ type page struct {
 }
 
 func newPage(q *Query) *page {
-	p := &page{q: q, filter: wire.Filter{Project: q.Project, Name: q.Name, Power: q.Power, Labels: q.Labels}}
-	p.want, p.mask = p.filter.Sign()
+	p := &page{q: q}
+	filter := wire.Filter{Project: q.Project, Name: q.Name, Power: q.Power, Labels: q.Labels}
+	p.want, p.mask = filter.Sign()
+	if filter.SignTells() {
+		filter.Power = ""
+	}
+	p.match = matcher(filter)
+	filter.Project = ""
+	p.rest = matcher(filter)
 	if !q.After.IsZero() {
 		p.after = string(q.After[:])
 		p.afterFirst = prefixOf(p.after)
@@ -76,19 +85,29 @@ func newPage(q *Query) *page {
 	return p
 }
 
+func matcher(f wire.Filter) *wire.Matcher {
+	if f.IsZero() {
+		return nil
+	}
+	return wire.NewMatcher(f)
+}
+
 func (p *page) reset() { p.rows, p.most, p.bound = p.rows[:0], 4*(p.q.Limit+1), noBound }
 
-// passes reports whether row i of a block is one of those asked for.
-func (p *page) passes(rows *packed, i int) bool {
-	sign := rows.sign(i)
-	if sign&p.mask != p.want || sign == 0 {
-		return false
-	}
-	if p.mask == 0 && p.after == "" {
+// follows reports whether row i of a block comes after the page before.
+func (p *page) follows(rows *packed, i int) bool {
+	if p.after == "" {
 		return true
 	}
-	row := rows.row(i)
-	return row.ID > p.after && (p.mask == 0 || p.filter.Match(row.Body, rows))
+	prefix := rows.prefix(i)
+	return prefix > p.afterFirst || prefix == p.afterFirst && rows.key(i).ID > p.after
+}
+
+// passes reports whether row i of a block, the one at which by began, is one of
+// those asked for.
+func (p *page) passes(rows *packed, i int, by *wire.Matcher) bool {
+	sign := rows.sign(i)
+	return sign&p.mask == p.want && sign != 0 && p.follows(rows, i) && (by == nil || by.Match(rows.row(i).Body))
 }
 
 // scan takes in the rows of one block that pass, up to the bound.
@@ -101,12 +120,19 @@ func (p *page) scan(b *Block) {
 	if p.bound < noBound {
 		span.to = span.from + rows.before(span, p.bound+1)
 	}
-	signs := rows.signs()[span.from*signBytes : span.to*signBytes]
-	for i := 0; len(signs) >= signBytes; i++ {
-		if binary.LittleEndian.Uint64(signs)&p.mask == p.want && p.passes(rows, span.from+i) {
-			p.add(b, span.from+i)
+	begun := false
+	marks := rows.marks()[span.from*markBytes : span.to*markBytes]
+	for i := 0; len(marks) >= markBytes; i++ {
+		if binary.LittleEndian.Uint64(marks)&p.mask == p.want {
+			if !begun && p.match != nil {
+				p.match.Begin(rows)
+				begun = true
+			}
+			if p.passes(rows, span.from+i, p.match) {
+				p.add(b, span.from+i)
+			}
 		}
-		signs = signs[signBytes:]
+		marks = marks[markBytes:]
 	}
 }
 
@@ -124,11 +150,11 @@ func (p *page) add(b *Block, i int) {
 func (p *page) cut() int {
 	slices.SortFunc(p.rows, Found.compare)
 	end := min(p.q.Limit, len(p.rows))
-	for end > 0 && end < len(p.rows) && p.rows[end].rawID() == p.rows[end-1].rawID() {
+	for end > 0 && end < len(p.rows) && p.rows[end].sameID(p.rows[end-1]) {
 		end++
 	}
 	if end < len(p.rows) {
-		p.bound = prefixOf(p.rows[end].rawID())
+		p.bound = p.rows[end].prefix()
 		p.rows = p.rows[:end+1]
 	}
 	return end
@@ -150,8 +176,11 @@ func (r *Replica) scanAll(p *page) {
 			blocks[i] = e.block.Load()
 		}
 		for _, b := range blocks[:n] {
-			if in := b.rows.instances; in.from < in.to {
-				p.warm += b.rows.sign(in.from) + b.rows.sign((in.from+in.to)/2)
+			p.warm += uint64(b.rows.n)
+		}
+		for _, b := range blocks[:n] {
+			for i := b.rows.instances.from; i < b.rows.instances.to; i += 16 {
+				p.warm += b.rows.sign(i)
 			}
 		}
 		for _, b := range blocks[:n] {

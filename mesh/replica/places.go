@@ -10,10 +10,10 @@ import (
 // Two indexes lead from an instance to its host, with 8 bytes each:
 //
 //	places    48 bits of the instance's id | host's number
-//	members   16 bits of its project's hash | 32 bits of its id | host's number
+//	members   its project's number | 32 bits of its id | host's number
 //
-// They name a few rows too many when ids or hashes begin alike; who reads looks
-// at the rows themselves.
+// They name a row too many now and then, when ids begin alike; who reads looks
+// at the rows of which that may be so.
 
 const numberBits = 16
 
@@ -28,14 +28,22 @@ func memberOf(project uint16, prefix uint32, host uint16) uint64 {
 // reindex moves the indexes from a host's old block, which may be nil, to its
 // next one: what comes is there before publish is called, what goes until
 // after, so that no reader misses a row that both have.
-func (r *Replica) reindex(host uint16, old, next *Block, publish func()) {
+func (r *Replica) reindex(host uint16, old, next *Block, turned turnover, publish func()) {
+	if !turned.moved && turned.fresh.from == turned.fresh.to {
+		publish()
+		return
+	}
 	var none packed
-	p := &none
+	p, q := &none, &next.rows
 	if old != nil {
 		p = &old.rows
 	}
-	q := &next.rows
-	came, went := differ(p, q)
+	came, went := r.differ(p, q, turned.fresh)
+	if len(came)+len(went) == 0 {
+		publish()
+		return
+	}
+	r.moves.Add(1)
 	for _, i := range came {
 		r.indexRow(q, i, host, (*index).insert)
 	}
@@ -43,6 +51,8 @@ func (r *Replica) reindex(host uint16, old, next *Block, publish func()) {
 	for _, i := range went {
 		r.indexRow(p, i, host, (*index).remove)
 	}
+	r.moves.Add(1)
+	r.projects.forget()
 }
 
 func (r *Replica) indexRow(p *packed, i int, host uint16, do func(*index, uint64)) {
@@ -51,8 +61,8 @@ func (r *Replica) indexRow(p *packed, i int, host uint16, do func(*index, uint64
 		return // a row that nobody can look up by id
 	}
 	do(&r.places, placeOf([]byte(id[:8]), host))
-	if sign := p.sign(i); sign != 0 {
-		do(&r.members, memberOf(wire.SignProject(sign), p.prefix(i), host))
+	if p.sign(i) != 0 {
+		do(&r.members, memberOf(r.projects.of(p, i).number, p.prefix(i), host))
 	}
 }
 
@@ -60,10 +70,11 @@ func (r *Replica) indexRow(p *packed, i int, host uint16, do func(*index, uint64
 // concerned, by id and project, and which of p are not in q. Both are ordered,
 // and most rows are the same: one pass over the hashes finds those that came
 // and went.
-func differ(p, q *packed) (came, went []int) {
+func (r *Replica) differ(p, q *packed, fresh span) (came, went []int) {
 	i, j := p.instances.from, q.instances.from
 	for i < p.instances.to && j < q.instances.to {
-		if p.sameRow(i, q, j) && sameProject(p.sign(i), q.sign(j)) {
+		same := p.sameRow(i, q, j) && (p.sign(i) == 0) == (q.sign(j) == 0) && !fresh.has(j)
+		if same {
 			i, j = i+1, j+1
 			continue
 		}
@@ -73,7 +84,7 @@ func differ(p, q *packed) (came, went []int) {
 		case c > 0:
 			came, j = append(came, j), j+1
 		default:
-			if !sameProject(p.sign(i), q.sign(j)) {
+			if !r.sameProject(p, i, q, j) {
 				came, went = append(came, j), append(went, i)
 			}
 			i, j = i+1, j+1
@@ -88,10 +99,14 @@ func differ(p, q *packed) (came, went []int) {
 	return came, went
 }
 
-// sameProject reports whether two signs of one instance stand at one place of
-// the index by project.
-func sameProject(a, b wire.Sign) bool {
-	return (a == 0) == (b == 0) && wire.SignProject(a) == wire.SignProject(b)
+// sameProject reports whether two rows of one instance stand at one place of
+// the index of members.
+func (r *Replica) sameProject(p *packed, i int, q *packed, j int) bool {
+	a, b := p.sign(i), q.sign(j)
+	if a == 0 || b == 0 {
+		return a == b
+	}
+	return wire.SameProject(a, b) && r.projects.of(p, i) == r.projects.of(q, j)
 }
 
 // Instance returns the blocks that have a row with this id, in the order of

@@ -13,9 +13,14 @@ import (
 // Install, Heard and the other methods marked "writer" may be called by one
 // goroutine at a time; all others by anyone at any time, without waiting.
 type Replica struct {
-	hosts   hosts
-	places  index // of instances by id
-	members index // of instances by project, then id
+	hosts    hosts
+	projects projects
+	places   index // of instances by id
+	members  index // of instances by project, then id
+	// moves counts the changes of the indexes, twice each: it is odd while one is
+	// under way. Who finds it even, and the same afterwards, has read indexes
+	// that name exactly what the blocks have.
+	moves   atomic.Uint64
 	buckets [wire.Buckets]atomic.Uint64
 	root    atomic.Uint64
 	changes changes
@@ -43,6 +48,7 @@ func (s *Sign) Age(now time.Time) time.Duration {
 func New() *Replica {
 	r := &Replica{}
 	r.hosts.init()
+	r.projects.init()
 	return r
 }
 
