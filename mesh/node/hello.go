@@ -12,7 +12,7 @@ func (n *Node) hello(peer fleet.UUID, now time.Time) *wire.Hello {
 	return &wire.Hello{
 		Protocol: Protocol, MinProtocol: MinProtocol, Label: n.cfg.Label,
 		ID: n.cfg.ID, Role: n.cfg.Role, Name: n.cfg.Name, Gossip: n.cfg.Gossip,
-		Ready: n.evaluate(now) == nil, Settled: n.epoch.settled, Yours: n.lifeOf(peer),
+		Ready: n.isWhole(now), Settled: n.epoch.settled, Yours: n.lifeOf(peer),
 	}
 }
 

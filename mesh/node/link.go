@@ -261,7 +261,7 @@ func (n *Node) pulse(now time.Time) {
 	if !n.pulseAt.After(now) {
 		n.pulseAt = now.Add(pulseEvery) // the process was stopped for a while
 	}
-	_ = n.evaluate(now)
+	_ = n.isWhole(now)
 	n.forgetHints(now)
 	n.lookForLost(now)
 	for _, l := range n.links {

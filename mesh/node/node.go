@@ -70,7 +70,7 @@ type Node struct {
 	exchange *exchange.Exchange
 	started  time.Time
 	closed   bool // no further link
-	whole    bool // see evaluate
+	whole    bool // see isWhole
 
 	members membership
 	links   []*Link // past their hello, in the order in which they came up

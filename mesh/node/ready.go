@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 	"time"
 
@@ -18,56 +19,84 @@ const firstStart = 10 * time.Second
 // digest of a peer that is itself whole or, at a fleet's first start, holds a
 // block or a stated absence of every agent that gossip lists (it waits for
 // these at most 10 s).
-func (n *Node) Whole(now time.Time) error { return n.evaluate(now) }
-
-// evaluate is Whole; once nil it stays so. What it says is passed on in hellos
-// and pulses, so that newcomers know from whom a digest is worth having.
-func (n *Node) evaluate(now time.Time) error {
-	if n.whole {
+func (n *Node) Whole(now time.Time) error {
+	if n.isWhole(now) {
 		return nil
 	}
-	err := n.missing(now)
-	n.whole = err == nil
-	return err
+	absent, err := n.unmerged(now)
+	if err != nil {
+		return err
+	}
+	const named = 3
+	waiting, first := 0, make([]string, 0, named)
+	for o := range n.awaited(absent) {
+		if waiting++; waiting <= named {
+			first = append(first, o.Name)
+		}
+	}
+	return fmt.Errorf("waiting for %d of %d agents, first %s", waiting, n.members.others, strings.Join(first, ", "))
 }
 
-func (n *Node) missing(now time.Time) error {
-	if n.started.IsZero() {
-		return errors.New("the mesh is not running")
+// isWhole reports whether Whole would return nil; once true it stays so. What
+// it says is passed on in hellos and pulses, so that newcomers know from whom a
+// digest is worth having.
+func (n *Node) isWhole(now time.Time) bool {
+	if n.whole {
+		return true
 	}
-	merged, absent, patient := false, map[fleet.HostID]bool{}, now.Sub(n.started) < firstStart
+	absent, err := n.unmerged(now)
+	if err != nil {
+		return false
+	}
+	n.whole = true
+	for range n.awaited(absent) {
+		n.whole = false
+		break
+	}
+	return n.whole
+}
+
+// unmerged returns why this node cannot be whole whatever it holds, or else the
+// agents that have stated that there is nothing of them to be held; nil when
+// nobody need be waited for.
+func (n *Node) unmerged(now time.Time) (absent map[fleet.HostID]bool, err error) {
+	if n.started.IsZero() {
+		return nil, errors.New("the mesh is not running")
+	}
+	absent = map[fleet.HostID]bool{}
 	for _, l := range n.links {
 		if !l.peer.Merged() {
 			continue
 		}
 		if l.ready {
-			return nil
+			return nil, nil
 		}
-		merged = true
 		absent[l.hello.ID] = !l.hello.Settled
 	}
-	others := n.members.others
+	others, patient := n.members.others, now.Sub(n.started) < firstStart
 	switch {
 	case others == 0 && n.cfg.Role == fleet.RoleAgent && (!n.cfg.Joins || !patient):
-		return nil // alone: what this agent holds is all there is
+		return nil, nil // alone: what this agent holds is all there is
 	case others == 0:
-		return errors.New("no agent is known yet; check join, the gossip key and the fleet's label")
-	case !merged:
-		return fmt.Errorf("no link to any of the %d agents known has told its digest yet", others)
+		return nil, errors.New("no agent is known yet; check join, the gossip key and the fleet's label")
+	case len(absent) == 0:
+		return nil, fmt.Errorf("no link to any of the %d agents known has told its digest yet", others)
 	case !patient:
-		return nil
+		return nil, nil
+	default:
+		return absent, nil
 	}
-	const named = 3
-	waiting, first := 0, make([]string, 0, named)
-	for i := range n.members.list {
-		if o := &n.members.list[i]; n.isOther(o) && n.replica.Block(o.ID) == nil && !absent[o.ID] {
-			if waiting++; waiting <= named {
-				first = append(first, o.Name)
+}
+
+// awaited yields the agents that gossip lists and that are neither held nor
+// absent; nobody where absent is nil.
+func (n *Node) awaited(absent map[fleet.HostID]bool) iter.Seq[*fleet.Member] {
+	return func(yield func(*fleet.Member) bool) {
+		for i := range n.members.list {
+			o := &n.members.list[i]
+			if absent != nil && n.isOther(o) && n.replica.Block(o.ID) == nil && !absent[o.ID] && !yield(o) {
+				return
 			}
 		}
 	}
-	if waiting > 0 {
-		return fmt.Errorf("waiting for %d of %d agents, first %s", waiting, others, strings.Join(first, ", "))
-	}
-	return nil
 }
