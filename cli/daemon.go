@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"grapevine/api/client"
 	"grapevine/identity"
+	"grapevine/internal/footprint"
 	"grapevine/internal/notify"
 	"grapevine/internal/settings"
 )
@@ -90,6 +92,10 @@ func (a *app) logger(level string) (*slog.Logger, error) {
 	return log, nil
 }
 
+// startOver is how long after its start a daemon gives back the memory that only
+// the start needed.
+const startOver = 30 * time.Second
+
 // watched runs a daemon and feeds systemd's watchdog for as long as the daemon
 // answers at its own address.
 func (a *app) watched(ctx context.Context, log *slog.Logger, addr string, id *identity.Identity, run func(context.Context) error) error {
@@ -111,6 +117,12 @@ func (a *app) watched(ctx context.Context, log *slog.Logger, addr string, id *id
 		}
 	})
 	defer stopping()
+	trimming := time.AfterFunc(startOver, func() {
+		if err := footprint.Trim(); err != nil {
+			log.Warn("memory of the start was not given back", "error", err)
+		}
+	})
+	defer trimming.Stop()
 	err = run(ctx)
 	stop()
 	if lost := <-ended; lost != nil {
