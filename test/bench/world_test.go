@@ -18,6 +18,7 @@ import (
 	"grapevine/api/client"
 	"grapevine/fleet"
 	"grapevine/identity"
+	"grapevine/test/built"
 	"grapevine/test/netns"
 )
 
@@ -171,17 +172,8 @@ func (n *node) end() {
 		n.w.b.Errorf("%s did not end by itself", n.name)
 	}
 	if n.w.b.Failed() {
-		n.w.b.Logf("the log of %s ends with:\n%s", n.name, n.tail())
+		n.w.b.Logf("the log of %s ends with:\n%s", n.name, built.Tail(n.w.path(n.name+".log")))
 	}
-}
-
-func (n *node) tail() string {
-	data, err := os.ReadFile(n.w.path(n.name + ".log"))
-	if err != nil {
-		return err.Error()
-	}
-	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
-	return strings.Join(lines[max(0, len(lines)-20):], "\n")
 }
 
 func (n *node) pid() int { return n.cmd.Process.Pid }

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"grapevine/fleet"
+	"grapevine/test/built"
 )
 
 // follower is a command that goes on until it is interrupted.
@@ -282,9 +283,9 @@ func leave(t *testing.T, w *world, n *node, others []*node) {
 	f := n.follow("mesh", "watch")
 	f.says("watching at")
 	show(t, n, "mesh", "leave", "--yes")
-	<-n.ended
-	if code := n.cmd.ProcessState.ExitCode(); code != 0 {
-		t.Errorf("the agent ended with exit code %d, want 0: %s", code, n.tail())
+	<-n.Ended
+	if code := n.Cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("the agent ended with exit code %d, want 0: %s", code, built.Tail(n.logFile()))
 	}
 	if code := f.exit(); code != 1 {
 		t.Errorf("its watcher ended with exit code %d, want 1: %q", code, f.err)

@@ -26,26 +26,7 @@ const patience = 90 * time.Second
 // binary is the program under test, built once.
 var binary string
 
-func TestMain(m *testing.M) {
-	code, err := buildAndRun(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func buildAndRun(m *testing.M) (int, error) {
-	dir, err := os.MkdirTemp("", "grapevine-e2e-")
-	if err != nil {
-		return 0, err
-	}
-	defer os.RemoveAll(dir)
-	if binary, err = built.Binary(dir); err != nil {
-		return 0, err
-	}
-	return m.Run(), nil
-}
+func TestMain(m *testing.M) { built.Main(m, &binary) }
 
 // world is a fleet's network, its CA, and the nodes on it.
 type world struct {
@@ -101,9 +82,7 @@ type node struct {
 	ip     string
 	config string
 	id     string
-	cmd    *exec.Cmd
-	log    *os.File
-	ended  chan struct{}
+	*built.Daemon
 }
 
 // newNode makes a node that does not run yet. Extra is more TOML for it.
@@ -174,8 +153,8 @@ func (n *node) start() {
 	n.launch()
 	n.w.until(n.name+" is ready", func() error {
 		select {
-		case <-n.ended:
-			return fatalError{fmt.Errorf("it has ended: %s", n.tail())}
+		case <-n.Ended:
+			return fatalError{fmt.Errorf("it has ended: %s", built.Tail(n.logFile()))}
 		default:
 		}
 		_, stderr, code := n.cli("mesh", "members")
@@ -198,54 +177,18 @@ func (n *node) ready() error {
 // launch starts the process, and its end with the test's.
 func (n *node) launch() {
 	n.w.t.Helper()
-	var err error
-	if n.log, err = os.OpenFile(n.w.path(n.name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
-		n.w.t.Fatal(err)
-	}
-	n.cmd = exec.Command(binary, n.role, "--config", n.config)
-	n.cmd.Stdout, n.cmd.Stderr = n.log, n.log
-	if err := n.cmd.Start(); err != nil {
-		n.w.t.Fatal(err)
-	}
-	cmd, log, ended := n.cmd, n.log, make(chan struct{})
-	n.ended = ended
-	go func() {
-		_ = cmd.Wait()
-		_ = log.Close()
-		close(ended)
-	}()
-	n.w.t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-ended
-		if n.w.t.Failed() {
-			n.w.t.Logf("the log of %s ends with:\n%s", n.name, n.tail())
-		}
-	})
+	n.Daemon = built.Start(n.w.t, exec.Command(binary, n.role, "--config", n.config), n.name, n.logFile())
 }
+
+func (n *node) logFile() string { return n.w.path(n.name + ".log") }
 
 // kill is kill -9.
 func (n *node) kill() {
 	n.w.t.Helper()
-	if err := n.cmd.Process.Kill(); err != nil {
+	if err := n.Cmd.Process.Kill(); err != nil {
 		n.w.t.Fatal(err)
 	}
-	<-n.ended
-}
-
-// tail returns the end of the node's log.
-func (n *node) tail() string {
-	data, err := os.ReadFile(n.w.path(n.name + ".log"))
-	if err != nil {
-		return err.Error()
-	}
-	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
-	var telling []string
-	for _, line := range lines {
-		if !strings.Contains(line, "msg=gossip") {
-			telling = append(telling, line)
-		}
-	}
-	return strings.Join(telling[max(0, len(telling)-25):], "\n")
+	<-n.Ended
 }
 
 func (n *node) addr() string {
@@ -296,20 +239,7 @@ func (w *world) run(env []string, args ...string) (stdout, stderr string, code i
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, binary, args...)
-	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + w.dir}, env...)
-	var out, errOut bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errOut
-	err := cmd.Run()
-	var exit *exec.ExitError
-	switch {
-	case err == nil:
-	case errors.As(err, &exit):
-		code = exit.ExitCode()
-	default:
-		w.t.Fatal(err)
-	}
-	return out.String(), errOut.String(), code
+	return built.Run(w.t, exec.CommandContext(ctx, binary, args...), w.dir, env...)
 }
 
 func (w *world) must(_, stderr string, code int) {

@@ -29,7 +29,7 @@ func TestThirdOfTheFleetKilledAtOnceComesBackWhole(t *testing.T) {
 	}
 	began := time.Now()
 	for _, name := range killed {
-		<-w.agent(name).ended
+		<-w.agent(name).Ended
 	}
 	shown := sightings{}
 	w.eventually("the registry shows who is gone", []*node{w.registry}, func(n *node) error {

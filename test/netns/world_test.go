@@ -27,26 +27,7 @@ const patience = 3 * time.Minute
 // binary is the program under test, built once.
 var binary string
 
-func TestMain(m *testing.M) {
-	code, err := buildAndRun(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func buildAndRun(m *testing.M) (int, error) {
-	dir, err := os.MkdirTemp("", "grapevine-netns-")
-	if err != nil {
-		return 0, err
-	}
-	defer os.RemoveAll(dir)
-	if binary, err = built.Binary(dir); err != nil {
-		return 0, err
-	}
-	return m.Run(), nil
-}
+func TestMain(m *testing.M) { built.Main(m, &binary) }
 
 // groups are the switches of a world; each has so many agents on it.
 var groups = []string{"a", "b", "c"}
@@ -81,8 +62,7 @@ type node struct {
 	group string
 	role  string
 	host  *netns.Host
-	cmd   *exec.Cmd
-	ended chan struct{}
+	*built.Daemon
 }
 
 // newWorld starts a whole fleet with one machine on every host, and waits until
@@ -208,55 +188,19 @@ func (n *node) socket() string { return n.w.path(n.name, "agent.sock") }
 // launch starts the process; it ends with the test.
 func (n *node) launch() {
 	n.w.t.Helper()
-	log, err := os.OpenFile(n.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		n.w.t.Fatal(err)
-	}
-	n.cmd = n.host.Command(context.Background(), binary, n.role, "--config", n.w.path(n.name+".toml")) // the test's cleanup ends it
-	n.cmd.Stdout, n.cmd.Stderr = log, log
-	if err := n.cmd.Start(); err != nil {
-		n.w.t.Fatal(err)
-	}
-	cmd, ended := n.cmd, make(chan struct{})
-	n.ended = ended
-	go func() {
-		_ = cmd.Wait()
-		_ = log.Close()
-		close(ended)
-	}()
-	n.w.t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-ended
-		if n.w.t.Failed() {
-			n.w.t.Logf("the log of %s ends with:\n%s", n.name, n.tail())
-		}
-	})
+	cmd := n.host.Command(context.Background(), binary, n.role, "--config", n.w.path(n.name+".toml")) // the test's cleanup ends it
+	n.Daemon = built.Start(n.w.t, cmd, n.name, n.log())
 }
 
 // kill is kill -9, without waiting for the end.
 func (n *node) kill() {
 	n.w.t.Helper()
-	if err := n.cmd.Process.Kill(); err != nil {
+	if err := n.Cmd.Process.Kill(); err != nil {
 		n.w.t.Fatal(err)
 	}
 }
 
 func (n *node) log() string { return n.w.path(n.name + ".log") }
-
-// tail returns the end of the node's log without what Serf says.
-func (n *node) tail() string {
-	data, err := os.ReadFile(n.log())
-	if err != nil {
-		return err.Error()
-	}
-	var telling []string
-	for line := range strings.Lines(string(data)) {
-		if !strings.Contains(line, "msg=gossip") {
-			telling = append(telling, line)
-		}
-	}
-	return strings.Join(telling[max(0, len(telling)-15):], "")
-}
 
 // cli runs the command line against the node: an agent through its socket, and
 // the registry on the loopback of its own host.
@@ -268,27 +212,13 @@ func (n *node) cli(args ...string) (stdout, stderr string, code int) {
 	if n.role == "registry" {
 		cmd, addr = n.host.Command(ctx, binary, args...), "http://127.0.0.1:7948"
 	}
-	return n.w.finish(cmd, "GRAPEVINE_ADDR="+addr)
-}
-
-// finish runs a command to its end.
-func (w *world) finish(cmd *exec.Cmd, env ...string) (stdout, stderr string, code int) {
-	w.t.Helper()
-	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + w.dir}, env...)
-	var out, problems bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &problems
-	err := cmd.Run()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		w.t.Fatal(err)
-	}
-	return out.String(), problems.String(), cmd.ProcessState.ExitCode()
+	return built.Run(n.w.t, cmd, n.w.dir, "GRAPEVINE_ADDR="+addr)
 }
 
 // cli runs a command that needs no node and must succeed.
 func (w *world) cli(env []string, args ...string) {
 	w.t.Helper()
-	if _, stderr, code := w.finish(exec.CommandContext(w.t.Context(), binary, args...), env...); code != 0 {
+	if _, stderr, code := built.Run(w.t, exec.CommandContext(w.t.Context(), binary, args...), w.dir, env...); code != 0 {
 		w.t.Fatalf("grapevine %s: exit code %d: %s", strings.Join(args, " "), code, stderr)
 	}
 }
@@ -326,7 +256,7 @@ func (w *world) eventually(what string, at []*node, holds func(*node) error) tim
 				break
 			}
 			select {
-			case <-n.ended:
+			case <-n.Ended:
 				w.t.Fatalf("gave up waiting until %s: %s has ended", what, n.name)
 			case <-time.After(50 * time.Millisecond):
 			}
