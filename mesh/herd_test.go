@@ -66,7 +66,7 @@ func (h *herd) add(wrap func(context.Context, *herd, memberlist.NodeAwareTranspo
 		transport = wrap(ctx, h, transport)
 	}
 	cfg := Config{
-		ID: idOf(name), Name: name, Role: fleet.RoleAgent, API: name + ":7947", Key: make([]byte, 32), Epochs: &testEpochs{},
+		ID: idOf(name), Name: name, Role: fleet.RoleAgent, API: name + ":7947", Key: make([]byte, 32), Epochs: &meshtest.Epochs{},
 		Dial: func(context.Context, string, fleet.UUID) (net.Conn, error) { return nil, net.ErrClosed },
 	}
 	cfg = cfg.withDefaults()

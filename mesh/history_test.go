@@ -49,7 +49,7 @@ func TestRestartRaisesEpochAndKeepsTheHost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, lan())
 		fleetOf(w, 6)
-		store := &testEpochs{}
+		store := &meshtest.Epochs{}
 		x := w.start("10.0.9.9", func(c *Config) { c.Epochs = store })
 		x.say(3)
 		w.waitFor(10*time.Second, "the seventh is known", func() bool { return w.agree(7) && x.Settled() })
@@ -77,7 +77,7 @@ func TestLostJournalRisesAboveWhatPeersHeard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, lan())
 		fleetOf(w, 5)
-		x := w.start("10.0.9.9", func(c *Config) { c.Epochs = &testEpochs{epoch: 41} })
+		x := w.start("10.0.9.9", func(c *Config) { c.Epochs = meshtest.EpochsAt(41) })
 		x.say(3)
 		w.waitFor(10*time.Second, "the host is known", func() bool { return w.agree(6) })
 		w.stop(x)
@@ -100,7 +100,7 @@ func TestEpochRisesWhenOldLifeIsHeardLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, lan())
 		members := fleetOf(w, 5)
-		x := w.start("10.0.9.9", func(c *Config) { c.Epochs = &testEpochs{epoch: 7} })
+		x := w.start("10.0.9.9", func(c *Config) { c.Epochs = meshtest.EpochsAt(7) })
 		x.say(9)
 		w.waitFor(10*time.Second, "the host is known", func() bool { return w.agree(6) })
 		w.stop(x)
@@ -108,7 +108,7 @@ func TestEpochRisesWhenOldLifeIsHeardLate(t *testing.T) {
 		for _, o := range members {
 			w.net.Cut("10.0.9.9", o.name)
 		}
-		store := &testEpochs{}
+		store := &meshtest.Epochs{}
 		x = w.start("10.0.9.9", func(c *Config) { c.Epochs = store })
 		x.say(2)
 		w.waitFor(30*time.Second, "it settles alone", x.Settled)
@@ -131,7 +131,7 @@ func TestCloneIsRefusedAndTheOriginalGoesOn(t *testing.T) {
 		w := newWorld(t, lan())
 		members := fleetOf(w, 5)
 		clone := w.start("10.0.9.9", func(c *Config) {
-			c.ID, c.Epochs, c.Hardware = members[2].cfg.ID, &testEpochs{epoch: 1}, "another machine"
+			c.ID, c.Epochs, c.Hardware = members[2].cfg.ID, meshtest.EpochsAt(1), "another machine"
 		})
 		clone.say(100)
 		select {
@@ -448,11 +448,11 @@ func TestManyHistoriesConverge(t *testing.T) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, meshtest.Options{Seed: seed, MinDelay: time.Millisecond, MaxDelay: 80 * time.Millisecond, StreamLoss: 0.005})
-				stores := map[string]*testEpochs{}
+				stores := map[string]*meshtest.Epochs{}
 				const n = 10
 				start := func(name string) {
 					if stores[name] == nil {
-						stores[name] = &testEpochs{}
+						stores[name] = &meshtest.Epochs{}
 					}
 					w.start(name, func(c *Config) { c.Epochs = stores[name] }).say(1)
 				}

@@ -13,6 +13,7 @@ import (
 
 	"grapevine/fleet"
 	"grapevine/mesh"
+	"grapevine/mesh/meshtest"
 )
 
 // node is one member on loopback sockets, its links plain TCP.
@@ -21,24 +22,6 @@ type node struct {
 	id     fleet.UUID
 	cancel context.CancelFunc
 	done   chan error
-}
-
-type memoryEpochs struct {
-	mu                 sync.Mutex
-	epoch, incarnation uint64
-}
-
-func (m *memoryEpochs) LoadEpoch() (uint64, uint64, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.epoch, m.incarnation, nil
-}
-
-func (m *memoryEpochs) StoreEpoch(epoch, incarnation uint64) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.epoch, m.incarnation = epoch, incarnation
-	return nil
 }
 
 // fleetOnLoopback returns the group that a test's nodes end in; the test waits
@@ -66,7 +49,7 @@ func startNode(t *testing.T, n int, role fleet.Role, join ...string) *node {
 		},
 	}
 	if role == fleet.RoleAgent {
-		cfg.Epochs = &memoryEpochs{}
+		cfg.Epochs = &meshtest.Epochs{}
 	}
 	m, err := mesh.New(cfg)
 	if err != nil {
@@ -166,7 +149,7 @@ func TestFiveNodesOnLoopbackHoldOneFleet(t *testing.T) {
 func TestPortInUseSaysWhatToDo(t *testing.T) {
 	first := startNode(t, 0, fleet.RoleAgent)
 	_, err := mesh.New(mesh.Config{
-		ID: nodeID(1), Role: fleet.RoleAgent, GossipBind: first.GossipAddr(), Epochs: &memoryEpochs{},
+		ID: nodeID(1), Role: fleet.RoleAgent, GossipBind: first.GossipAddr(), Epochs: &meshtest.Epochs{},
 		Dial: func(context.Context, string, fleet.UUID) (net.Conn, error) { return nil, net.ErrClosed },
 	})
 	if err == nil || !errors.Is(err, syscall.EADDRINUSE) {

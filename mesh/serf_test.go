@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"grapevine/fleet"
+	"grapevine/mesh/meshtest"
 )
 
 // startSerf runs an agent whose membership is real Serf, over the network in
@@ -22,7 +23,7 @@ func (w *world) startSerf(name string, change ...func(*Config)) *member {
 	w.serf = true
 	cfg := Config{
 		ID: idOf(name), Name: name, Role: fleet.RoleAgent, API: name + ":7947", Join: []string{nameOf(0)},
-		Key: make([]byte, 16), Epochs: &testEpochs{}, Hardware: "hardware of " + name, Log: w.log.With("node", name),
+		Key: make([]byte, 16), Epochs: &meshtest.Epochs{}, Hardware: "hardware of " + name, Log: w.log.With("node", name),
 		Dial: func(ctx context.Context, addr string, _ fleet.UUID) (net.Conn, error) {
 			return w.net.Dial(ctx, name, addr)
 		},
@@ -215,7 +216,7 @@ func TestJoinEntriesGetThePort(t *testing.T) {
 
 func TestConfigAtFaultIsNamed(t *testing.T) {
 	good := Config{
-		ID: fleet.UUID{1}, Role: fleet.RoleAgent, Epochs: &testEpochs{}, GossipBind: "127.0.0.1:0",
+		ID: fleet.UUID{1}, Role: fleet.RoleAgent, Epochs: &meshtest.Epochs{}, GossipBind: "127.0.0.1:0",
 		Dial: func(context.Context, string, fleet.UUID) (net.Conn, error) { return nil, net.ErrClosed },
 	}
 	for word, change := range map[string]func(*Config){

@@ -59,7 +59,7 @@ func (w *world) start(name string, change ...func(*Config)) *member {
 	w.t.Helper()
 	cfg := Config{
 		ID: idOf(name), Name: name, Role: fleet.RoleAgent, API: name + ":7947", Join: []string{"seed"},
-		Epochs: &testEpochs{}, Hardware: "hardware of " + name, Log: w.log.With("node", name),
+		Epochs: &meshtest.Epochs{}, Hardware: "hardware of " + name, Log: w.log.With("node", name),
 		Dial: func(ctx context.Context, addr string, _ fleet.UUID) (net.Conn, error) {
 			return w.net.Dial(ctx, name, addr)
 		},
@@ -198,26 +198,6 @@ func (x *member) instances(name string) int {
 		n++
 	}
 	return n
-}
-
-type testEpochs struct {
-	mu                 sync.Mutex
-	epoch, incarnation uint64
-	stored             []uint64
-}
-
-func (e *testEpochs) LoadEpoch() (uint64, uint64, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.epoch, e.incarnation, nil
-}
-
-func (e *testEpochs) StoreEpoch(epoch, incarnation uint64) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.epoch, e.incarnation = epoch, incarnation
-	e.stored = append(e.stored, epoch)
-	return nil
 }
 
 // directory is a membership that is right at once and everywhere, except where

@@ -15,6 +15,7 @@ import (
 	"grapevine/fleet"
 	"grapevine/identity"
 	"grapevine/mesh"
+	"grapevine/mesh/meshtest"
 )
 
 // crowdVariable holds the wish of a process of this test binary that is to be
@@ -93,7 +94,7 @@ func (c *crowd) member(ctx context.Context, ca *identity.CA, key []byte, i int) 
 	}
 	cfg := mesh.Config{
 		ID: subject.ID, Name: subject.Name, Role: fleet.RoleAgent, Label: self.Subject().Fleet, API: api, Key: key,
-		GossipBind: fmt.Sprintf("%s:%d", c.Address, c.GossipPort+i), Epochs: &forgetful{}, Hardware: subject.ID.String(),
+		GossipBind: fmt.Sprintf("%s:%d", c.Address, c.GossipPort+i), Epochs: &meshtest.Epochs{}, Hardware: subject.ID.String(),
 		Dial: func(ctx context.Context, addr string, peer fleet.UUID) (net.Conn, error) {
 			return self.Dial(ctx, addr, peer, mesh.ALPN)
 		},
@@ -162,25 +163,4 @@ func (c *crowd) state(self identity.Subject, api string) mesh.State {
 		})
 	}
 	return s
-}
-
-// forgetful keeps an epoch as long as its process lives.
-type forgetful struct {
-	mu                 sync.Mutex
-	epoch, incarnation uint64
-}
-
-// LoadEpoch implements mesh.EpochStore.
-func (f *forgetful) LoadEpoch() (uint64, uint64, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.epoch, f.incarnation, nil
-}
-
-// StoreEpoch implements mesh.EpochStore.
-func (f *forgetful) StoreEpoch(epoch, incarnation uint64) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.epoch, f.incarnation = epoch, incarnation
-	return nil
 }
