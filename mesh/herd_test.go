@@ -31,6 +31,7 @@ type herd struct {
 	mu     sync.Mutex
 	failed []failure
 
+	key       []byte           // of members to come; nil: gossip in the clear
 	heard     func(serf.Event) // gets every event of the first member; nil for nobody
 	seeds     []string         // of members to come
 	suspected atomic.Int64     // refuted suspicions
@@ -53,7 +54,7 @@ type sheep struct {
 
 func newHerd(t *testing.T, opts meshtest.Options) *herd {
 	t.Helper()
-	return &herd{t: t, net: meshtest.New(opts), start: time.Now()}
+	return &herd{t: t, net: meshtest.New(opts), key: make([]byte, 32), start: time.Now()}
 }
 
 // add starts a member; wrap may put something between it and the network.
@@ -66,7 +67,7 @@ func (h *herd) add(wrap func(context.Context, *herd, memberlist.NodeAwareTranspo
 		transport = wrap(ctx, h, transport)
 	}
 	cfg := Config{
-		ID: idOf(name), Name: name, Role: fleet.RoleAgent, API: name + ":7947", Key: make([]byte, 32), Epochs: &meshtest.Epochs{},
+		ID: idOf(name), Name: name, Role: fleet.RoleAgent, API: name + ":7947", Key: h.key, Epochs: &meshtest.Epochs{},
 		Dial: func(context.Context, string, fleet.UUID) (net.Conn, error) { return nil, net.ErrClosed },
 	}
 	cfg = cfg.withDefaults()
@@ -87,6 +88,7 @@ func (h *herd) add(wrap func(context.Context, *herd, memberlist.NodeAwareTranspo
 	}
 	h.members = append(h.members, x)
 	h.wg.Go(func() { h.listen(ctx, x) })
+	h.wg.Go(func() { x.keepRefuting(ctx) })
 	if len(h.seeds) > 0 {
 		h.wg.Go(func() { x.keepJoined(ctx) })
 	}
@@ -240,18 +242,25 @@ func lost(chance float64, first time.Duration) (wait time.Duration) {
 }
 
 // busy is a member whose machine has other things to do: it gets the processor
-// for a moment and then waits for it, and what arrives meanwhile waits too.
+// for a moment and then waits for it. What arrives meanwhile waits too, and so
+// does whoever has something to send, as all of a process does.
 type busy struct {
 	memberlist.NodeAwareTransport
 	packets chan *memberlist.Packet
 	streams chan net.Conn
+
+	mu   sync.Mutex
+	back chan struct{} // closed while it runs
 }
 
 // busyFor returns a wrapper for members that run for up to runs, and then
 // wait for up to waits.
 func busyFor(runs, waits time.Duration) func(context.Context, *herd, memberlist.NodeAwareTransport) memberlist.NodeAwareTransport {
 	return func(ctx context.Context, h *herd, t memberlist.NodeAwareTransport) memberlist.NodeAwareTransport {
-		b := &busy{NodeAwareTransport: t, packets: make(chan *memberlist.Packet), streams: make(chan net.Conn)}
+		b := &busy{
+			NodeAwareTransport: t, packets: make(chan *memberlist.Packet), streams: make(chan net.Conn), back: make(chan struct{}),
+		}
+		close(b.back)
 		h.wg.Go(func() { b.run(ctx, runs, waits) })
 		return b
 	}
@@ -259,6 +268,24 @@ func busyFor(runs, waits time.Duration) func(context.Context, *herd, memberlist.
 
 func (b *busy) PacketCh() <-chan *memberlist.Packet { return b.packets }
 func (b *busy) StreamCh() <-chan net.Conn           { return b.streams }
+
+func (b *busy) WriteToAddress(p []byte, a memberlist.Address) (time.Time, error) {
+	b.await()
+	return b.NodeAwareTransport.WriteToAddress(p, a)
+}
+
+func (b *busy) DialAddressTimeout(a memberlist.Address, timeout time.Duration) (net.Conn, error) {
+	b.await()
+	return b.NodeAwareTransport.DialAddressTimeout(a, timeout)
+}
+
+// await blocks while the member does not run.
+func (b *busy) await() {
+	b.mu.Lock()
+	back := b.back
+	b.mu.Unlock()
+	<-back
+}
 
 func (b *busy) run(ctx context.Context, runs, waits time.Duration) {
 	for ctx.Err() == nil {
@@ -282,9 +309,14 @@ func (b *busy) run(ctx context.Context, runs, waits time.Duration) {
 				}
 			}
 		}
+		back := make(chan struct{})
+		b.mu.Lock()
+		b.back = back
+		b.mu.Unlock()
 		select {
 		case <-ctx.Done():
 		case <-time.After(rand.N(waits) + 1):
 		}
+		close(back)
 	}
 }

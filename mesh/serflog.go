@@ -16,7 +16,8 @@ const repeatAfter = time.Minute
 // those libraries' authors, so they go to debug, but for those that a person
 // has to act on: these come out as one sentence, now and then.
 type serfLog struct {
-	log *slog.Logger
+	log     *slog.Logger
+	refuted chan struct{} // of capacity one: memberlist refuted a suspicion
 
 	mu   sync.Mutex
 	last map[string]time.Time
@@ -24,7 +25,7 @@ type serfLog struct {
 }
 
 func newSerfLog(log *slog.Logger) *serfLog {
-	return &serfLog{log: log, last: map[string]time.Time{}}
+	return &serfLog{log: log, refuted: make(chan struct{}, 1), last: map[string]time.Time{}}
 }
 
 // tell has every line passed on to f too, which must not block.
@@ -60,6 +61,9 @@ func (s *serfLog) Write(line []byte) (int, error) {
 	s.mu.Unlock()
 	if also != nil {
 		also(text)
+	}
+	if strings.Contains(text, refuting) {
+		notify(s.refuted)
 	}
 	lower := strings.ToLower(text)
 	for _, c := range complaints {
