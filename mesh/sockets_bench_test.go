@@ -1,17 +1,23 @@
 package mesh
 
 import (
+	"flag"
+	"fmt"
 	"testing"
 	"time"
 )
+
+// socketAgents is the size that is asked for; fewer, for a quick look, with
+// -args -agents=N.
+var socketAgents = flag.Int("agents", 200, "agents that BenchmarkSpreadSockets starts")
 
 // BenchmarkSpreadSockets measures two hundred agents in one process: real
 // Serf, real TLS, loopback, real time. All of them, and whoever else is on the
 // machine, share its processors.
 func BenchmarkSpreadSockets(b *testing.B) {
-	b.Run("nodes=200", func(b *testing.B) {
+	b.Run(fmt.Sprint("nodes=", *socketAgents), func(b *testing.B) {
 		for b.Loop() {
-			w := startSockets(b, 200)
+			w := startSockets(b, *socketAgents)
 			r := w.load(100, 10*time.Second)
 			r.done(10 * time.Second)
 			r.figures.report(b)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -54,9 +55,11 @@ func (e *epochInMemory) StoreEpoch(epoch, incarnation uint64) error {
 	return nil
 }
 
-// startSockets starts nodes until all hold all: every node joins through one
-// of the first few, when the one before it has arrived. Two hundred at once
-// would do nothing but shake hands for minutes, all on one machine.
+// startSockets starts a fleet and waits until all of it holds all of it. One
+// node after the other joins, each through another one, and at a pace that
+// leaves the machine time to answer pings: Serf has everybody pass every
+// newcomer on some twenty times, and where that fills the machine members are
+// taken for lost, which is as much news again.
 func startSockets(b *testing.B, nodes int) *socketFleet {
 	b.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -65,28 +68,83 @@ func startSockets(b *testing.B, nodes int) *socketFleet {
 	if err != nil {
 		b.Fatal(err)
 	}
-	key := identity.NewGossipKey()
-	for i := range nodes {
-		x, err := w.start(ca, key, i, replica.New())
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // until they are together
+	key, began, spent := identity.NewGossipKey(), time.Now(), processorTime()
+	for len(w.nodes) < nodes {
+		x, err := w.start(ca, key, len(w.nodes), replica.New())
 		if err != nil {
 			b.Fatal(err)
 		}
 		w.nodes = append(w.nodes, x)
-		w.index[x.identity.Subject().ID] = i
+		w.index[x.identity.Subject().ID] = x.number
 		x.Publish(x.state(make([]byte, spreadBytes)))
-		for end := time.Now().Add(2 * time.Second); x.Replica().Len() < 1+i/2 && time.Now().Before(end); {
-			time.Sleep(10 * time.Millisecond)
-		}
+		w.pause(b, began.Add(joinWithin))
 	}
-	w.settle(b)
+	joined := time.Since(began)
+	w.await(b, 2*time.Minute, "all hold all", w.whole)
+	w.await(b, 2*time.Minute, "gossip comes to rest", w.quiet())
+	b.Logf("all have joined after %v, and are at rest after %v and %v of processor", joined.Round(time.Second), time.Since(began).Round(time.Second), (processorTime() - spent).Round(time.Second))
 	for _, x := range w.nodes {
 		w.running.Go(func() { w.watch(x) })
 	}
 	return w
 }
 
-// seeds is how many nodes the others join through.
-const seeds = 5
+// joinWithin bounds the time in which all nodes join.
+const joinWithin = 4 * time.Minute
+
+// pause waits until the node that joined last holds half of the fleet and the
+// process takes little processor, for two seconds at most.
+func (w *socketFleet) pause(b *testing.B, deadline time.Time) {
+	b.Helper()
+	const look = 50 * time.Millisecond
+	enough := (0.3 + float64(len(w.nodes))/300) * look.Seconds() // the pulses of so many
+	last := w.nodes[len(w.nodes)-1]
+	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); {
+		spent := processorTime()
+		time.Sleep(look)
+		if (processorTime()-spent).Seconds() <= enough && 2*last.Replica().Len() >= len(w.nodes) {
+			break
+		}
+	}
+	if time.Now().After(deadline) {
+		w.giveUp(b, "all have joined", joinWithin)
+	}
+}
+
+// await waits for a condition; what it waits for in vain ends the benchmark.
+func (w *socketFleet) await(b *testing.B, within time.Duration, what string, ok func() bool) {
+	b.Helper()
+	for end := time.Now().Add(within); !ok(); time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(end) {
+			w.giveUp(b, what, within)
+		}
+	}
+}
+
+// giveUp ends the benchmark, and says how far the fleet got.
+func (w *socketFleet) giveUp(b *testing.B, what string, within time.Duration) {
+	b.Helper()
+	found := w.describe()
+	w.stop(b)
+	b.Fatalf("%d agents were started, and within %v it did not come about that %s: the machine has too much else to do, or too many agents: %s", len(w.nodes), within, what, found)
+}
+
+// quiet returns a condition that holds when the process uses no more processor
+// than a second before, or nearly so: the last joins are through.
+func (w *socketFleet) quiet() func() bool {
+	at, spent, last := time.Now(), processorTime(), 0.0
+	return func() bool {
+		took := time.Since(at)
+		if took < 2*time.Second {
+			return false
+		}
+		now := (processorTime() - spent).Seconds() / took.Seconds()
+		at, spent = time.Now(), processorTime()
+		defer func() { last = now }()
+		return last > 0 && now > 0.9*last
+	}
+}
 
 // start starts a node that holds r already.
 func (w *socketFleet) start(ca *identity.CA, key []byte, number int, r *replica.Replica) (*socketNode, error) {
@@ -117,7 +175,7 @@ func (w *socketFleet) start(ca *identity.CA, key []byte, number int, r *replica.
 		},
 	}
 	if number > 0 {
-		cfg.Join = []string{w.nodes[number%min(seeds, number)].GossipAddr()}
+		cfg.Join = []string{w.nodes[number/2].GossipAddr()}
 	}
 	if x.Mesh, err = newHolding(cfg, r); err != nil {
 		return nil, err
@@ -160,17 +218,6 @@ func (w *socketFleet) serve(x *socketNode) {
 	}
 }
 
-// settle waits until all hold what every host said first.
-func (w *socketFleet) settle(b *testing.B) {
-	b.Helper()
-	for end := time.Now().Add(5 * time.Minute); !w.whole(); time.Sleep(time.Second) {
-		if time.Now().After(end) {
-			b.Fatalf("the fleet did not come together: %s", w.describe())
-		}
-	}
-	time.Sleep(5 * time.Second) // Serf still spreads the last joins
-}
-
 // whole reports whether all hold the same hosts: all of them.
 func (w *socketFleet) whole() bool {
 	root := w.nodes[0].Replica().Root()
@@ -179,13 +226,14 @@ func (w *socketFleet) whole() bool {
 	})
 }
 
-// describe says how many nodes hold so many hosts.
+// describe says how many nodes know so many members and hold so many hosts.
 func (w *socketFleet) describe() string {
-	hosts := map[int]int{}
+	members, hosts := map[int]int{}, map[int]int{}
 	for _, x := range w.nodes {
+		members[len(x.Members())]++
 		hosts[x.Replica().Len()]++
 	}
-	return fmt.Sprintf("nodes by hosts held: %v", hosts)
+	return fmt.Sprintf("nodes by members known: %v, by hosts held: %v", members, hosts)
 }
 
 func (w *socketFleet) stop(b *testing.B) {
