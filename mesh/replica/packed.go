@@ -306,7 +306,8 @@ func (p *packed) span(kind wire.Kind) span {
 func (p *packed) resign(from, to int) {
 	from, to = max(from, p.instances.from), min(to, p.instances.to)
 	if to-from > 8 {
-		p.resignWith(from, to, p.unpackTable())
+		table := p.unpackTable()
+		p.resignWith(from, to, wire.NewHashed(table, len(table)))
 		return
 	}
 	p.resignWith(from, to, p)

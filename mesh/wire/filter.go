@@ -190,11 +190,7 @@ func addSign(s Sign, f *field, texts Table) (Sign, error) {
 	if f.typ == typeVarint {
 		switch f.number {
 		case inLabelRef:
-			label, err := lookUp(texts, f.value)
-			if err != nil {
-				return s, err
-			}
-			h, err := hashLabel(label, texts)
+			h, err := hashReferredLabel(f.value, texts)
 			return s | labelSign(h), err
 		case inProjectRef:
 			h, err := hashReferred(f.value, texts)
@@ -253,14 +249,6 @@ func hashText(seed uint64, encoded []byte) (uint64, error) {
 	var space [128]byte
 	form, err := textForm(&space, encoded)
 	return hashOf(seed, form), err
-}
-
-func hashReferred(number uint64, texts Table) (uint64, error) {
-	encoded, err := lookUp(texts, number)
-	if err != nil {
-		return 0, err
-	}
-	return hashText(0, encoded)
 }
 
 func hashLabel(label []byte, texts Table) (uint64, error) {
