@@ -39,16 +39,20 @@ func (r *Replica) Apply(d Delta, from fleet.UUID, now time.Time) (Result, error)
 	if held == nil && r.Len() >= fleet.MaxHostsHeld {
 		return Rejected, fmt.Errorf("%d hosts are held, the most that are: %w", r.Len(), ErrTooLarge)
 	}
-	b, err := merge(held, d)
+	a, owner := r.memory(e)
+	b, err := merge(held, d, a, owner)
 	switch {
 	case errors.Is(err, ErrNeedWhole):
 		return NeedWhole, err
 	case err != nil:
 		return Rejected, err
 	}
+	e = r.entry(e, d.Head.Host)
 	turned := b.rows.turned
 	if r.sharer != nil {
 		b = r.sharer.Share(b) // it may have been made from another version
+	} else {
+		b = r.settle(e, b)
 	}
 	r.take(e, b, turned, note{
 		from: from, learnt: r.since(now),
@@ -65,31 +69,60 @@ func (r *Replica) Install(b *Block, now time.Time) bool {
 	if e != nil && b.head.Compare(&e.block.Load().head) <= 0 {
 		return false
 	}
-	r.take(e, b, turnover{true, b.rows.instances}, note{learnt: r.since(now)})
+	r.take(r.entry(e, b.head.Host), b, turnover{true, b.rows.instances}, note{learnt: r.since(now)})
 	return true
 }
 
-// take makes b, which is newer than what e holds, the block held. e is nil for
-// a host that is new. A sign of life in n that is not newer than the last one
-// is passed over.
-func (r *Replica) take(e *entry, b *Block, turned turnover, n note) {
+// entry returns a host's entry, which is e if that is not nil.
+func (r *Replica) entry(e *entry, id fleet.HostID) *entry {
 	if e == nil {
-		e = r.hosts.entry(b.head.Host)
+		e = r.hosts.entry(id)
+	}
+	return e
+}
+
+// take makes b, which is newer than what e holds, if anything, the block held.
+// A sign of life in n that is not newer than the last one is passed over.
+func (r *Replica) take(e *entry, b *Block, turned turnover, n note) {
+	old := e.block.Load()
+	if old == nil {
 		e.block.Store(b)
 		e.note.Store(&n)
 		r.hosts.add(e)
 		r.reindex(e.number, nil, b, turned, func() {})
 		r.updateRoot(e.tag, nil, b)
 	} else {
-		old := e.block.Load()
 		n.keepSign(e.note.Load())
 		r.reindex(e.number, old, b, turned, func() {
 			e.note.Store(&n)
 			e.block.Store(b)
 		})
 		r.updateRoot(e.tag, old, b)
+		if r.sharer == nil {
+			r.arena.release(&old.rows, &b.rows)
+			r.tidy()
+		}
 	}
 	r.changes.add(e.number)
+}
+
+// memory returns where the next block of a host, which may be new, is made. A
+// block that others share lies in no replica's arena.
+func (r *Replica) memory(e *entry) (*arena, uint16) {
+	if e == nil || r.sharer != nil {
+		return nil, 0
+	}
+	return &r.arena, e.number
+}
+
+// settle returns b, which came whole and was made elsewhere, in the arena.
+func (r *Replica) settle(e *entry, b *Block) *Block {
+	if b.rows.in.columns != 0 {
+		return b
+	}
+	b = b.again()
+	r.arena.settle(&b.rows, e.number, func(in slabNumber) bool { return in == 0 })
+	return b
 }
 
 // keepSign gives n the sign of life of the note before it, where n brings none

@@ -207,7 +207,8 @@ func changeOf(tb testing.TB, held *Block, n, salt int) Delta {
 		row.Body = setPower(row.Body, power)
 		d.Rows = append(d.Rows, row)
 	}
-	next, err := changed(held, d)
+	slices.SortFunc(d.Rows, func(a, b Row) int { return a.Compare(b.Key) })
+	next, err := changed(held, d, nil, 0)
 	if err != nil {
 		tb.Fatal(err)
 	}

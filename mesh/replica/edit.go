@@ -55,9 +55,13 @@ func rank(e edit) int {
 	return 1
 }
 
-// apply returns p with the edits done; p stays as it is.
-func (p *packed) apply(edits []edit) packed {
-	q := packed{n: p.n, base: p.base, live: p.live, size: p.size, instances: p.instances, texts: p.texts}
+// apply returns p, which is of this host, with the edits done; p stays as it
+// is. The new pieces are from the arena.
+func (p *packed) apply(edits []edit, a *arena, owner uint16) packed {
+	q := packed{
+		n: p.n, base: p.base, live: p.live, size: p.size, instances: p.instances, texts: p.texts,
+		in: homes{base: p.in.base},
+	}
 	added := 0
 	for i := range edits {
 		e := &edits[i]
@@ -73,16 +77,28 @@ func (p *packed) apply(edits []edit) packed {
 		q.count(e)
 	}
 	q.live += added
-	q.columns = make([]byte, q.n*columnBytes)
+	q.columns, q.in.columns = a.take(q.n*columnBytes, owner, short)
 	q.copyColumns(p, edits)
-	q.patch = append(make([]byte, 0, len(p.patch)+added), p.patch...)
-	q.place(edits)
-	if waste := len(q.base) + len(q.patch) - q.live; waste > q.live/8 || len(q.patch) > q.live/4 {
-		q.compact()
+	patched := len(p.patch) + added
+	if waste := len(q.base) + patched - q.live; waste > q.live/wasteShare || patched > q.live/patchShare {
+		q.patch = append(a.scratch(patched), p.patch...)
+		q.place(edits)
+		q.compact(a, owner)
+	} else {
+		q.patch, q.in.patch = a.take(patched, owner, short)
+		copy(q.patch, p.patch)
+		q.patch = q.patch[:len(p.patch)]
+		q.place(edits)
 	}
 	q.signEdited(p, edits)
 	return q
 }
+
+// A block is written anew when that part of it is superseded, or in the patch.
+const (
+	wasteShare = 3
+	patchShare = 3
+)
 
 // count moves the number of rows and the spans by one edit.
 func (p *packed) count(e *edit) {
@@ -160,14 +176,22 @@ func (p *packed) place(edits []edit) {
 	}
 }
 
-// compact writes all rows anew.
-func (p *packed) compact() {
-	w := newWriter(p.live)
-	for i := range p.n {
-		r := p.row(i)
-		p.setStart(i, w.row(&r))
+// compact writes all rows anew into a base. Rows that lie one behind the other
+// are copied together.
+func (p *packed) compact(a *arena, owner uint16) {
+	base, in := a.take(p.live, owner, long)
+	to := 0
+	for i := 0; i < p.n; {
+		from := p.start(i)
+		end := from
+		for ; i < p.n && p.start(i) == end; i++ {
+			rows := p.encoded(i)
+			p.setStart(i, uint32(to)+end-from) // bounded by fleet.MaxBlockBytes
+			end += uint32(wire.LenAt(rows))    // likewise
+		}
+		to += copy(base[to:], p.piece(from)[:end-from])
 	}
-	p.base, p.patch = w.base, w.patch
+	p.base, p.patch, p.in.base, p.in.patch = base, nil, in, 0
 }
 
 // signEdited works out the signs of the instances that changed: of all of them

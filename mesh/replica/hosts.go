@@ -88,23 +88,21 @@ func (h *hosts) find(id fleet.HostID) (found *entry) {
 	return found
 }
 
-// entry returns a new entry; many are made at once, so that they lie together
-// (writer).
+// entry returns the entry of a new host, which add adds before the next is
+// asked for. Many are made at once, so that they lie together (writer).
 func (h *hosts) entry(id fleet.HostID) *entry {
 	if len(h.spare) == 0 {
 		h.spare = make([]entry, min(max(len(h.all()), 1), 256))
 	}
 	e := &h.spare[0]
 	h.spare = h.spare[1:]
-	e.id, e.tag = id, wire.TagOf(id)
+	e.id, e.tag, e.number = id, wire.TagOf(id), uint16(len(h.all())) // bounded by fleet.MaxHostsHeld
 	return e
 }
 
-// add gives e, whose id is new, its number (writer).
+// add lets readers see e, which entry returned last (writer).
 func (h *hosts) add(e *entry) {
-	all := h.all()
-	e.number = uint16(len(all)) // bounded by fleet.MaxHostsHeld
-	all = append(all, e)
+	all := append(h.all(), e)
 	h.numbered.Store(&all)
 	if ids := *h.byID.Load(); len(all)*4 > len(ids)*3 {
 		ids = make(slots, max(8, 2*len(ids)))

@@ -23,7 +23,7 @@ var (
 )
 
 // merge returns the block that d leads to from held, which may be nil.
-func merge(held *Block, d Delta) (*Block, error) {
+func merge(held *Block, d Delta, a *arena, owner uint16) (*Block, error) {
 	switch d.Form {
 	case wire.Whole:
 		return mergeWhole(&d)
@@ -31,11 +31,15 @@ func merge(held *Block, d Delta) (*Block, error) {
 		if held == nil || !held.head.SameLife(&d.Head) || held.head.Seq < d.Since {
 			return nil, ErrNeedWhole
 		}
-		b, err := changed(held, d)
+		b, err := changed(held, d, a, owner)
 		if err != nil {
 			return nil, err
 		}
-		return b, check(b, d.Head, ErrNeedWhole)
+		if err := check(b, d.Head, ErrNeedWhole); err != nil {
+			a.release(&b.rows, &held.rows)
+			return nil, err
+		}
+		return b, nil
 	case wire.HeadOnly:
 		if held == nil {
 			return nil, ErrNeedWhole
@@ -74,8 +78,9 @@ func whole(head Head, rows []Row) (*Block, error) {
 	return newBlock(head, pack(rows, nil, 0)), nil
 }
 
-// changed lays the rows and deletions of d over held. It copies them.
-func changed(held *Block, d Delta) (*Block, error) {
+// changed lays the rows and deletions of d over held, which is of this host. It
+// copies them, into the arena.
+func changed(held *Block, d Delta, a *arena, owner uint16) (*Block, error) {
 	for i := range d.Rows {
 		if err := checkRow(&d.Rows[i], &d.Head); err != nil {
 			return nil, err
@@ -90,8 +95,9 @@ func changed(held *Block, d Delta) (*Block, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows := held.rows.apply(edits)
+	rows := held.rows.apply(edits, a, owner)
 	if err := checkSize(rows.n, rows.size); err != nil {
+		a.release(&rows, &held.rows)
 		return nil, err
 	}
 	b := newBlock(d.Head, rows)

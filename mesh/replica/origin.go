@@ -59,7 +59,7 @@ func (o *Origin) Next(own []OwnRow) (*Block, bool, error) {
 	}
 	var next *Block
 	if err == nil {
-		next, err = changed(o.block, d)
+		next, err = changed(o.block, d, nil, 0)
 	}
 	if err != nil {
 		o.texts = o.texts.again(o.block, o.cores)

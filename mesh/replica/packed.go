@@ -3,7 +3,6 @@ package replica
 import (
 	"bytes"
 	"encoding/binary"
-	"slices"
 	"sort"
 
 	"grapevine/fleet"
@@ -32,6 +31,7 @@ type packed struct {
 	live        int // bytes of the rows in base and patch that are not superseded
 	size        int // what the rows count against fleet.MaxBlockBytes
 	turned      turnover
+	in          homes
 }
 
 // turnover is what changed for the indexes from the version that a block was
@@ -92,11 +92,15 @@ func (p *packed) prefix(i int) uint32 {
 
 // encoded returns the row's bytes and whatever is behind them.
 func (p *packed) encoded(i int) []byte {
-	at := p.start(i)
-	if at&inPatch != 0 {
-		return p.patch[at&^inPatch:]
+	return p.piece(p.start(i))
+}
+
+// piece returns what is in base or patch from a start on.
+func (p *packed) piece(start uint32) []byte {
+	if start&inPatch != 0 {
+		return p.patch[start&^inPatch:]
 	}
-	return p.base[at:]
+	return p.base[start:]
 }
 
 func (p *packed) row(i int) Row {
@@ -243,7 +247,7 @@ func pack(rows []Row, hashes []byte, seq uint64) packed {
 		p.live += wire.RowLen(&rows[i])
 		p.size += rows[i].Size()
 	}
-	w := newWriter(p.live)
+	p.base = make([]byte, 0, p.live)
 	for i := range rows {
 		r := &rows[i]
 		var hash Hash
@@ -252,47 +256,14 @@ func pack(rows []Row, hashes []byte, seq uint64) packed {
 		} else {
 			hash = r.Hash()
 		}
-		p.set(i, r, &hash, w.row(r))
+		p.set(i, r, &hash, uint32(len(p.base))) // bounded by fleet.MaxBlockBytes
+		p.base = wire.AppendRow(p.base, r)
 	}
-	p.base, p.patch = w.base, w.patch
 	p.instances = p.span(wire.KindInstance)
 	p.texts = p.span(wire.KindText)
 	p.resign(0, p.n)
 	p.turned = turnover{true, p.instances}
 	return p
-}
-
-// writer lays rows out in a base and, what does not fit, in a patch.
-type writer struct{ base, patch []byte }
-
-// newWriter returns a writer for rows of this many bytes. The runtime rounds
-// memory up to one of some sixty sizes, at 15 KiB by up to 2 KiB: so the base
-// takes the size below, and the patch the rest.
-func newWriter(bytes int) writer {
-	base := bytes
-	if i, exact := slices.BinarySearch(sizes, bytes); !exact && i > 0 && i < len(sizes) {
-		base = sizes[i-1]
-	}
-	return writer{base: make([]byte, 0, base), patch: make([]byte, 0, bytes-base)}
-}
-
-// sizes are those in which Go hands out memory, from 2 KiB on; above 32 KiB it
-// is pages of 8 KiB. Were they others, memory would be lost and nothing else.
-var sizes = []int{
-	2048, 2304, 2688, 3072, 3200, 3456, 4096, 4864, 5376, 6144, 6528, 6784, 6912, 8192, 9472, 9728, 10240, 10880, 12288, 13568, 14336,
-	16384, 18432, 19072, 20480, 21760, 24576, 27264, 28672, 32768, 40960, 49152, 57344, 65536,
-}
-
-// row writes a row and returns where it starts.
-func (w *writer) row(r *Row) uint32 {
-	at := uint32(len(w.base)) // bounded by fleet.MaxBlockBytes
-	if len(w.base)+wire.RowLen(r) <= cap(w.base) {
-		w.base = wire.AppendRow(w.base, r)
-		return at
-	}
-	at = uint32(len(w.patch)) | inPatch
-	w.patch = wire.AppendRow(w.patch, r)
-	return at
 }
 
 func (p *packed) span(kind wire.Kind) span {

@@ -24,6 +24,7 @@ type Replica struct {
 	buckets [wire.Buckets]atomic.Uint64
 	root    atomic.Uint64
 	changes changes
+	arena   arena
 
 	zero   time.Time // what times in notes are since: the first that was told
 	sharer Sharer

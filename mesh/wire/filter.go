@@ -175,8 +175,21 @@ func (p *plainFields) check(f *field, words int) {
 // commonField returns the number and the length of the field at the start of
 // both, or 0.
 func commonField(a, b []byte) (number, length int) {
-	if len(a) == 0 || len(b) == 0 || a[0] != b[0] {
+	if len(a) < 2 || len(b) < 2 || a[0] != b[0] {
 		return 0, 0
+	}
+	if a[0]-8 < 0x80-8 && a[1] < 0x80 { // nearly all are such: see nextField
+		switch length = 2; fieldType(a[0] & 7) {
+		case typeBytes:
+			length += int(a[1])
+			fallthrough
+		case typeVarint:
+			if length <= len(a) && length <= len(b) && string(a[:length]) == string(b[:length]) {
+				return int(a[0] >> 3), length
+			}
+			return 0, 0
+		default: // nextField reads it
+		}
 	}
 	f, next, err := nextField(a)
 	if n := len(a) - len(next); err == nil && n <= len(b) && string(a[:n]) == string(b[:n]) {

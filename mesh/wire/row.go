@@ -111,6 +111,15 @@ func RowAt(b []byte) (Row, int) {
 	return Row{Key: Key{Kind(kind), inPlace(id)}, Seq: seq, Body: b[at:end:end]}, end
 }
 
+// LenAt is RowAt for the length alone.
+func LenAt(b []byte) int {
+	_, at := uvarintAt(b, 0)
+	size, at := uvarintAt(b, at)
+	_, at = uvarintAt(b, at+int(size))
+	size, at = uvarintAt(b, at)
+	return at + int(size)
+}
+
 // KeyAt is RowAt for the key alone.
 func KeyAt(b []byte) Key {
 	kind, at := uvarintAt(b, 0)
