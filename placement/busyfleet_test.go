@@ -99,9 +99,13 @@ func (f *busyFleet) row(h int) fleet.Host {
 	return fleet.Host{
 		ID: id, Name: truth.name, Zone: zones[truth.zone], Hypervisor: hypervisors[truth.hypervisor],
 		State: fleet.HostOK, Reachability: fleet.ReachOK, Traits: traitSets[truth.traits],
-		Capacity: fleet.NewCapacity(freeOf(truth.gib/2, truth.gib*1024, truth.gib*10), fleet.Resources{}, truth.used),
+		Capacity: truth.capacity(),
 		Version:  fleet.Version{Host: id, Epoch: 1, Seq: truth.seq},
 	}
+}
+
+func (h *busyHost) capacity() fleet.Capacity {
+	return fleet.NewCapacity(freeOf(h.gib/2, h.gib*1024, h.gib*10), fleet.Resources{}, h.used)
 }
 
 // place is one decision and the update of the chosen host's row. It fails the
@@ -116,21 +120,24 @@ func (f *busyFleet) place() bool {
 // settle puts a machine where it was proposed.
 func (f *busyFleet) settle(id fleet.HostID, wish int, req *fleet.Request) bool {
 	h := number(id)
-	if row := f.row(h); len(fleet.Fits(&row, req)) > 0 {
+	row := f.row(h)
+	if len(fleet.Fits(&row, req)) > 0 {
 		f.tb.Fatalf("wish %d was to go to host %d, which refuses it", wish, h)
 	}
-	f.change(h, req.Resources, 1)
+	f.change(h, &row, req.Resources, 1)
 	f.placed = append(f.placed, machine{int32(h), int32(wish)})
 	return true
 }
 
-// change allocates (sign 1) or frees (-1) on a host and publishes its row.
-func (f *busyFleet) change(h int, r fleet.Resources, sign int64) {
+// change allocates (sign 1) or frees (-1) on a host and publishes its row, which
+// it brings up to date.
+func (f *busyFleet) change(h int, row *fleet.Host, r fleet.Resources, sign int64) {
 	truth := &f.hosts[h]
 	truth.used = truth.used.Plus(fleet.Resources{VCPUs: sign * r.VCPUs, MemoryMiB: sign * r.MemoryMiB, DiskGiB: sign * r.DiskGiB})
 	truth.seq++
 	f.used += sign * r.MemoryMiB
-	f.index.Update(f.row(h))
+	row.Capacity, row.Version.Seq = truth.capacity(), truth.seq
+	f.index.Update(*row)
 }
 
 // drain deletes machines at random until no more than so much of all memory
@@ -140,7 +147,8 @@ func (f *busyFleet) drain(to float64) {
 		i, last := f.rng.IntN(len(f.placed)), len(f.placed)-1
 		gone := f.placed[i]
 		f.placed[i], f.placed = f.placed[last], f.placed[:last]
-		f.change(int(gone.host), flavors[f.wanted[gone.wish].flavor], -1)
+		row := f.row(int(gone.host))
+		f.change(int(gone.host), &row, flavors[f.wanted[gone.wish].flavor], -1)
 	}
 }
 
