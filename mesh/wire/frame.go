@@ -102,7 +102,9 @@ type Reader struct {
 	announce Announce
 	want     Want
 	answer   Answer
-	rows     []Row // of answer
+	// Those of answer.
+	rows      []Row
+	deletions []Deletion
 }
 
 // What a Reader keeps from one frame to the next that is not itself larger, so
@@ -166,8 +168,8 @@ func (r *Reader) trim() {
 	if cap(r.unpacked) > keptBytes {
 		r.unpacked = nil
 	}
-	if max(cap(r.rows), cap(r.answer.Deltas), cap(r.want.Items), cap(r.announce.Items)) > keptItems {
-		r.rows, r.answer.Deltas, r.want.Items, r.announce.Items = nil, nil, nil, nil
+	if max(cap(r.rows), cap(r.deletions), cap(r.answer.Deltas), cap(r.want.Items), cap(r.announce.Items)) > keptItems {
+		r.rows, r.deletions, r.answer.Deltas, r.want.Items, r.announce.Items = nil, nil, nil, nil, nil
 	}
 }
 

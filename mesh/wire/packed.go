@@ -231,14 +231,14 @@ func appendKey(buf []byte, k Key) []byte {
 // takes four bytes on the wire and sixty in memory.
 func (r *Reader) decodeAnswer(payload []byte) error {
 	m, c := &r.answer, cursor{rest: payload}
-	m.Deltas, r.rows = m.Deltas[:0], r.rows[:0]
+	m.Deltas, r.rows, r.deletions = m.Deltas[:0], r.rows[:0], r.deletions[:0]
 	for len(c.rest) > 0 {
 		if len(m.Deltas) > AnswerBatchRows {
 			return fmt.Errorf("more than %d deltas", AnswerBatchRows+1)
 		}
 		m.Deltas = append(m.Deltas, Delta{})
 		d := &m.Deltas[len(m.Deltas)-1]
-		if err := c.delta(d, &r.rows); err != nil {
+		if err := r.delta(&c, d); err != nil {
 			return err
 		}
 	}
@@ -250,8 +250,9 @@ func (r *Reader) decodeAnswer(payload []byte) error {
 	return c.err
 }
 
-// delta reads one delta, whose rows are appended to those of the frame.
-func (c *cursor) delta(d *Delta, rows *[]Row) error {
+// delta reads one delta, whose rows and deletions are appended to those of the
+// frame.
+func (r *Reader) delta(c *cursor, d *Delta) error {
 	d.Ask = c.uvarint()
 	form := c.byte()
 	d.Form = Form(form &^ hasDeletions)
@@ -267,19 +268,19 @@ func (c *cursor) delta(d *Delta, rows *[]Row) error {
 	count := c.uvarint()
 	d.Beat, d.AgeMS, d.Head.Hash = c.uvarint(), c.uvarint(), c.hash()
 	n := c.uvarint()
-	if count > fleet.MaxRows || n > uint64(max(AnswerBatchRows+fleet.MaxRows-len(*rows), 0)) {
+	if count > fleet.MaxRows || n > uint64(max(AnswerBatchRows+fleet.MaxRows-len(r.rows), 0)) {
 		return fmt.Errorf("a head with %d rows and a delta with %d are too many", count, n)
 	}
 	d.Head.Count = int(count)
-	all := slices.Grow(*rows, int(min(n, uint64(len(c.rest))/4))) // of at least 4 bytes each
+	before := len(r.rows)
+	r.rows = slices.Grow(r.rows, int(min(n, uint64(len(c.rest))/4))) // of at least 4 bytes each
 	for ; n > 0 && c.err == nil; n-- {
 		key, seq := c.key(), d.Head.Seq-c.uvarint()
-		all = append(all, Row{Key: key, Seq: seq, Body: c.bytes(c.uvarint())})
+		r.rows = append(r.rows, Row{Key: key, Seq: seq, Body: c.bytes(c.uvarint())})
 	}
-	if before := len(*rows); len(all) > before {
-		d.Rows = all[before:len(all):len(all)]
+	if after := len(r.rows); after > before {
+		d.Rows = r.rows[before:after:after]
 	}
-	*rows = all
 	if form&hasDeletions == 0 {
 		return c.err
 	}
@@ -287,8 +288,12 @@ func (c *cursor) delta(d *Delta, rows *[]Row) error {
 	if n > MaxDeletions {
 		return fmt.Errorf("%d deletions, at most %d are remembered", n, MaxDeletions)
 	}
+	before = len(r.deletions)
 	for ; n > 0 && c.err == nil; n-- {
-		d.Deletions = append(d.Deletions, Deletion{Key: c.key(), Seq: d.Head.Seq - c.uvarint()})
+		r.deletions = append(r.deletions, Deletion{Key: c.key(), Seq: d.Head.Seq - c.uvarint()})
+	}
+	if after := len(r.deletions); after > before {
+		d.Deletions = r.deletions[before:after:after]
 	}
 	return c.err
 }

@@ -153,6 +153,32 @@ func TestEveryMessageSurvivesTheWire(t *testing.T) {
 	}
 }
 
+func TestFramesThatTravelWithEveryChangeAreReadInMemoryThatIsThere(t *testing.T) {
+	var frames []byte
+	for _, m := range messages() {
+		switch m.(type) {
+		case *wire.Announce, *wire.Want, *wire.Answer:
+			var err error
+			if frames, err = wire.AppendFrame(frames, m); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	from := bytes.NewReader(nil)
+	reader := wire.NewReader(from)
+	allocated := testing.AllocsPerRun(100, func() {
+		from.Reset(frames)
+		for from.Len() > 0 {
+			if _, _, err := reader.Read(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	if allocated > 0 {
+		t.Errorf("reading them again allocated %.0f times", allocated)
+	}
+}
+
 func TestWholeBlocksAreCompressed(t *testing.T) {
 	m := &wire.Answer{Deltas: []wire.Delta{{Form: wire.Whole, Rows: []wire.Row{{Body: make([]byte, 60<<10)}}}}}
 	frame, err := wire.AppendFrame(nil, m)
