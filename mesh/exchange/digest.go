@@ -146,12 +146,13 @@ func (e *Exchange) receiveRows(p *Peer, m *wire.Rows, now time.Time) error {
 		if err := e.offer(p, entry.Tag, at, now); err != nil {
 			return err
 		}
-		if w, _ := e.wants.Get(entry.Tag); shared {
+		w, _ := e.wants.Get(entry.Tag) // offered just now
+		if shared {
 			w.whole = true
 			p.asking.add(asking{entry.Tag, true})
 		}
 		if !e.isSelf(entry.Tag) {
-			awaiting[entry.Tag] = true
+			awaiting[entry.Tag], w.awaited = true, true
 		}
 	}
 	p.compareDone(awaiting)

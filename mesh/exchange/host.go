@@ -80,7 +80,7 @@ func (e *Exchange) took(tag wire.Tag, b *replica.Block, from *Peer, now time.Tim
 	if w, wanted := e.wants.Get(tag); wanted {
 		for _, o := range w.offers {
 			if o.mark.compare(h.mark) >= 0 {
-				known |= o.peer.slot
+				known |= o.slot
 			}
 		}
 	}

@@ -30,14 +30,17 @@ type want struct {
 	all    bool    // every peer was asked
 	again  bool    // it was asked more than once
 	whole  bool    // ask for the whole block
-	tried  slots
-	since  time.Time     // when from, or all, were asked to
-	wait   time.Duration // present time-out when all were asked
+	// awaited says that it is part of a comparison of digests with some peer.
+	awaited bool
+	tried   slots
+	since   time.Time     // when from, or all, were asked to
+	wait    time.Duration // present time-out when all were asked
 }
 
 // offer is a version that a peer has.
 type offer struct {
 	peer *Peer
+	slot slots // of peer
 	mark mark
 }
 
@@ -50,7 +53,7 @@ func (w *want) offered(p *Peer, m mark) {
 			return
 		}
 	}
-	w.offers = append(w.offers, offer{p, m})
+	w.offers = append(w.offers, offer{p, p.slot, m})
 }
 
 // asking is a want that a peer is still to be sent.
@@ -72,7 +75,7 @@ func (e *Exchange) ask(p *Peer, tag wire.Tag, w *want, now time.Time) {
 func (e *Exchange) assign(tag wire.Tag, w *want, now time.Time) {
 	w.from = nil
 	for _, o := range w.offers {
-		if o.mark.compare(w.mark) >= 0 && w.tried&o.peer.slot == 0 {
+		if o.mark.compare(w.mark) >= 0 && w.tried&o.slot == 0 {
 			e.ask(o.peer, tag, w, now)
 			return
 		}
@@ -208,11 +211,11 @@ func (e *Exchange) settle(tag wire.Tag) {
 		return
 	}
 	e.wants.Delete(tag)
-	for _, p := range e.peers {
-		if w.again {
-			e.voidAsked(p, tag)
-		}
-		if len(p.awaiting) > 0 {
+	if w.again || w.awaited { // seldom: nearly every want is asked of one peer, and done
+		for _, p := range e.peers {
+			if w.again {
+				e.voidAsked(p, tag)
+			}
 			delete(p.awaiting, tag)
 			p.checkMerged()
 		}
