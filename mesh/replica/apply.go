@@ -109,13 +109,17 @@ func (r *Replica) take(e *entry, b *Block, turned turnover, n note) {
 // memory returns where the next block of a host, which may be new, is made. A
 // block that others share lies in no replica's arena.
 func (r *Replica) memory(e *entry) (*arena, uint16) {
-	if e == nil || r.sharer != nil {
+	switch {
+	case r.sharer != nil:
 		return nil, 0
+	case e == nil:
+		return &r.arena, uint16(r.Len()) // bounded by fleet.MaxHostsHeld
+	default:
+		return &r.arena, e.number
 	}
-	return &r.arena, e.number
 }
 
-// settle returns b, which came whole and was made elsewhere, in the arena.
+// settle returns b in the arena, where it was prepared elsewhere.
 func (r *Replica) settle(e *entry, b *Block) *Block {
 	if b.rows.in.columns != 0 {
 		return b

@@ -205,6 +205,9 @@ func (r *Replica) tidy() {
 		owners := r.arena.slabs[n].owners
 		r.arena.slabs[n].owners = nil // the number may be given again meanwhile
 		for _, owner := range owners {
+			if int(owner) >= r.Len() {
+				continue // its only block was refused
+			}
 			e := r.hosts.all()[owner]
 			b := e.block.Load()
 			if b.rows.in.columns != n && b.rows.in.base != n && b.rows.in.patch != n {

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -73,6 +74,14 @@ func TestBlocksMoveAndStayAsTheyWere(t *testing.T) {
 			if !ok {
 				continue
 			}
+			if rapid.Bool().Draw(t, "corrupt") {
+				wrong := d
+				wrong.Head.Hash[0] ^= 1
+				if got, _ := r.Apply(wrong, fleet.UUID{9}, benchTime); got == Applied {
+					t.Fatal("a block that does not match its head was applied")
+				}
+				checkArena(t, r)
+			}
 			if got, err := r.Apply(d, fleet.UUID{9}, benchTime); got != Applied {
 				t.Fatal(got, err)
 			}
@@ -95,4 +104,27 @@ func contents(b *Block) []byte {
 		all = wire.AppendRow(all, &row)
 	}
 	return append(all, b.rows.columns[:b.rows.n*hashBytes]...)
+}
+
+// A block of a host that is not held leaves nothing when it is refused, and
+// what it took is given up like all else.
+func TestRefusedBlocksOfUnknownHostsLeaveNothing(t *testing.T) {
+	r := New()
+	o := NewOrigin(fleet.UUID{1})
+	o.Begin(1, 1)
+	for n := range 200 {
+		b, _, err := o.Next([]OwnRow{{Key: wire.InstanceKey(fleet.UUID{2}), Body: wire.EncodeInstance(fleet.Instance{Name: strings.Repeat("x", 1000+n)})}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, _ := b.Since(Head{})
+		d.Head.Hash[0] ^= 1
+		if got, _ := r.Apply(d, fleet.UUID{9}, benchTime); got != Rejected {
+			t.Fatal(got)
+		}
+		r.tidy()
+	}
+	if r.arena.live != 0 || r.arena.size > 8*slabLeast {
+		t.Fatalf("%d bytes live in slabs of %d, and no host is held", r.arena.live, r.arena.size)
+	}
 }

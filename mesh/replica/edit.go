@@ -96,7 +96,7 @@ func (p *packed) apply(edits []edit, a *arena, owner uint16) packed {
 
 // A block is written anew when that part of it is superseded, or in the patch.
 const (
-	wasteShare = 3
+	wasteShare = 4
 	patchShare = 3
 )
 

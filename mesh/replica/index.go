@@ -37,11 +37,13 @@ const (
 	// chunkMost is how many numbers a chunk holds before it is cut in two. The
 	// more, the fewer objects for the collector, and the more to copy for a
 	// number that goes.
-	chunkMost = 1024
+	chunkMost = 976
 	// chunkRoom bounds the room for numbers that come, which a reader has to
 	// sort and which lies idle. On average 90 % of the room is used, and a number
 	// that comes leaves 150 bytes of garbage behind.
 	chunkRoom = 48
+	// chunkTail bounds how many numbers came, where the runtime gave more room.
+	chunkTail = 96
 	// levelMost is how many parts a directory lists before it is cut in two.
 	levelMost = 64
 )
@@ -100,7 +102,7 @@ func (c *chunk) ordered(buf []uint64) []uint64 {
 	if used == c.sorted {
 		return append(buf[:0], c.keys[:used]...)
 	}
-	var space [chunkRoom]uint64
+	var space [chunkTail]uint64
 	late := append(space[:0], c.keys[c.sorted:used]...)
 	slices.Sort(late)
 	buf, early := buf[:0], c.keys[:c.sorted]
@@ -126,7 +128,7 @@ func (x *index) insert(k uint64) {
 	d := root.parts[i].Load()
 	j := d.at(k)
 	c := d.parts[j].Load()
-	if used := int(c.used.Load()); used < len(c.keys) && used-c.sorted < chunkRoom {
+	if used := int(c.used.Load()); used < len(c.keys) && used-c.sorted < chunkTail {
 		c.keys[used] = k
 		c.used.Store(int32(used) + 1) // from here on readers see it
 		return
@@ -262,7 +264,7 @@ type cursor struct {
 	d           *level[chunk]
 	j           int      // the next chunk of d
 	early, late []uint64 // of the present chunk, from the next number on
-	space       [chunkRoom]uint64
+	space       [chunkTail]uint64
 	last        uint64 // the number before, where any is true
 	any         bool
 }

@@ -26,7 +26,7 @@ var (
 func merge(held *Block, d Delta, a *arena, owner uint16) (*Block, error) {
 	switch d.Form {
 	case wire.Whole:
-		return mergeWhole(&d)
+		return mergeWhole(&d, a, owner)
 	case wire.Changes:
 		if held == nil || !held.head.SameLife(&d.Head) || held.head.Seq < d.Since {
 			return nil, ErrNeedWhole
@@ -35,20 +35,26 @@ func merge(held *Block, d Delta, a *arena, owner uint16) (*Block, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := check(b, d.Head, ErrNeedWhole); err != nil {
-			a.release(&b.rows, &held.rows)
-			return nil, err
-		}
-		return b, nil
+		return a.checked(b, d.Head, &held.rows, ErrNeedWhole)
 	case wire.HeadOnly:
 		if held == nil {
 			return nil, ErrNeedWhole
 		}
-		b := newBlock(d.Head, pack(held.Rows(), held.rows.hashes(), d.Head.Seq))
-		return b, check(b, d.Head, ErrNeedWhole)
+		b := newBlock(d.Head, pack(held.Rows(), held.rows.hashes(), d.Head.Seq, a, owner))
+		return a.checked(b, d.Head, &held.rows, ErrNeedWhole)
 	default:
 		return nil, fmt.Errorf("delta of unknown form %d: %w", d.Form, ErrMismatch)
 	}
+}
+
+// checked returns b if it is as its head says, and otherwise drops what of it is
+// not of held.
+func (a *arena) checked(b *Block, want Head, held *packed, otherwise error) (*Block, error) {
+	if err := check(b, want, otherwise); err != nil {
+		a.release(&b.rows, held)
+		return nil, err
+	}
+	return b, nil
 }
 
 // check compares what the rows came to with what their head says.
@@ -61,7 +67,7 @@ func check(b *Block, want Head, otherwise error) error {
 
 // whole builds a block from all its rows, which must be in key order. It copies
 // them: they may be parts of a frame.
-func whole(head Head, rows []Row) (*Block, error) {
+func whole(head Head, rows []Row, a *arena, owner uint16) (*Block, error) {
 	size := 0
 	for i := range rows {
 		if err := checkRow(&rows[i], &head); err != nil {
@@ -75,7 +81,7 @@ func whole(head Head, rows []Row) (*Block, error) {
 	if err := checkSize(len(rows), size); err != nil {
 		return nil, err
 	}
-	return newBlock(head, pack(rows, nil, 0)), nil
+	return newBlock(head, pack(rows, nil, 0, a, owner)), nil
 }
 
 // changed lays the rows and deletions of d over held, which is of this host. It

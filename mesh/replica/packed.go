@@ -237,9 +237,9 @@ func (p *packed) unpackTable() entries {
 }
 
 // pack lays out rows that are in key order. seq, where it is not 0, stands in
-// for those of the rows.
-func pack(rows []Row, hashes []byte, seq uint64) packed {
-	p := packed{n: len(rows), columns: make([]byte, len(rows)*columnBytes)}
+// for those of the rows. The memory is the arena's.
+func pack(rows []Row, hashes []byte, seq uint64, a *arena, owner uint16) packed {
+	p := packed{n: len(rows)}
 	for i := range rows {
 		if seq != 0 {
 			rows[i].Seq = seq
@@ -247,7 +247,9 @@ func pack(rows []Row, hashes []byte, seq uint64) packed {
 		p.live += wire.RowLen(&rows[i])
 		p.size += rows[i].Size()
 	}
-	p.base = make([]byte, 0, p.live)
+	p.columns, p.in.columns = a.take(p.n*columnBytes, owner, short)
+	p.base, p.in.base = a.take(p.live, owner, long)
+	p.base = p.base[:0]
 	for i := range rows {
 		r := &rows[i]
 		var hash Hash

@@ -15,19 +15,19 @@ type prepared struct {
 // nothing of the delta's memory. Deltas of other forms it leaves as they are.
 func Prepare(d *Delta) {
 	if d.Form == wire.Whole {
-		b, err := mergeWhole(d)
+		b, err := mergeWhole(d, nil, 0)
 		d.Prepared = &prepared{b, err}
 	}
 }
 
 // mergeWhole returns the block that d, which has all its rows, leads to.
-func mergeWhole(d *Delta) (*Block, error) {
+func mergeWhole(d *Delta, a *arena, owner uint16) (*Block, error) {
 	if p, ok := d.Prepared.(*prepared); ok {
 		return p.block, p.err
 	}
-	b, err := whole(d.Head, d.Rows)
+	b, err := whole(d.Head, d.Rows, a, owner)
 	if err != nil {
 		return nil, err
 	}
-	return b, check(b, d.Head, ErrMismatch)
+	return a.checked(b, d.Head, &packed{}, ErrMismatch)
 }
