@@ -63,7 +63,7 @@ fuzz: ## run every fuzz test for FUZZTIME=20s
 sim: ## try random histories of faults for SIMTIME=10m, from a seed that is printed
 	GRAPEVINE_SIM_FOR=$(SIMTIME) GRAPEVINE_SIM_SEED=$(SIMSEED) go test -v -count=1 -run ManyHistories -timeout 0 ./test/sim
 
-sim-detection: ## who is given up among 100 members, half an hour of virtual time behind a bad network (12 minutes of processor)
+sim-detection: ## who is given up among 100 members, half an hour of virtual time behind a bad network, a sixth of them busy (10 minutes of processor)
 	GRAPEVINE_SIM=long GOGC=800 go test -v -count=1 -run TestFailureDetection -timeout 0 ./mesh
 
 bench: build ## run all benchmarks into bin/bench.txt and draw docs/pictures (about half an hour)
