@@ -40,6 +40,10 @@ const (
 	// slabShare is how many slabs a replica has at least before they become
 	// larger.
 	slabShare = 32
+	// slabPieces is how many pieces a slab has room for at least; one that is too
+	// large for that has a slab of its own. So less than that part of a slab is
+	// lost at its end, and a slab of which as much is dead is worth to be given up.
+	slabPieces = 8
 	// pieceAlign keeps numbers in columns from lying across cache lines.
 	pieceAlign = 8
 )
@@ -54,7 +58,9 @@ func (a *arena) take(n int, owner uint16, l lifetime) ([]byte, slabNumber) {
 		return make([]byte, n), 0
 	}
 	in := a.open[l]
-	if a.room(in) < n {
+	if n > a.slabSize()/slabPieces {
+		in = a.newSlab(n)
+	} else if a.room(in) < n {
 		if in = a.rest[l]; a.room(in) < n {
 			in = a.begin(n, l)
 		}
@@ -90,28 +96,32 @@ func (a *arena) scratch(n int) []byte {
 	return a.patch[:0]
 }
 
-// begin opens a slab with room for a piece of n bytes.
+// begin opens a slab.
 func (a *arena) begin(n int, l lifetime) slabNumber {
-	if len(a.slabs) == 0 {
-		a.slabs = make([]slab, 1) // number 0
-	}
 	full := a.open[l]
 	if a.room(full) > a.room(a.rest[l]) {
 		full, a.rest[l] = a.rest[l], full
 	}
-	in := slabNumber(len(a.slabs)) // bounded by what a replica holds
-	if last := len(a.unused) - 1; last >= 0 {
-		in, a.unused = a.unused[last], a.unused[:last]
-	} else {
-		a.slabs = append(a.slabs, slab{})
-	}
-	a.open[l] = in
-	a.slabs[in].memory = make([]byte, 0, max(a.slabSize(), n))
-	a.size += cap(a.slabs[in].memory)
+	a.open[l] = a.newSlab(max(a.slabSize(), n))
 	if full != 0 && a.slabs[full].live == 0 {
 		a.free(full)
 	}
-	return in
+	return a.open[l]
+}
+
+func (a *arena) newSlab(size int) slabNumber {
+	if len(a.slabs) == 0 {
+		a.slabs = make([]slab, 1) // number 0
+	}
+	n := slabNumber(len(a.slabs)) // bounded by what a replica holds
+	if last := len(a.unused) - 1; last >= 0 {
+		n, a.unused = a.unused[last], a.unused[:last]
+	} else {
+		a.slabs = append(a.slabs, slab{})
+	}
+	a.slabs[n].memory = make([]byte, 0, size)
+	a.size += size
+	return n
 }
 
 // inUse reports whether pieces may still come from a slab.
@@ -145,7 +155,8 @@ func (a *arena) worst() slabNumber {
 	}
 	worst, most := slabNumber(0), 0
 	for n := range a.slabs {
-		if dead := cap(a.slabs[n].memory) - a.slabs[n].live; dead > most && !a.inUse(slabNumber(n)) { // as many as slabs
+		size := cap(a.slabs[n].memory)
+		if dead := size - a.slabs[n].live; dead > most && dead >= size/slabPieces && !a.inUse(slabNumber(n)) { // as many as slabs
 			worst, most = slabNumber(n), dead
 		}
 	}
@@ -195,9 +206,10 @@ func (a *arena) release(p, next *packed) {
 // same reports whether a and b are one piece.
 func same(a, b []byte) bool { return len(a) > 0 && len(a) == len(b) && &a[0] == &b[0] }
 
-// tidy moves what lives out of slabs that are mostly dead (writer).
+// tidy moves what lives out of slabs that are mostly dead, a few at a time
+// (writer).
 func (r *Replica) tidy() {
-	for {
+	for range 4 {
 		n := r.arena.worst()
 		if n == 0 {
 			return
