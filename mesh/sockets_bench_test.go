@@ -47,8 +47,10 @@ func (w *socketFleet) keepsUp(b *testing.B, rate float64, window time.Duration) 
 	late := time.Since(r.start) - r.figures.plan.warm - window
 	kept := r.done(time.Second - late)
 	f := r.figures
-	b.Logf("%.0f updates/s for %v: kept up %v, published %v late, %.1f us a delivery", rate, window, kept, late.Round(time.Millisecond), float64(f.cpu.Microseconds())/float64(max(f.deliveries, 1)))
-	r.done(15 * time.Second) // what is left over is not the next load's
+	left := f.left()
+	whole := r.done(15 * time.Second) // what is left over is not the next load's
+	b.Logf("%.0f updates/s for %v: kept up %v, published %v late, %d updates not everywhere then, all %v after %v, %.1f us a delivery", rate, window, kept,
+		late.Round(time.Millisecond), left, whole, (time.Since(r.start) - f.plan.warm - window).Round(time.Millisecond), float64(f.cpu.Microseconds())/float64(max(f.deliveries, 1)))
 	return kept
 }
 

@@ -199,10 +199,13 @@ func (f *spreadFigures) wire(bytes int) {
 }
 
 // complete reports whether every measured update is everywhere.
-func (f *spreadFigures) complete() bool {
+func (f *spreadFigures) complete() bool { return f.left() == 0 }
+
+// left counts the measured updates that are not everywhere yet.
+func (f *spreadFigures) left() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.missing == 0
+	return f.missing
 }
 
 // report gives the figures to the benchmark's line: medians over the measured
