@@ -88,6 +88,9 @@ type serfMembers struct {
 	departed atomic.Bool         // said good bye, and stays away
 
 	changed atomic.Pointer[chan struct{}]
+
+	// settle, where a test sets it, changes the settings before Start.
+	settle func(*memberlist.Config)
 }
 
 var _ membership = (*serfMembers)(nil)
@@ -198,6 +201,9 @@ func (s *serfMembers) config() (*serf.Config, error) {
 		return nil, err
 	}
 	ml.Keyring = s.ring
+	if s.settle != nil {
+		s.settle(ml)
+	}
 	conf := serf.DefaultConfig()
 	conf.Init()
 	conf.NodeName = s.cfg.ID.String()
