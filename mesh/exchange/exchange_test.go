@@ -101,7 +101,7 @@ func (s *sim) unlink(l *simLink) {
 func (s *sim) send(l *simLink, i int) bool {
 	said := false
 	if due := l.ends[i].x.FlushDue(); !due.IsZero() && !s.now.Before(due) {
-		l.ends[i].x.Flush()
+		l.ends[i].x.Flush(l.ends[i].x.FlushDue())
 	}
 	for {
 		m := l.ends[i].x.Next(l.peers[i], s.now)

@@ -108,10 +108,12 @@ func (n *news) pending(p *Peer) int {
 
 // The interval at which a node flushes its news: short while little is to be
 // said, longer when batches get large, so that a busy link carries fewer
-// frames.
+// frames, and longer still while the node comes late to its ticks, because it
+// waits for a processor: what it does costs by the frame.
 const (
 	minFlush   = 10 * time.Millisecond
 	maxFlush   = 20 * time.Millisecond
+	lateFlush  = 80 * time.Millisecond
 	largeBatch = 64 // hosts; from here on the interval doubles
 )
 
@@ -129,8 +131,10 @@ func (e *Exchange) tell(now time.Time) {
 // FlushDue returns when Flush is to be called, zero for not at all.
 func (e *Exchange) FlushDue() time.Time { return e.flushAt }
 
-// Flush lets all peers be told the news there are.
-func (e *Exchange) Flush() {
+// Flush lets all peers be told the news there are. Now may be later than FlushDue
+// said; the next one then comes later too.
+func (e *Exchange) Flush(now time.Time) {
+	late := now.Sub(e.flushAt) > e.interval/2
 	e.flushAt = time.Time{}
 	batch := 0
 	for _, p := range e.peers {
@@ -140,9 +144,12 @@ func (e *Exchange) Flush() {
 			p.wake()
 		}
 	}
-	if batch >= largeBatch {
+	switch {
+	case late:
+		e.interval = min(2*e.interval, lateFlush)
+	case batch >= largeBatch:
 		e.interval = min(2*e.interval, maxFlush)
-	} else {
+	default:
 		e.interval = max(e.interval/2, minFlush)
 	}
 }

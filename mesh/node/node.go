@@ -143,7 +143,7 @@ func due(at, now time.Time) bool { return !at.IsZero() && !now.Before(at) }
 // Tick does what is due.
 func (n *Node) Tick(now time.Time) {
 	if due(n.exchange.FlushDue(), now) {
-		n.exchange.Flush()
+		n.exchange.Flush(now)
 	}
 	if due(n.pulseAt, now) {
 		n.pulse(now)
