@@ -21,7 +21,8 @@ const (
 )
 
 // detection is how much of failure detection is tried: a little at every run,
-// and with GRAPEVINE_SIM=long as much as a person has patience for.
+// less with -short, as under the race detector, and with GRAPEVINE_SIM=long as
+// much as a person has patience for.
 type detection struct {
 	members int           // in the quiet part
 	quiet   time.Duration // in which nobody must be declared failed
@@ -31,6 +32,9 @@ type detection struct {
 func detectionEffort() detection {
 	if os.Getenv("GRAPEVINE_SIM") == "long" {
 		return detection{members: 100, quiet: 30 * time.Minute, kills: 60}
+	}
+	if testing.Short() {
+		return detection{members: 30, quiet: 30 * time.Second, kills: 1}
 	}
 	return detection{members: 30, quiet: 5 * time.Minute, kills: 3}
 }
