@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +15,7 @@ import (
 
 	"grapevine/fleet"
 	"grapevine/internal/settings"
+	"grapevine/internal/testlog"
 	"grapevine/registry"
 )
 
@@ -101,29 +100,11 @@ func TestCheckConfigShowsWhatWasUnderstood(t *testing.T) {
 	}
 }
 
-// shared is a buffer that a daemon writes and a test reads.
-type shared struct {
-	mu sync.Mutex
-	b  bytes.Buffer // guarded by mu
-}
-
-func (s *shared) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *shared) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
-
 func TestAgentServesItsSocketAndEndsInOrder(t *testing.T) {
 	dir, config := agentFiles(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	var log shared
+	var log testlog.Log
 	ended := make(chan int, 1)
 	go func() {
 		ended <- Main(ctx, []string{"agent", "--config", config}, strings.NewReader(""), &log, &log)

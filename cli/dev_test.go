@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"grapevine/fleet"
+	"grapevine/internal/testlog"
 )
 
 func TestDevSaysWhereTheFleetIsAndLeavesNothing(t *testing.T) {
@@ -16,7 +17,7 @@ func TestDevSaysWhereTheFleetIsAndLeavesNothing(t *testing.T) {
 	t.Setenv("TMPDIR", temporary)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	var out, log shared
+	var out, log testlog.Log
 	ended := make(chan int, 1)
 	go func() {
 		ended <- Main(ctx, []string{"dev", "--hosts", "2", "--listen", "127.0.0.1:0"}, strings.NewReader(""), &out, &log)

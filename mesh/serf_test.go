@@ -7,12 +7,12 @@ import (
 	"log/slog"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"grapevine/fleet"
+	"grapevine/internal/testlog"
 	"grapevine/mesh/meshtest"
 )
 
@@ -131,24 +131,6 @@ func TestRestartAtAnotherAddressIsTakenBack(t *testing.T) {
 	})
 }
 
-// lockedBuffer is a log that a test reads.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 func TestAnotherKeyOrLabelIsSaidInASentence(t *testing.T) {
 	for name, c := range map[string]struct {
 		change           func(*Config)
@@ -161,7 +143,7 @@ func TestAnotherKeyOrLabelIsSaidInASentence(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, lan())
-				var inside, stranger lockedBuffer
+				var inside, stranger testlog.Log
 				a := w.startSerf(nameOf(0), func(c *Config) { c.Log = slog.New(slog.NewTextHandler(&inside, nil)) })
 				w.startSerf(nameOf(1), c.change, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(&stranger, nil)) })
 				time.Sleep(3 * time.Minute)

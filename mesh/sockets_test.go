@@ -19,6 +19,7 @@ import (
 
 	"grapevine/fleet"
 	"grapevine/identity"
+	"grapevine/mesh/meshtest"
 	"grapevine/mesh/replica"
 )
 
@@ -43,19 +44,6 @@ type socketNode struct {
 
 // errElsewhere is why hosts that are only made up are not dialled.
 var errElsewhere = errors.New("not an address of this process")
-
-// epochInMemory is a store that survives as long as its node.
-type epochInMemory struct{ epoch, incarnation atomic.Uint64 }
-
-func (e *epochInMemory) LoadEpoch() (uint64, uint64, error) {
-	return e.epoch.Load(), e.incarnation.Load(), nil
-}
-
-func (e *epochInMemory) StoreEpoch(epoch, incarnation uint64) error {
-	e.epoch.Store(epoch)
-	e.incarnation.Store(incarnation)
-	return nil
-}
 
 // startSockets starts a fleet and waits until all of it holds all of it. One
 // node after the other joins, each through another one, and at a pace that
@@ -168,7 +156,7 @@ func (w *socketFleet) start(ca *identity.CA, key []byte, number int, r *replica.
 	}
 	cfg := Config{
 		ID: id, Name: fmt.Sprintf("host-%d", number), Role: fleet.RoleAgent, API: x.listener.Addr().String(),
-		GossipBind: "127.0.0.1:0", Key: key, Epochs: &epochInMemory{}, Hardware: fmt.Sprint("machine ", number),
+		GossipBind: "127.0.0.1:0", Key: key, Epochs: &meshtest.Epochs{}, Hardware: fmt.Sprint("machine ", number),
 		Dial: func(ctx context.Context, addr string, peer fleet.UUID) (net.Conn, error) {
 			if !strings.HasPrefix(addr, "127.0.0.1:") {
 				return nil, errElsewhere

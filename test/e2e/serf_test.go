@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -9,10 +8,10 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"testing"
 
 	"grapevine/fleet"
+	"grapevine/internal/testlog"
 )
 
 // stock is the serf command of Debian's package, and the agent it talks to.
@@ -171,7 +170,7 @@ func TestStockSerfCommandWorksAgainstAnAgent(t *testing.T) {
 // monitors runs the command that shows the log until it has shown a part.
 func (s *stock) monitors(t *testing.T, w *world, part string) {
 	t.Helper()
-	var out lockedBuffer
+	var out testlog.Log
 	cmd := exec.Command(s.tool, "monitor", "-log-level=debug")
 	cmd.Env = append(os.Environ(), "SERF_RPC_ADDR="+s.addr, "SERF_RPC_AUTH="+s.secret)
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -266,22 +265,4 @@ func TestSerfCommandIsNotAnsweredUnguarded(t *testing.T) {
 			t.Errorf("%s it ends with %d and says, without %q: %s", name, code, c.want, stderr)
 		}
 	}
-}
-
-// lockedBuffer is written by a process and read by a test.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
