@@ -2,11 +2,13 @@ package cli
 
 import (
 	"context"
+	"sync"
 
 	"github.com/spf13/cobra"
 
 	"grapevine/agent"
 	"grapevine/identity"
+	"grapevine/internal/footprint"
 )
 
 // agentConfig is agent.toml: the agent's own keys and those of its driver.
@@ -48,5 +50,11 @@ func (a *app) runAgent(ctx context.Context, c *agentConfig) error {
 	if err != nil {
 		return err
 	}
-	return a.watched(ctx, log, "https://"+node.Addr(), own.Identity, node.Run)
+	living, end := context.WithCancel(ctx)
+	var sparing sync.WaitGroup
+	sparing.Go(func() { footprint.Processors(living) })
+	err = a.watched(ctx, log, "https://"+node.Addr(), own.Identity, node.Run)
+	end()
+	sparing.Wait()
+	return err
 }

@@ -1,4 +1,6 @@
-// Package footprint gives back memory that only the start of a process needed.
+// Package footprint keeps small what a daemon takes of a host that is there for
+// its guests: processors that it does not need, and memory that only its start
+// needed.
 //
 // A Go program touches much of its own file when it starts: the tables of all
 // packages that it is linked from. These pages stay mapped for as long as the
