@@ -64,7 +64,7 @@ func newSpreadFleet(tb testing.TB, plan spreadPlan) *spreadFleet {
 func (s *spreadFleet) wrote(_ *meshtest.Member, msgs []wire.Message, bytes int) {
 	for _, msg := range msgs {
 		switch msg := msg.(type) {
-		case *wire.Beats, *wire.Pulse:
+		case *wire.Beats, *wire.Pulse, *wire.Peers:
 			frame, err := wire.AppendFrame(nil, msg)
 			if err != nil {
 				panic(err)

@@ -18,10 +18,17 @@ func (e *Exchange) nextAnnounce(p *Peer) wire.Message {
 		m.Items = nil
 	}
 	m.Items = m.Items[:0]
-	e.read(&e.versions, p, announceBatch, func(h *host) {
+	add := func(h *host) {
 		m.Items = append(m.Items, wire.Announcement{Tag: h.tag, Epoch: h.mark.epoch, Seq: h.mark.seq})
-	})
-	p.flush = p.versionCursor < e.versions.end()
+	}
+	if p.flush {
+		e.read(&e.versions, p, announceBatch, add)
+		p.flush = p.versionCursor < e.versions.end()
+	}
+	if p.catchUp {
+		e.read(&e.later, p, announceBatch, add)
+		p.catchUp = p.laterCursor < e.later.end()
+	}
 	if len(m.Items) == 0 {
 		return nil
 	}
@@ -40,7 +47,7 @@ func (e *Exchange) receiveAnnounce(p *Peer, m *wire.Announce, now time.Time) err
 		if h != nil && !e.isSelf(a.Tag) {
 			switch c := at.compare(h.mark); {
 			case c == 0:
-				h.version.known |= p.slot
+				h.toldOrKnown(p.slot)
 				continue
 			case c < 0:
 				continue // p is behind; it will be told, or was

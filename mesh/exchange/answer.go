@@ -28,7 +28,7 @@ func (e *Exchange) nextAnswer(p *Peer, now time.Time) wire.Message {
 			for i := range d.Rows {
 				size += d.Rows[i].Size()
 			}
-			h.version.known |= p.slot
+			h.toldOrKnown(p.slot)
 		}
 	}
 	if len(m.Deltas) == 0 {
@@ -112,7 +112,7 @@ func (e *Exchange) receiveDelta(p *Peer, d *wire.Delta, now time.Time) error {
 	if d.Head.Host.IsZero() {
 		return fmt.Errorf("%w: block of no host", ErrProtocol)
 	}
-	if e.owner && d.Head.Host == e.self {
+	if e.owner && d.Head.Host == e.id {
 		e.HearSelf(selfLife(d)) // the own block is never taken from others
 		return nil
 	}

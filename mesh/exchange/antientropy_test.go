@@ -34,7 +34,7 @@ func twins(tb testing.TB, hosts, behind int) *sim {
 		}
 	}
 	for _, n := range s.nodes {
-		n.x = New(fleet.HostID{}, n.r, 0)
+		n.x = New(n.id, false, n.r, 0)
 	}
 	return s
 }

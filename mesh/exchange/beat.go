@@ -10,13 +10,13 @@ import (
 // Beat gives the own block a new sign of life, which goes out with the pulses
 // of the links.
 func (e *Exchange) Beat(now time.Time) {
-	b := e.replica.Block(e.self)
+	b := e.replica.Block(e.id)
 	if !e.owner || b == nil {
 		return
 	}
 	e.beat++
-	e.replica.Heard(e.self, replica.Sign{Epoch: b.Head().Epoch, Beat: e.beat, At: now})
-	if h := e.single(e.selfTag); h != nil {
+	e.replica.Heard(e.id, replica.Sign{Epoch: b.Head().Epoch, Beat: e.beat, At: now})
+	if h := e.single(e.tag); h != nil {
 		e.put(&e.beats, h, 0)
 	}
 }
@@ -53,7 +53,7 @@ func (e *Exchange) sign(h *host, now time.Time) (number, ageMS uint64) {
 func (e *Exchange) receiveBeats(p *Peer, m *wire.Beats, now time.Time) {
 	for _, b := range m.Items {
 		h := e.single(b.Tag)
-		if h == nil || h.mark.epoch != b.Epoch || h.mark.seq != b.Seq || e.owner && h.id == e.self {
+		if h == nil || h.mark.epoch != b.Epoch || h.mark.seq != b.Seq || e.owner && h.id == e.id {
 			continue // one of the two is behind, and will be told
 		}
 		if e.replica.Heard(h.id, replica.Sign{Epoch: b.Epoch, Beat: b.Number, AgeMS: b.AgeMS, At: now}) {

@@ -23,20 +23,22 @@ const maxOutstanding = 4 * fleet.MaxHosts
 // Exchange is one node's side of all its links.
 type Exchange struct {
 	replica *replica.Replica
-	owner   bool // this node owns the block of host self
-	self    fleet.HostID
-	selfTag wire.Tag
+	id      fleet.UUID // of this node
+	tag     wire.Tag   // of id
+	owner   bool       // it owns the block of host id
 
 	hosts    map[wire.Tag]*host // all that the replica holds
 	room     []host             // for further ones
 	versions news
+	later    news // versions that were left to others to tell
 	beats    news
 	flushAt  time.Time     // when the news of versions go out; zero: there are none
 	interval time.Duration // of flushing
 	phase    time.Duration // of the node's ticks, so that nodes do not tick together
 
-	peers    []*Peer // in the order of connecting
-	slots    slots   // taken
+	peers    []*Peer         // in the order of connecting
+	bySlot   [maxPeers]*Peer // the same
+	slots    slots           // taken
 	wants    ordered[wire.Tag, *want]
 	spare    []*want  // settled ones
 	answered []uint64 // used while an answer is taken in
@@ -62,14 +64,15 @@ type Stats struct {
 	RootsEqual, RootsDiffer            uint64 // digest comparisons
 }
 
-// New returns the exchange of a node that owns the block of host self, or no
-// block when self is zero. It becomes the writer of r. Phase, up to 20 ms, is
-// when the node's ticks are; nodes draw it at random.
-func New(self fleet.HostID, r *replica.Replica, phase time.Duration) *Exchange {
+// New returns the exchange of node id, which is the owner of the block of the
+// host with that id, or of none. It becomes the writer of r. Phase, up to 20 ms,
+// is when the node's ticks are; nodes draw it at random.
+func New(id fleet.UUID, owner bool, r *replica.Replica, phase time.Duration) *Exchange {
 	e := &Exchange{
-		replica: r, owner: !self.IsZero(), self: self, selfTag: wire.TagOf(self),
+		replica: r, id: id, tag: wire.TagOf(id), owner: owner,
 		hosts: map[wire.Tag]*host{}, interval: minFlush, phase: phase,
 		versions: newNews(func(h *host) *place { return &h.version }, func(p *Peer) *uint64 { return &p.versionCursor }),
+		later:    newNews(func(h *host) *place { return &h.later }, func(p *Peer) *uint64 { return &p.laterCursor }),
 		beats:    newNews(func(h *host) *place { return &h.heard }, func(p *Peer) *uint64 { return &p.beatCursor }),
 	}
 	for b := range r.Blocks() {
@@ -95,11 +98,13 @@ func (e *Exchange) Connect(id fleet.UUID, dialled bool, wake func(), now time.Ti
 		return nil
 	}
 	p := &Peer{
-		ID: id, Dialled: dialled, wake: wake, slot: 1 << free, sendRoot: dialled, progress: now,
-		versionCursor: e.versions.end(), beatCursor: e.beats.end(), asked: asked{first: 1},
+		ID: id, Dialled: dialled, wake: wake, tag: wire.TagOf(id), slot: 1 << free, sendRoot: dialled, says: saysNow, progress: now,
+		versionCursor: e.versions.end(), laterCursor: e.later.end(), beatCursor: e.beats.end(), asked: asked{first: 1},
 	}
 	e.slots |= p.slot
+	e.bySlot[free] = p
 	e.peers = append(e.peers, p)
+	e.peersChanged()
 	return p
 }
 
@@ -107,9 +112,11 @@ func (e *Exchange) Connect(id fleet.UUID, dialled bool, wake func(), now time.Ti
 func (e *Exchange) Disconnect(p *Peer, now time.Time) {
 	e.peers = slices.DeleteFunc(e.peers, func(q *Peer) bool { return q == p })
 	e.slots &^= p.slot
+	e.peersChanged()
 	for tag := range e.hosts {
 		for h := range e.tagged(tag) {
 			h.version.known &^= p.slot
+			h.later.known &^= p.slot
 			h.heard.known &^= p.slot
 		}
 	}
@@ -121,6 +128,7 @@ func (e *Exchange) Disconnect(p *Peer, now time.Time) {
 		}
 	}
 	e.trim(&e.versions)
+	e.trim(&e.later)
 	e.trim(&e.beats)
 }
 
@@ -141,17 +149,17 @@ func (e *Exchange) Install(b *replica.Block, now time.Time) {
 		return
 	}
 	e.beat++
-	e.replica.Heard(e.self, replica.Sign{Epoch: b.Head().Epoch, Beat: e.beat, At: now})
-	h := e.hostOf(e.selfTag, e.self)
+	e.replica.Heard(e.id, replica.Sign{Epoch: b.Head().Epoch, Beat: e.beat, At: now})
+	h := e.hostOf(e.tag, e.id)
 	h.block, h.mark = b, markOf(b.Head())
-	e.settle(e.selfTag)
+	e.settle(e.tag)
 }
 
 // AnnounceSelf tells all peers of the own block, in its newest version, at
 // once: what an origin has to say nobody else can have said yet.
 func (e *Exchange) AnnounceSelf(now time.Time) {
-	if e.owner && e.replica.Block(e.self) != nil && len(e.peers) > 0 {
-		e.put(&e.versions, e.hostOf(e.selfTag, e.self), 0)
+	if e.owner && e.replica.Block(e.id) != nil && len(e.peers) > 0 {
+		e.put(&e.versions, e.hostOf(e.tag, e.id), 0)
 		e.flushAt = now
 	}
 }
@@ -171,7 +179,7 @@ func (e *Exchange) TakeSelf() (wire.Life, bool) {
 // HearSelf notes what a peer says it holds of the own host.
 func (e *Exchange) HearSelf(l wire.Life) {
 	m := mark{l.Epoch, l.Incarnation, l.Seq}
-	if b := e.replica.Block(e.self); b != nil && m.compare(markOf(b.Head())) <= 0 {
+	if b := e.replica.Block(e.id); b != nil && m.compare(markOf(b.Head())) <= 0 {
 		return // an older life, or this one
 	}
 	if m.compare(e.heardSelf) >= 0 {
@@ -206,6 +214,8 @@ func (e *Exchange) Receive(p *Peer, m wire.Message, now time.Time) error {
 		return e.receiveAnswer(p, m, now)
 	case *wire.Beats:
 		e.receiveBeats(p, m, now)
+	case *wire.Peers:
+		return e.receivePeers(p, m)
 	case *wire.Root:
 		e.receiveRoot(p, m)
 	case *wire.BucketDigests:

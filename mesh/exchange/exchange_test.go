@@ -49,7 +49,7 @@ func newSim(n int) *sim {
 	s := &sim{now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), sent: map[string]int{}}
 	for i := range n {
 		node := &simNode{id: fleet.NewUUIDv5(fleet.UUID{5}, fmt.Sprint(i)), r: replica.New()}
-		node.x = New(node.id, node.r, time.Duration(i)*time.Millisecond)
+		node.x = New(node.id, true, node.r, time.Duration(i)*time.Millisecond)
 		node.origin = replica.NewOrigin(node.id)
 		node.begin(1, uint64(i)+1)
 		s.nodes = append(s.nodes, node)
@@ -161,6 +161,7 @@ func (s *sim) run(pick func(n int) int) {
 		s.now = s.now.Add(maxFlush)
 		for _, n := range s.nodes {
 			n.x.Expire(s.now)
+			n.x.CatchUp()
 			if n.x.wants.Len() > 0 {
 				s.now = s.now.Add(wantTimeout / 4)
 				idle = min(idle, 1)
@@ -287,6 +288,7 @@ func TestEqualRootsCostTwoFrames(t *testing.T) {
 	clear(s.sent)
 	l = s.link(0, 1)
 	s.run(first)
+	delete(s.sent, "*wire.Peers")
 	if len(s.sent) != 2 || s.sent["*wire.Root"] != 1 || s.sent["*wire.BucketDigests"] != 1 {
 		t.Errorf("reconnecting sent %v", s.sent)
 	}
@@ -397,7 +399,7 @@ func TestHostsThatShareATagAreBothHeld(t *testing.T) {
 	for i, id := range []fleet.HostID{one, two} {
 		n := s.nodes[i]
 		n.id, n.r = id, replica.New()
-		n.x = New(id, n.r, 0)
+		n.x = New(id, true, n.r, 0)
 		n.origin = replica.NewOrigin(id)
 		n.begin(uint64(5-4*i), uint64(i)+1) // the second's epochs are lower
 	}
@@ -461,7 +463,7 @@ func TestOwnBlockIsNeverTakenFromOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.nodes[1].r.Install(b, s.now)
-	s.nodes[1].x = New(s.nodes[1].id, s.nodes[1].r, 0)
+	s.nodes[1].x = New(s.nodes[1].id, true, s.nodes[1].r, 0)
 	s.link(1, 0)
 	s.run(first)
 	if got := s.nodes[0].r.Version(s.nodes[0].id).Epoch; got != 1 {

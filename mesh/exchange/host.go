@@ -15,6 +15,7 @@ type host struct {
 	block    *replica.Block // the one held
 	mark     mark           // of block
 	version  place          // in the news of versions
+	later    place          // in those left to others
 	heard    place          // in the news of signs of life
 	sharesIt *host          // the next host with the same tag
 }
@@ -68,15 +69,19 @@ func (e *Exchange) newHost() *host {
 	return h
 }
 
-// took notes that the replica holds b now, tells all peers but those who are
-// known to hold it, and settles what was wanted. From is nil for the own block.
+// toldOrKnown notes that peers hold the version that is held here.
+func (h *host) toldOrKnown(peers slots) {
+	h.version.known |= peers
+	h.later.known |= peers
+}
+
+// took notes that the replica holds b now, which from brought, tells all peers
+// but those who are known to hold it or whom others tell, and settles what was
+// wanted.
 func (e *Exchange) took(tag wire.Tag, b *replica.Block, from *Peer, now time.Time) {
 	h := e.hostOf(tag, b.HostID())
 	h.block, h.mark = b, markOf(b.Head())
-	var known slots
-	if from != nil {
-		known = from.slot
-	}
+	known := from.slot
 	if w, wanted := e.wants.Get(tag); wanted {
 		for _, o := range w.offers {
 			if o.mark.compare(h.mark) >= 0 {
@@ -84,7 +89,12 @@ func (e *Exchange) took(tag wire.Tag, b *replica.Block, from *Peer, now time.Tim
 			}
 		}
 	}
-	e.put(&e.versions, h, known)
+	left := e.leftToOthers(from, tag) &^ known
+	h.later.known = ^left
+	if left != 0 {
+		e.put(&e.later, h, ^left)
+	}
+	e.put(&e.versions, h, known|left)
 	e.tell(now)
 	if w, wanted := e.wants.Get(tag); wanted && h.mark.compare(w.mark) >= 0 && e.single(tag) != nil {
 		e.settle(tag)
@@ -100,20 +110,20 @@ func (e *Exchange) lacks(tag wire.Tag, m mark) bool {
 		return true
 	}
 	for h := range e.tagged(tag) {
-		if own := self && h.id == e.self; !own && m.compare(h.mark) > 0 {
+		if own := self && h.id == e.id; !own && m.compare(h.mark) > 0 {
 			return true
 		}
 	}
 	return e.hosts[tag] == nil && !self
 }
 
-func (e *Exchange) isSelf(tag wire.Tag) bool { return e.owner && tag == e.selfTag }
+func (e *Exchange) isSelf(tag wire.Tag) bool { return e.owner && tag == e.tag }
 
 // ownMark is the newest version of this node's own host that it has published
 // or heard.
 func (e *Exchange) ownMark() mark {
 	own := e.heardSelf
-	if b := e.replica.Block(e.self); b != nil && markOf(b.Head()).compare(own) > 0 {
+	if b := e.replica.Block(e.id); b != nil && markOf(b.Head()).compare(own) > 0 {
 		own = markOf(b.Head())
 	}
 	return own

@@ -10,7 +10,7 @@ import (
 
 func TestNewsWaitLongerWhileTicksComeLate(t *testing.T) {
 	now := time.Unix(1000, 0)
-	e := New(fleet.HostID{1}, replica.New(), 0)
+	e := New(fleet.HostID{1}, true, replica.New(), 0)
 	e.Connect(fleet.UUID{2}, true, func() {}, now)
 	for range 10 {
 		e.tell(now)

@@ -12,21 +12,26 @@ type Peer struct {
 	ID      fleet.UUID
 	Dialled bool // by this node
 	wake    func()
-	slot    slots // the one bit that stands for this peer
+	tag     wire.Tag // of ID
+	slot    slots    // the one bit that stands for this peer
 
 	// What is to be sent.
 	sendRoot      bool
 	sendBuckets   *wire.BucketDigests
 	sendParts     *wire.PartDigests
 	sendRows      *wire.Rows // its Entries are filled in when it is sent
-	flush         bool       // the news up to here
+	says          says
+	flush         bool // the news up to here
+	catchUp       bool // what was left to others
 	versionCursor uint64
+	laterCursor   uint64
 	beatCursor    uint64
 	asking        backlog[asking]  // wants to send
 	requests      backlog[request] // wants of the peer to answer
 	out           outgoing
 
 	// What is going on.
+	around   around
 	asked    asked     // wants sent
 	progress time.Time // last answer
 
@@ -85,11 +90,13 @@ func (e *Exchange) Next(p *Peer, now time.Time) wire.Message {
 		return m
 	case p.sendRows != nil:
 		return e.nextRows(p)
+	case p.says == saysNow:
+		return e.sayPeers(p)
 	}
 	if m := e.nextWant(p); m != nil {
 		return m
 	}
-	if p.flush {
+	if p.flush || p.catchUp {
 		if m := e.nextAnnounce(p); m != nil {
 			return m
 		}
@@ -125,7 +132,7 @@ type Load struct {
 
 // Load counts what is kept.
 func (e *Exchange) Load() Load {
-	l := Load{Hosts: len(e.hosts), Wants: e.wants.Len(), News: len(e.versions.log), BeatNews: len(e.beats.log)}
+	l := Load{Hosts: len(e.hosts), Wants: e.wants.Len(), News: len(e.versions.log) + len(e.later.log), BeatNews: len(e.beats.log)}
 	for _, p := range e.peers {
 		l.Asking += p.asking.len()
 		l.Requests += p.requests.len()

@@ -264,6 +264,7 @@ func (n *Node) pulse(now time.Time) {
 	_ = n.isWhole(now)
 	n.forgetHints(now)
 	n.lookForLost(now)
+	n.exchange.CatchUp()
 	for _, l := range n.links {
 		l.sayPulse = true
 		n.world.Wake(l)

@@ -88,13 +88,9 @@ type Node struct {
 
 // New returns a node that is the writer of r.
 func New(cfg Config, r *replica.Replica, world World) *Node {
-	owner := fleet.HostID{}
-	if cfg.Role == fleet.RoleAgent {
-		owner = cfg.ID
-	}
 	n := &Node{
 		cfg: cfg, world: world, replica: r,
-		exchange: exchange.New(owner, r, time.Duration(cfg.Rand.Int64N(int64(20*time.Millisecond)))),
+		exchange: exchange.New(cfg.ID, cfg.Role == fleet.RoleAgent, r, time.Duration(cfg.Rand.Int64N(int64(20*time.Millisecond)))),
 		dials:    dials{busy: map[fleet.UUID]bool{}, later: map[fleet.UUID]redial{}},
 		epoch:    epoch{journal: cfg.Epoch, settled: cfg.Role == fleet.RoleRegistry},
 		own:      own{budget: newBudget()},

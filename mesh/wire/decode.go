@@ -25,6 +25,8 @@ func (r *Reader) decode(kind frameKind, payload []byte) (Message, error) {
 		return &r.want, r.want.decode(payload)
 	case kindAnswer:
 		return &r.answer, r.decodeAnswer(payload)
+	case kindPeers:
+		return decodePeers(payload)
 	case kindHello:
 		return decodeAs(payload, decodeHello)
 	case kindBye:

@@ -20,6 +20,8 @@ func appendPayload(buf []byte, m Message) []byte {
 		return appendWant(buf, m)
 	case *Answer:
 		return appendAnswer(buf, m)
+	case *Peers:
+		return appendPeers(buf, m)
 	default:
 		return append(buf, encode(message(m))...)
 	}

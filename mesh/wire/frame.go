@@ -32,6 +32,7 @@ var maxPayload = [...]int{
 	kindAnnounce: 1 << 20,
 	kindWant:     64 << 10,
 	kindAnswer:   fleet.MaxBlockBytes + AnswerBatchBytes,
+	kindPeers:    1 << 10,
 }
 
 const (

@@ -20,6 +20,7 @@ const (
 	kindAnnounce frameKind = 9
 	kindWant     frameKind = 10
 	kindAnswer   frameKind = 11
+	kindPeers    frameKind = 12
 )
 
 // Hello is the first frame of either side.
@@ -88,6 +89,9 @@ type Beat struct {
 	Number uint64
 	AgeMS  uint64
 }
+
+// Peers says with whom the sender has links, when that has changed.
+type Peers struct{ Tags []Tag }
 
 // Root opens a comparison of all that both sides hold; the side that dialled
 // sends it. Buckets answers.
@@ -180,3 +184,4 @@ func (*Rows) kind() frameKind          { return kindRows }
 func (*Announce) kind() frameKind      { return kindAnnounce }
 func (*Want) kind() frameKind          { return kindWant }
 func (*Answer) kind() frameKind        { return kindAnswer }
+func (*Peers) kind() frameKind         { return kindPeers }

@@ -126,6 +126,22 @@ func decodeBeats(payload []byte) (Message, error) {
 	return m, c.err
 }
 
+func appendPeers(buf []byte, m *Peers) []byte {
+	for _, t := range m.Tags {
+		buf = appendTag(buf, t)
+	}
+	return buf
+}
+
+func decodePeers(payload []byte) (Message, error) {
+	const item = 4 // bytes
+	m, c := &Peers{Tags: make([]Tag, 0, len(payload)/item)}, cursor{rest: payload}
+	for len(c.rest) > 0 {
+		m.Tags = append(m.Tags, c.tag())
+	}
+	return m, c.err
+}
+
 func appendWant(buf []byte, m *Want) []byte {
 	buf = binary.AppendUvarint(buf, m.First)
 	for i := range m.Items {

@@ -101,6 +101,7 @@ func messages() []wire.Message {
 		},
 		&wire.Bye{Reason: wire.ByeFull, Detail: "full"},
 		&wire.Pulse{Number: 1, Ready: true, Echo: 7, HeldUS: 100},
+		&wire.Peers{Tags: []wire.Tag{1, 1 << 31}},
 		&wire.Beats{Items: []wire.Beat{{Tag: 1, Epoch: 2, Seq: 3, Number: 400, AgeMS: 5}}},
 		&wire.Root{Root: 1 << 60},
 		&wire.BucketDigests{Digests: make([]uint64, wire.Buckets)},
