@@ -55,6 +55,7 @@ func (m *Mesh) collectors() []prometheus.Collector {
 		counter("wants_sent_total", "Hosts asked of peers.", func(s exchange.Stats) uint64 { return s.Wanted }),
 		counter("wants_timed_out_total", "Wants that a peer did not answer in time.", func(s exchange.Stats) uint64 { return s.Timeouts }),
 		counter("answers_sent_total", "Deltas sent to peers.", func(s exchange.Stats) uint64 { return s.Answered }),
+		counter("pushes_sent_total", "Deltas of the own host sent to peers unasked, among the answers.", func(s exchange.Stats) uint64 { return s.Pushed }),
 		counter("root_mismatches_total", "Comparisons of roots that found a difference.", func(s exchange.Stats) uint64 { return s.RootsDiffer }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "grapevine_mesh_sent_bytes_total", Help: "Bytes written to links, before TLS."},
 			func() float64 { return float64(m.traffic.sent.Load()) }),

@@ -19,6 +19,10 @@ func (e *Exchange) nextAnnounce(p *Peer) wire.Message {
 	}
 	m.Items = m.Items[:0]
 	add := func(h *host) {
+		if e.pushes(p, h) {
+			p.push = true
+			return
+		}
 		m.Items = append(m.Items, wire.Announcement{Tag: h.tag, Epoch: h.mark.epoch, Seq: h.mark.seq})
 	}
 	if p.flush {
@@ -42,24 +46,26 @@ func (e *Exchange) nextAnnounce(p *Peer) wire.Message {
 func (e *Exchange) receiveAnnounce(p *Peer, m *wire.Announce, now time.Time) error {
 	e.stats.Heard += uint64(len(m.Items))
 	for _, a := range m.Items {
-		at := mark{epoch: a.Epoch, seq: a.Seq}
-		h := e.single(a.Tag)
-		if h != nil && !e.isSelf(a.Tag) {
-			switch c := at.compare(h.mark); {
-			case c == 0:
-				h.toldOrKnown(p.slot)
-				continue
-			case c < 0:
-				continue // p is behind; it will be told, or was
-			}
-		} else if !e.lacks(a.Tag, at) {
-			continue
-		}
-		if err := e.offer(p, a.Tag, at, now); err != nil {
+		if err := e.heardOf(p, a.Tag, mark{epoch: a.Epoch, seq: a.Seq}, now); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// heardOf takes note that p holds a version.
+func (e *Exchange) heardOf(p *Peer, tag wire.Tag, at mark, now time.Time) error {
+	h := e.single(tag)
+	switch {
+	case h != nil && at.compare(h.mark) == 0:
+		e.knows(p, h)
+		return nil
+	case h != nil && !e.isSelf(tag) && at.compare(h.mark) < 0:
+		return nil // p is behind; it will be told, or was
+	case (h == nil || e.isSelf(tag)) && !e.lacks(tag, at):
+		return nil
+	}
+	return e.offer(p, tag, at, now)
 }
 
 // offer notes that p has a newer version of a host than this node.

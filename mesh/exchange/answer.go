@@ -13,6 +13,9 @@ import (
 func (e *Exchange) nextAnswer(p *Peer, now time.Time) wire.Message {
 	m := p.out.begin()
 	size, rows := 0, 0
+	if p.push {
+		e.nextPush(p, now)
+	}
 	for p.requests.len() > 0 && size < wire.AnswerBatchBytes && rows < wire.AnswerBatchRows && len(m.Deltas) < wire.AnswerBatchRows {
 		r := *p.requests.first()
 		p.requests.drop(1)
@@ -22,13 +25,11 @@ func (e *Exchange) nextAnswer(p *Peer, now time.Time) wire.Message {
 				continue
 			}
 			d.Ask = r.number
-			d.Beat, d.AgeMS = e.sign(h, now)
-			p.out.add(d)
+			e.addAnswer(p, h, d, now)
 			rows += len(d.Rows)
 			for i := range d.Rows {
 				size += d.Rows[i].Size()
 			}
-			h.toldOrKnown(p.slot)
 		}
 	}
 	if len(m.Deltas) == 0 {
@@ -36,6 +37,13 @@ func (e *Exchange) nextAnswer(p *Peer, now time.Time) wire.Message {
 	}
 	e.stats.Answered += uint64(len(m.Deltas))
 	return m
+}
+
+// addAnswer adds to p's answer what leads p to the version of h that is held.
+func (e *Exchange) addAnswer(p *Peer, h *host, d wire.Delta, now time.Time) {
+	d.Beat, d.AgeMS = e.sign(h, now)
+	p.out.add(d)
+	e.knows(p, h)
 }
 
 // begin returns the answer, emptied.
@@ -76,9 +84,15 @@ func named(r *request, h *host) wire.Head {
 }
 
 func (e *Exchange) receiveAnswer(p *Peer, m *wire.Answer, now time.Time) error {
-	p.progress = now
 	for i := range m.Deltas {
 		d := &m.Deltas[i]
+		if d.Pushed() {
+			if err := e.receivePush(p, d, now); err != nil {
+				return err
+			}
+			continue
+		}
+		p.progress = now
 		q := p.asked.find(d.Ask)
 		if d.Form == wire.Changes {
 			if q == nil || q.head.Host.IsZero() {

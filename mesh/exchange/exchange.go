@@ -60,6 +60,7 @@ type Stats struct {
 	Announced, Heard                   uint64 // announcements sent and received
 	BeatsSent, BeatsHeard              uint64 // signs of life sent, and those received that were new
 	Wanted, Answered                   uint64 // hosts asked for, and deltas sent
+	Pushed                             uint64 // of the deltas sent, those that nobody had asked for
 	Timeouts                           uint64 // wants that a peer did not answer in time
 	RootsEqual, RootsDiffer            uint64 // digest comparisons
 }

@@ -134,26 +134,7 @@ func (s *sim) deliver(l *simLink, i int) {
 func (s *sim) run(pick func(n int) int) {
 	idle := 0
 	for idle < 5 {
-		worked := false
-		for _, l := range s.links {
-			for i := range 2 {
-				worked = s.send(l, i) || worked
-			}
-		}
-		var ready []func()
-		for _, l := range s.links {
-			for i := range 2 {
-				if len(l.queue[i]) > 0 {
-					ready = append(ready, func() { s.deliver(l, i) })
-				}
-			}
-		}
-		if len(ready) > 0 {
-			ready[pick(len(ready))]()
-			worked = true
-		}
-		s.now = s.now.Add(time.Millisecond)
-		if worked {
+		if s.step(pick) {
 			idle = 0
 			continue
 		}
@@ -166,6 +147,40 @@ func (s *sim) run(pick func(n int) int) {
 				s.now = s.now.Add(wantTimeout / 4)
 				idle = min(idle, 1)
 			}
+		}
+	}
+}
+
+// step lets all say what they have to, delivers one message, and reports whether
+// there was any.
+func (s *sim) step(pick func(n int) int) bool {
+	worked := false
+	for _, l := range s.links {
+		for i := range 2 {
+			worked = s.send(l, i) || worked
+		}
+	}
+	var ready []func()
+	for _, l := range s.links {
+		for i := range 2 {
+			if len(l.queue[i]) > 0 {
+				ready = append(ready, func() { s.deliver(l, i) })
+			}
+		}
+	}
+	if len(ready) > 0 {
+		ready[pick(len(ready))]()
+		worked = true
+	}
+	s.now = s.now.Add(time.Millisecond)
+	return worked
+}
+
+// settle works off what is due within a tick, without pulses and time-outs.
+func (s *sim) settle() {
+	for last := s.now.Add(maxFlush); s.now.Before(last); {
+		if s.step(first) {
+			last = s.now.Add(maxFlush)
 		}
 	}
 }

@@ -69,10 +69,13 @@ func (e *Exchange) newHost() *host {
 	return h
 }
 
-// toldOrKnown notes that peers hold the version that is held here.
-func (h *host) toldOrKnown(peers slots) {
-	h.version.known |= peers
-	h.later.known |= peers
+// knows notes that p holds the version of h that is held here, or is being sent it.
+func (e *Exchange) knows(p *Peer, h *host) {
+	h.version.known |= p.slot
+	h.later.known |= p.slot
+	if h.id == e.id {
+		p.holds = h.mark
+	}
 }
 
 // took notes that the replica holds b now, which from brought, tells all peers

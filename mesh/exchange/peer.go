@@ -28,6 +28,8 @@ type Peer struct {
 	beatCursor    uint64
 	asking        backlog[asking]  // wants to send
 	requests      backlog[request] // wants of the peer to answer
+	push          bool             // the own block, to a peer that holds
+	holds         mark             // of it, as far as is known
 	out           outgoing
 
 	// What is going on.
@@ -101,7 +103,7 @@ func (e *Exchange) Next(p *Peer, now time.Time) wire.Message {
 			return m
 		}
 	}
-	for p.requests.len() > 0 {
+	for p.push || p.requests.len() > 0 {
 		if m := e.nextAnswer(p, now); m != nil {
 			return m
 		}

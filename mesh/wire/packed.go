@@ -208,6 +208,11 @@ func appendDelta(buf []byte, d *Delta) []byte {
 	for _, v := range [...]uint64{d.Head.Seq, uint64(d.Head.Count), d.Beat, d.AgeMS} { // counts are not negative
 		buf = binary.AppendUvarint(buf, v)
 	}
+	if d.Pushed() {
+		buf = binary.AppendUvarint(buf, d.Head.Epoch)
+		buf = binary.BigEndian.AppendUint16(buf, uint16(d.Head.Incarnation)) // its low bits
+		buf = binary.AppendUvarint(buf, d.Head.Seq-d.Since)
+	}
 	buf = append(buf, d.Head.Hash[:]...)
 	buf = binary.AppendUvarint(buf, uint64(len(d.Rows))) // not negative
 	for i := range d.Rows {
@@ -282,7 +287,12 @@ func (r *Reader) delta(c *cursor, d *Delta) error {
 	}
 	d.Head.Seq = c.uvarint()
 	count := c.uvarint()
-	d.Beat, d.AgeMS, d.Head.Hash = c.uvarint(), c.uvarint(), c.hash()
+	d.Beat, d.AgeMS = c.uvarint(), c.uvarint()
+	if d.Pushed() {
+		d.Head.Epoch, d.Head.Incarnation = c.uvarint(), uint64(c.uint16())
+		d.Since = d.Head.Seq - c.uvarint()
+	}
+	d.Head.Hash = c.hash()
 	n := c.uvarint()
 	if count > fleet.MaxRows || n > uint64(max(AnswerBatchRows+fleet.MaxRows-len(r.rows), 0)) {
 		return fmt.Errorf("a head with %d rows and a delta with %d are too many", count, n)

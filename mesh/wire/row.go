@@ -244,12 +244,16 @@ type Delta struct {
 	// Beat and AgeMS say how long ago the host was surely alive; see Announcement.
 	Beat  uint64
 	AgeMS uint64
-	// Ask is the number of the want that this answers.
+	// Ask is the number of the want that this answers, 0 for none.
 	Ask uint64
 	// Prepared is what a replica made of the delta before it merges it; nil for
 	// nothing. It does not travel.
 	Prepared any
 }
+
+// Pushed reports whether the delta was sent unasked, by its host itself. Of the
+// head's incarnation only the low 16 bits travel with it; Since does.
+func (d *Delta) Pushed() bool { return d.Ask == 0 && d.Form == Changes }
 
 // SumOf returns the first 16 bytes of the SHA-256 of b: over the hashes of all
 // rows in key order it is the hash in a block's head.
