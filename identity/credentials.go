@@ -3,11 +3,13 @@ package identity
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"time"
 
 	"grapevine/fleet"
+	"grapevine/internal/rawtcp"
 )
 
 // Credentials are what makes a node a member of its fleet.
@@ -41,10 +43,14 @@ func LoadCredentials(files Files, gossipKeyFile, fleetName string, role Role, no
 // Dial opens a stream to the node with id peer at addr, speaking the ALPN
 // protocol proto, and blocks until both ends have proved who they are.
 func (id *Identity) Dial(ctx context.Context, addr string, peer fleet.UUID, proto string) (net.Conn, error) {
-	dialer := tls.Dialer{Config: id.ClientTLS(peer, proto)}
-	conn, err := dialer.DialContext(ctx, "tcp", addr)
+	var dialer net.Dialer
+	raw, err := dialer.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, Explain(addr, err)
+	}
+	conn := tls.Client(rawtcp.Wrap(raw), id.ClientTLS(peer, proto))
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return nil, Explain(addr, errors.Join(err, raw.Close()))
 	}
 	return conn, nil
 }

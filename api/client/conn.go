@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"grapevine/internal/rawtcp"
 )
 
 // alertGrace is how long a failed write waits for the reader beside it to come
@@ -41,7 +43,7 @@ func dialTLS(dial dialFunc, config *tls.Config) dialFunc {
 		if settings.ServerName == "" {
 			settings.ServerName, _, _ = net.SplitHostPort(addr) // net/http made it of host and port
 		}
-		conn := tls.Client(raw, settings)
+		conn := tls.Client(rawtcp.Wrap(raw), settings)
 		ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 		defer cancel()
 		if err := conn.HandshakeContext(ctx); err != nil {

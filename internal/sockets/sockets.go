@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"grapevine/internal/rawtcp"
 )
 
 // Listen binds a TCP address. Key is what the operator set it with.
@@ -23,7 +25,7 @@ func Listen(key, address string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w; set %s to an address of this machine", address, err, key)
 	}
-	return l, nil
+	return rawtcp.Listener{Listener: l}, nil
 }
 
 // ListenUnix binds a unix socket for its owner and one group, where that group
