@@ -48,6 +48,27 @@ func nextField(b []byte) (field, []byte, error) {
 	return anyField(b)
 }
 
+// fieldEnd is nextField for the number of the field at b[at] and where it ends:
+// before 0 where it cannot be read.
+func fieldEnd(b []byte, at int) (number, end int) {
+	if at+2 <= len(b) && b[at]-8 < 0x80-8 && b[at+1] < 0x80 {
+		switch number, end = int(b[at]>>3), at+2; fieldType(b[at] & 7) {
+		case typeVarint:
+			return number, end
+		case typeBytes:
+			if end += int(b[at+1]); end <= len(b) {
+				return number, end
+			}
+		default: // anyField reads it
+		}
+	}
+	f, rest, err := anyField(b[at:])
+	if err != nil {
+		return 0, -1
+	}
+	return f.number, len(b) - len(rest)
+}
+
 func anyField(b []byte) (field, []byte, error) {
 	tag, b, ok := varint(b)
 	f := field{number: int(tag >> 3 & (maxField<<1 | 1)), typ: fieldType(tag & 7)}
@@ -82,6 +103,9 @@ func anyField(b []byte) (field, []byte, error) {
 func varint(b []byte) (uint64, []byte, bool) {
 	if len(b) > 0 && b[0] < 0x80 {
 		return uint64(b[0]), b[1:], true
+	}
+	if len(b) > 1 && b[1] < 0x80 {
+		return uint64(b[0]&0x7f) | uint64(b[1])<<7, b[2:], true
 	}
 	v, n := binary.Uvarint(b)
 	if n <= 0 {

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"math/bits"
+	"strings"
 	"unsafe"
 
 	"grapevine/fleet"
@@ -35,7 +36,10 @@ type Key struct {
 
 // Compare orders keys: -1, 0 or +1.
 func (k Key) Compare(l Key) int {
-	return cmp.Or(cmp.Compare(k.Kind, l.Kind), cmp.Compare(k.ID, l.ID))
+	if k.Kind != l.Kind {
+		return cmp.Compare(k.Kind, l.Kind)
+	}
+	return strings.Compare(k.ID, l.ID)
 }
 
 // HostKey returns the key of the host's own row.
