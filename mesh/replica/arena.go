@@ -1,35 +1,55 @@
 package replica
 
+import "slices"
+
 // arena hands out the memory of a replica's blocks in slabs of one size. The
 // collector so sees a slab where there are fifty pieces, and pieces of all
 // sizes leave no holes: what is superseded in a slab goes with it once most of
 // it is, and the rest moves. The writer alone uses it. It never reuses memory:
 // readers may still look at it, and a slab that nobody holds is the collector's.
 type arena struct {
-	open   [2]slabNumber // that pieces come from, by how long they live
-	rest   [2]slabNumber // with the most room of those that were full for a piece
+	open   [lifetimes]slabNumber // that pieces come from, by how long they live
+	rest   [lifetimes]slabNumber // with the most room of those that were full for a piece
 	slabs  []slab
 	unused []slabNumber // numbers of slabs that are gone
 	size   int          // bytes of all slabs
-	live   int          // bytes of pieces that are not dropped
-	patch  []byte       // of the change at hand
+	live   int          // bytes of pieces that are not dropped, less those superseded in them
+	work   scratch
+}
+
+// scratch is what the making of a block needs until it is made.
+type scratch struct {
+	edits  []edit
+	patch  []byte
+	former []former
+	warm   int // keeps the reads that only warm the cache
+}
+
+// former is the hash that a row had before it was changed in place.
+type former struct {
+	at   int
+	hash Hash
 }
 
 // lifetime parts pieces that every change of their host replaces from those
-// that stay for many: slabs of the first kind soon hold little that lives.
+// that stay for some, and from those that stay until rows come or go: pieces of
+// a slab die together, mostly, and then nothing is left in it to be moved.
 type lifetime int
 
 const (
-	short lifetime = iota // columns and patches
-	long                  // bases
+	short     lifetime = iota // columns
+	long                      // bases and patches
+	lasting                   // hashes
+	lifetimes                 // how many there are
 )
 
 // slabNumber names a slab; 0 is memory from elsewhere.
 type slabNumber uint32
 
 type slab struct {
-	memory []byte // what is handed out
-	live   int
+	memory []byte   // what is handed out
+	live   int      // as in arena
+	pieces int      // that are not dropped
 	owners []uint16 // numbers of the hosts that pieces are of, in the order in which they came
 }
 
@@ -68,8 +88,8 @@ func (a *arena) take(n int, owner uint16, l lifetime) ([]byte, slabNumber) {
 	s := &a.slabs[in]
 	from := len(s.memory)
 	s.memory = s.memory[:min((from+n+pieceAlign-1)&^(pieceAlign-1), cap(s.memory))]
-	s.live += n
-	a.live += n
+	s.pieces++
+	a.lives(in, n)
 	if last := len(s.owners) - 1; last < 0 || s.owners[last] != owner {
 		s.owners = append(s.owners, owner)
 	}
@@ -84,16 +104,13 @@ func (a *arena) room(n slabNumber) int {
 	return cap(a.slabs[n].memory) - len(a.slabs[n].memory)
 }
 
-// scratch returns an empty slice with room for n bytes, until it is called
-// again. A nil arena has none to keep.
-func (a *arena) scratch(n int) []byte {
+// workspace returns what changes are worked out in. A nil arena has none to
+// keep.
+func (a *arena) workspace() *scratch {
 	if a == nil {
-		return make([]byte, 0, n)
+		return &scratch{}
 	}
-	if cap(a.patch) < n {
-		a.patch = make([]byte, 0, n+n/2)
-	}
-	return a.patch[:0]
+	return &a.work
 }
 
 // begin opens a slab.
@@ -103,7 +120,7 @@ func (a *arena) begin(n int, l lifetime) slabNumber {
 		full, a.rest[l] = a.rest[l], full
 	}
 	a.open[l] = a.newSlab(max(a.slabSize(), n))
-	if full != 0 && a.slabs[full].live == 0 {
+	if full != 0 && a.slabs[full].pieces == 0 {
 		a.free(full)
 	}
 	return a.open[l]
@@ -126,17 +143,22 @@ func (a *arena) newSlab(size int) slabNumber {
 
 // inUse reports whether pieces may still come from a slab.
 func (a *arena) inUse(n slabNumber) bool {
-	return n == a.open[short] || n == a.open[long] || n == a.rest[short] || n == a.rest[long]
+	return slices.Contains(a.open[:], n) || slices.Contains(a.rest[:], n)
 }
 
-// drop says that a piece is no longer held.
-func (a *arena) drop(piece []byte, in slabNumber) {
+// lives says that so many more bytes of a slab live.
+func (a *arena) lives(in slabNumber, n int) {
+	a.slabs[in].live += n
+	a.live += n
+}
+
+// drop says that a piece, of which so much is dead, is no longer held.
+func (a *arena) drop(piece []byte, in slabNumber, dead int) {
 	if in == 0 {
 		return
 	}
-	a.slabs[in].live -= len(piece)
-	a.live -= len(piece)
-	if a.slabs[in].live == 0 && !a.inUse(in) {
+	a.lives(in, dead-cap(piece))
+	if a.slabs[in].pieces--; a.slabs[in].pieces == 0 && !a.inUse(in) {
 		a.free(in)
 	}
 }
@@ -168,43 +190,78 @@ func (a *arena) worst() slabNumber {
 const slackShare = 4
 
 // homes says which slabs the pieces of a block are in.
-type homes struct{ columns, base, patch slabNumber }
+type homes struct{ columns, hashes, base, patch slabNumber }
 
-// settle moves the pieces of p that pick picks to new places.
-func (a *arena) settle(p *packed, owner uint16, pick func(in slabNumber) bool) {
-	for _, piece := range []struct {
-		bytes *[]byte
-		in    *slabNumber
-		lifetime
-	}{{&p.columns, &p.in.columns, short}, {&p.base, &p.in.base, long}, {&p.patch, &p.in.patch, short}} {
-		if len(*piece.bytes) > 0 && pick(*piece.in) {
-			moved, in := a.take(len(*piece.bytes), owner, piece.lifetime)
-			copy(moved, *piece.bytes)
-			a.drop(*piece.bytes, *piece.in)
-			*piece.bytes, *piece.in = moved, in
+// release drops the pieces of p that next, the rows that take their place, does
+// not have too, and counts what next supersedes.
+func (a *arena) release(p, next *packed) {
+	for i, old := range p.pieces() {
+		is := next.pieces()[i]
+		known := 0
+		if same(old.bytes, is.bytes) {
+			known = old.dead
+		} else if len(old.bytes) > 0 {
+			a.drop(old.bytes, old.in, old.dead)
+		}
+		if is.in != 0 {
+			a.lives(is.in, known-is.dead)
 		}
 	}
 }
 
-// release drops the pieces of p that next, the rows that take their place, does
-// not have too.
-func (a *arena) release(p, next *packed) {
+// refuse drops the pieces of p, the last that was made, that held does not have:
+// p does not take its place. Hashes of held that it changed are as before.
+func (a *arena) refuse(p, held *packed) {
 	if a == nil {
 		return
 	}
-	if !same(p.columns, next.columns) {
-		a.drop(p.columns, p.in.columns)
+	if same(p.hashes, held.hashes) {
+		for _, was := range a.work.former {
+			copy(held.hash(was.at), was.hash[:])
+		}
 	}
-	if !same(p.base, next.base) {
-		a.drop(p.base, p.in.base)
-	}
-	if !same(p.patch, next.patch) {
-		a.drop(p.patch, p.in.patch)
+	for i, is := range p.pieces() {
+		if len(is.bytes) > 0 && !same(is.bytes, held.pieces()[i].bytes) {
+			a.drop(is.bytes, is.in, 0)
+		}
 	}
 }
 
-// same reports whether a and b are one piece.
-func same(a, b []byte) bool { return len(a) > 0 && len(a) == len(b) && &a[0] == &b[0] }
+// piece is one of the four of a block.
+type piece struct {
+	bytes []byte
+	in    slabNumber
+	dead  int // bytes of rows that are superseded
+}
+
+func (p *packed) pieces() [4]piece {
+	return [...]piece{
+		{p.columns, p.in.columns, 0},
+		{p.hashes, p.in.hashes, 0},
+		{p.base, p.in.base, p.dead},
+		{p.patch, p.in.patch, len(p.base) + len(p.patch) - p.live - p.dead},
+	}
+}
+
+// same reports whether a and b are one piece, of which one may use more.
+func same(a, b []byte) bool { return len(a) > 0 && len(b) > 0 && &a[0] == &b[0] }
+
+// settle puts the pieces of p that pick picks in new places.
+func (a *arena) settle(p *packed, owner uint16, pick func(in slabNumber) bool) {
+	move := func(from []byte, in *slabNumber, l lifetime) []byte {
+		if len(from) == 0 || !pick(*in) {
+			return from
+		}
+		to, home := a.take(len(from), owner, l)
+		copy(to, from)
+		*in = home
+		return to
+	}
+	p.columns = move(p.columns, &p.in.columns, short)
+	p.hashes = move(p.hashes, &p.in.hashes, lasting)
+	p.base = move(p.base, &p.in.base, long)
+	p.patch = move(p.patch, &p.in.patch, long)
+}
 
 // tidy moves what lives out of slabs that are mostly dead, a few at a time
 // (writer).
@@ -217,19 +274,31 @@ func (r *Replica) tidy() {
 		owners := r.arena.slabs[n].owners
 		r.arena.slabs[n].owners = nil // the number may be given again meanwhile
 		for _, owner := range owners {
-			if int(owner) >= r.Len() {
-				continue // its only block was refused
+			if int(owner) < r.Len() { // or its only block was refused
+				r.leave(n, r.hosts.all()[owner])
 			}
-			e := r.hosts.all()[owner]
-			b := e.block.Load()
-			if b.rows.in.columns != n && b.rows.in.base != n && b.rows.in.patch != n {
-				continue
-			}
-			moved := b.again()
-			r.arena.settle(&moved.rows, owner, func(in slabNumber) bool { return in == n })
-			e.block.Store(moved)
 		}
 	}
+}
+
+// leave moves what a host has in a slab elsewhere. Rows with others in their
+// place are written anew: they would be, sooner or later.
+func (r *Replica) leave(n slabNumber, e *entry) {
+	b := e.block.Load()
+	in := b.rows.in
+	if in.columns != n && in.hashes != n && in.base != n && in.patch != n {
+		return
+	}
+	moved := b.again()
+	p := &moved.rows
+	if len(p.patch) > 0 && (in.base == n || in.patch == n) {
+		p.columns, p.in.columns = r.arena.take(len(p.columns), e.number, short)
+		copy(p.columns, b.rows.columns)
+		p.compact(&r.arena, e.number)
+	}
+	r.arena.settle(p, e.number, func(in slabNumber) bool { return in == n })
+	r.arena.release(&b.rows, p)
+	e.block.Store(moved)
 }
 
 // again returns the same block in another place.

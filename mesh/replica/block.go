@@ -57,7 +57,7 @@ type hostRow struct {
 // hash.
 func newBlock(head Head, rows packed) *Block {
 	b := &Block{head: head, rows: rows, floor: head.Seq}
-	b.head.Count, b.head.Hash = rows.n, wire.SumOf(rows.hashes())
+	b.head.Count, b.head.Hash = rows.n, wire.SumOf(rows.hashes)
 	b.digest = b.head.Digest()
 	return b
 }

@@ -19,20 +19,15 @@ type edit struct {
 
 // edits returns what changed rows and deletions do to p, in key order. A row
 // that is both deleted and stated stays; deletions of what is not there do
-// nothing.
-func (p *packed) edits(rows []Row, deletions []wire.Deletion) ([]edit, error) {
-	out := make([]edit, 0, len(rows)+len(deletions))
-	sorted := slices.IsSortedFunc(rows, func(a, b Row) int { return a.Compare(b.Key) })
-	if !sorted {
-		rows = slices.SortedFunc(slices.Values(rows), func(a, b Row) int { return a.Compare(b.Key) })
+// nothing. The edits are the scratch's.
+func (p *packed) edits(rows []Row, deletions []wire.Deletion, w *scratch) ([]edit, error) {
+	rows, err := inOrder(rows)
+	if err != nil {
+		return nil, err
 	}
-	for i := range rows {
-		if i > 0 && rows[i-1].Key == rows[i].Key {
-			return nil, fmt.Errorf("a row of kind %d is stated twice: %w", rows[i].Kind, ErrMismatch)
-		}
-		at, found := p.find(rows[i].Key)
-		out = append(out, edit{at, found, rows[i].Kind, &rows[i]})
-	}
+	w.edits = slices.Grow(w.edits[:0], len(rows)+len(deletions))
+	w.warm += p.locate(&w.edits, rows)
+	out := w.edits
 	stated := len(out)
 	for i := range deletions {
 		at, found := p.find(deletions[i].Key)
@@ -48,6 +43,55 @@ func (p *packed) edits(rows []Row, deletions []wire.Deletion) ([]edit, error) {
 	return out, nil
 }
 
+// inOrder returns the rows in key order, as they mostly come.
+func inOrder(rows []Row) ([]Row, error) {
+	for i := 1; i < len(rows); i++ {
+		switch c := rows[i-1].Compare(rows[i].Key); {
+		case c == 0:
+			return nil, fmt.Errorf("a row of kind %d is stated twice: %w", rows[i].Kind, ErrMismatch)
+		case c > 0:
+			return inOrder(slices.SortedFunc(slices.Values(rows), func(a, b Row) int { return a.Compare(b.Key) }))
+		}
+	}
+	return rows, nil
+}
+
+// locate appends to out where each of the rows belongs. It touches all that it
+// and those after it are about to read before it reads any, so that this comes
+// from memory together.
+func (p *packed) locate(out *[]edit, rows []Row) (warm int) {
+	for i := range rows {
+		r, at := &rows[i], p.n
+		if r.Kind == wire.KindInstance {
+			at = p.near(prefixOf(r.ID))
+		}
+		*out = append(*out, edit{at, false, r.Kind, r})
+		warm += touch(r.Body)
+	}
+	for _, e := range *out {
+		if e.at < p.n {
+			warm += touch(p.encoded(e.at))
+		}
+	}
+	for i := range *out {
+		if e := &(*out)[i]; e.kind == wire.KindInstance {
+			e.at, e.found = p.instanceAt(e.at, e.row.Key)
+		} else {
+			e.at, e.found = p.find(e.row.Key)
+		}
+	}
+	return warm
+}
+
+// touch looks at the cache lines of the first row in b, if it is one of most.
+func touch(b []byte) (warm int) {
+	const line, most = 64, 192
+	for at := 0; at < min(len(b), most); at += line {
+		warm += int(b[at])
+	}
+	return warm
+}
+
 func rank(e edit) int {
 	if e.found {
 		return 0
@@ -57,9 +101,9 @@ func rank(e edit) int {
 
 // apply returns p, which is of this host, with the edits done; p stays as it
 // is. The new pieces are from the arena.
-func (p *packed) apply(edits []edit, a *arena, owner uint16) packed {
+func (p *packed) apply(edits []edit, w *scratch, a *arena, owner uint16) packed {
 	q := packed{
-		n: p.n, base: p.base, live: p.live, size: p.size, instances: p.instances, texts: p.texts,
+		n: p.n, base: p.base, live: p.live, dead: p.dead, size: p.size, instances: p.instances, texts: p.texts,
 		in: homes{base: p.in.base},
 	}
 	added := 0
@@ -68,6 +112,9 @@ func (p *packed) apply(edits []edit, a *arena, owner uint16) packed {
 		if e.found {
 			old, n := wire.RowAt(p.encoded(e.at))
 			q.live -= n
+			if p.start(e.at)&inPatch == 0 {
+				q.dead += n
+			}
 			q.size -= old.Size()
 		}
 		if e.row != nil {
@@ -78,26 +125,54 @@ func (p *packed) apply(edits []edit, a *arena, owner uint16) packed {
 	}
 	q.live += added
 	q.columns, q.in.columns = a.take(q.n*columnBytes, owner, short)
-	q.copyColumns(p, edits)
+	w.former = w.former[:0]
+	if a != nil && p.in.hashes != 0 && !moves(edits) {
+		copy(q.columns, p.columns)
+		q.hashes, q.in.hashes = p.hashes, p.in.hashes
+		for _, e := range edits {
+			w.former = append(w.former, former{e.at, Hash(p.hash(e.at))})
+		}
+	} else {
+		q.hashes, q.in.hashes = a.take(q.n*hashBytes, owner, lasting)
+		q.copyColumns(p, edits)
+	}
 	patched := len(p.patch) + added
 	if waste := len(q.base) + patched - q.live; waste > q.live/wasteShare || patched > q.live/patchShare {
-		q.patch = append(a.scratch(patched), p.patch...)
+		w.patch = append(slices.Grow(w.patch[:0], patched), p.patch...)
+		q.patch = w.patch
 		q.place(edits)
 		q.compact(a, owner)
 	} else {
-		q.patch, q.in.patch = a.take(patched, owner, short)
-		copy(q.patch, p.patch)
-		q.patch = q.patch[:len(p.patch)]
+		q.patch, q.in.patch = p.room(added, q.live/roomShare, a, owner)
 		q.place(edits)
 	}
 	q.signEdited(p, edits)
 	return q
 }
 
+// room returns the patch of p in memory where it may grow by so much. Rows come
+// to stand behind those that a reader of p knows of: so long as each block is
+// made from the one before, which is so in an arena, they may do so in place.
+// Where that memory is full there is more in the next, if some such changes fit.
+func (p *packed) room(more, spare int, a *arena, owner uint16) ([]byte, slabNumber) {
+	length := len(p.patch) + more
+	if p.in.patch != 0 && a != nil && length <= cap(p.patch) {
+		return p.patch, p.in.patch
+	}
+	if a != nil && more <= spare/2 {
+		length += spare
+	}
+	patch, in := a.take(length, owner, long)
+	return patch[:copy(patch, p.patch)], in
+}
+
 // A block is written anew when that part of it is superseded, or in the patch.
 const (
 	wasteShare = 4
 	patchShare = 3
+	// roomShare is the part of a block that its patch has room for beyond its
+	// length.
+	roomShare = 32
 )
 
 // count moves the number of rows and the spans by one edit.
@@ -126,20 +201,21 @@ func (s *span) move(own, kind wire.Kind, by int) {
 	}
 }
 
+// moves reports whether rows come or go with the edits.
+func moves(edits []edit) bool {
+	return slices.ContainsFunc(edits, func(e edit) bool { return !e.found || e.row == nil })
+}
+
 // copyColumns fills the columns of p with those of old, with room for rows that
 // come and without those that go.
 func (p *packed) copyColumns(old *packed, edits []edit) {
-	if p.n == old.n && !slices.ContainsFunc(edits, func(e edit) bool { return !e.found || e.row == nil }) {
-		copy(p.columns, old.columns)
-		return
-	}
 	from, to := 0, 0 // first row of the piece in old and in p
 	move := func(end int) {
 		for _, column := range []struct {
 			dst, src []byte
 			width    int
 		}{
-			{p.hashes(), old.hashes(), hashBytes},
+			{p.hashes, old.hashes, hashBytes},
 			{p.prefixes(), old.prefixes(), prefixBytes},
 			{p.marks(), old.marks(), markBytes},
 		} {
@@ -191,7 +267,7 @@ func (p *packed) compact(a *arena, owner uint16) {
 		}
 		to += copy(base[to:], p.piece(from)[:end-from])
 	}
-	p.base, p.patch, p.in.base, p.in.patch = base, nil, in, 0
+	p.base, p.patch, p.dead, p.in.base, p.in.patch = base, nil, 0, in, 0
 }
 
 // signEdited works out the signs of the instances that changed: of all of them

@@ -40,7 +40,7 @@ func merge(held *Block, d Delta, a *arena, owner uint16) (*Block, error) {
 		if held == nil {
 			return nil, ErrNeedWhole
 		}
-		b := newBlock(d.Head, pack(held.Rows(), held.rows.hashes(), d.Head.Seq, a, owner))
+		b := newBlock(d.Head, pack(held.Rows(), held.rows.hashes, d.Head.Seq, a, owner))
 		return a.checked(b, d.Head, &held.rows, ErrNeedWhole)
 	default:
 		return nil, fmt.Errorf("delta of unknown form %d: %w", d.Form, ErrMismatch)
@@ -51,7 +51,7 @@ func merge(held *Block, d Delta, a *arena, owner uint16) (*Block, error) {
 // not of held.
 func (a *arena) checked(b *Block, want Head, held *packed, otherwise error) (*Block, error) {
 	if err := check(b, want, otherwise); err != nil {
-		a.release(&b.rows, held)
+		a.refuse(&b.rows, held)
 		return nil, err
 	}
 	return b, nil
@@ -97,13 +97,15 @@ func changed(held *Block, d Delta, a *arena, owner uint16) (*Block, error) {
 			return nil, fmt.Errorf("deletion of a key of %d bytes in seq %d of %d: %w", len(x.ID), x.Seq, d.Head.Seq, ErrMismatch)
 		}
 	}
-	edits, err := held.rows.edits(d.Rows, d.Deletions)
+	w := a.workspace()
+	edits, err := held.rows.edits(d.Rows, d.Deletions, w)
 	if err != nil {
 		return nil, err
 	}
-	rows := held.rows.apply(edits, a, owner)
+	rows := held.rows.apply(edits, w, a, owner)
+	clear(edits) // they point into a frame
 	if err := checkSize(rows.n, rows.size); err != nil {
-		a.release(&rows, &held.rows)
+		a.refuse(&rows, &held.rows)
 		return nil, err
 	}
 	b := newBlock(d.Head, rows)

@@ -12,23 +12,27 @@ import (
 // packed is the rows of a block in key order. They are kept as they are sent
 // (wire.AppendRow), one behind the other in base; those that changed since base
 // was written are in patch, so that a change copies a tenth of the block and not
-// all of it. Beside them stand, in one piece of memory, three columns:
+// all of it. Beside them stand, in one piece of memory, two columns:
 //
-//	hash    16 B  of the row
 //	prefix   4 B  the first bytes of the id
 //	mark    12 B  in 8 the sign of an instance, by which filters pass over it, 0
 //	              where its body cannot be read and for all other rows; in 4
 //	              where the row is, the top bit meaning in patch
 //
-// The garbage collector sees three pieces without pointers for each host,
+// and in another their hashes, 16 B each, which are the writer's: in an arena
+// they change in place, and are no longer those of a block that was superseded.
+//
+// The garbage collector sees four pieces without pointers for each host,
 // however many rows it has.
 type packed struct {
 	columns     []byte // first what a reader on its way through many blocks looks at
 	n           int
 	instances   span
 	base, patch []byte
+	hashes      []byte
 	texts       span
 	live        int // bytes of the rows in base and patch that are not superseded
+	dead        int // bytes of the rows in base that are
 	size        int // what the rows count against fleet.MaxBlockBytes
 	turned      turnover
 	in          homes
@@ -58,21 +62,20 @@ const (
 	hashBytes   = len(Hash{})
 	prefixBytes = 4
 	markBytes   = 12
-	columnBytes = hashBytes + prefixBytes + markBytes
+	columnBytes = prefixBytes + markBytes
 
 	startAt = 8 // in a mark
 
 	inPatch = 1 << 31
 )
 
-func (p *packed) hashes() []byte   { return p.columns[:p.n*hashBytes] }
-func (p *packed) prefixes() []byte { return p.columns[p.n*hashBytes : p.n*(hashBytes+prefixBytes)] }
-func (p *packed) marks() []byte    { return p.columns[p.n*(hashBytes+prefixBytes):] }
+func (p *packed) prefixes() []byte { return p.columns[:p.n*prefixBytes] }
+func (p *packed) marks() []byte    { return p.columns[p.n*prefixBytes:] }
 
-func (p *packed) hash(i int) []byte { return p.columns[i*hashBytes : (i+1)*hashBytes] }
+func (p *packed) hash(i int) []byte { return p.hashes[i*hashBytes : (i+1)*hashBytes] }
 
 func (p *packed) mark(i int) []byte {
-	at := p.n*(hashBytes+prefixBytes) + i*markBytes
+	at := p.n*prefixBytes + i*markBytes
 	return p.columns[at : at+markBytes]
 }
 
@@ -87,7 +90,7 @@ func (p *packed) setStart(i int, start uint32) {
 }
 
 func (p *packed) prefix(i int) uint32 {
-	return binary.LittleEndian.Uint32(p.columns[p.n*hashBytes+i*prefixBytes:])
+	return binary.LittleEndian.Uint32(p.columns[i*prefixBytes:])
 }
 
 // encoded returns the row's bytes and whatever is behind them.
@@ -136,9 +139,13 @@ func (p *packed) find(key Key) (int, bool) {
 // findInstance is find for an instance; it reads rows only where prefixes are
 // equal.
 func (p *packed) findInstance(key Key) (int, bool) {
-	s := p.instances
-	first := prefixOf(key.ID)
-	i := p.near(first)
+	return p.instanceAt(p.near(prefixOf(key.ID)), key)
+}
+
+// instanceAt is findInstance from the first instance on whose prefix is not
+// below the key's.
+func (p *packed) instanceAt(i int, key Key) (int, bool) {
+	s, first := p.instances, prefixOf(key.ID)
 	for ; i < s.to && p.prefix(i) == first; i++ {
 		if c := key.Compare(p.key(i)); c <= 0 {
 			return i, c == 0
@@ -186,7 +193,7 @@ func (p *packed) first(prefix uint32) int { return max(p.guess(prefix)-aside, p.
 // around returns the prefixes that near looks at.
 func (p *packed) around(prefix uint32) []byte {
 	from, to := p.first(prefix), min(p.guess(prefix)+aside, p.instances.to)
-	return p.columns[p.n*hashBytes+from*prefixBytes : p.n*hashBytes+to*prefixBytes]
+	return p.columns[from*prefixBytes : to*prefixBytes]
 }
 
 // Entry implements wire.Table.
@@ -248,6 +255,7 @@ func pack(rows []Row, hashes []byte, seq uint64, a *arena, owner uint16) packed 
 		p.size += rows[i].Size()
 	}
 	p.columns, p.in.columns = a.take(p.n*columnBytes, owner, short)
+	p.hashes, p.in.hashes = a.take(p.n*hashBytes, owner, lasting)
 	p.base, p.in.base = a.take(p.live, owner, long)
 	p.base = p.base[:0]
 	for i := range rows {

@@ -51,22 +51,33 @@ func nextField(b []byte) (field, []byte, error) {
 // fieldEnd is nextField for the number of the field at b[at] and where it ends:
 // before 0 where it cannot be read.
 func fieldEnd(b []byte, at int) (number, end int) {
-	if at+2 <= len(b) && b[at]-8 < 0x80-8 && b[at+1] < 0x80 {
-		switch number, end = int(b[at]>>3), at+2; fieldType(b[at] & 7) {
-		case typeVarint:
-			return number, end
-		case typeBytes:
-			if end += int(b[at+1]); end <= len(b) {
-				return number, end
-			}
-		default: // anyField reads it
-		}
+	tag, end := shortVarint(b, at)
+	value, end := shortVarint(b, end)
+	switch {
+	case end < 0, tag < 8, tag>>3 > maxField: // anyField reads it
+	case tag&7 == int(typeVarint):
+		return tag >> 3, end
+	case tag&7 == int(typeBytes) && value <= len(b)-end:
+		return tag >> 3, end + value
 	}
 	f, rest, err := anyField(b[at:])
 	if err != nil {
 		return 0, -1
 	}
 	return f.number, len(b) - len(rest)
+}
+
+// shortVarint returns the varint at b[at] and where it ends, before 0 for one
+// that is longer than seven bytes or not there.
+func shortVarint(b []byte, at int) (v, end int) {
+	for shift := 0; uint(at) < uint(len(b)) && shift < 49; shift += 7 {
+		c := int(b[at])
+		v |= c & 0x7f << shift
+		if at++; c < 0x80 {
+			return v, at
+		}
+	}
+	return 0, -1
 }
 
 func anyField(b []byte) (field, []byte, error) {
