@@ -2,17 +2,14 @@ package placement
 
 import (
 	"slices"
-	"strconv"
 
 	"grapevine/fleet"
 )
 
-// class is the open hosts that no filter tells apart: of one zone, hypervisor
-// and set of traits.
+// class is the open hosts of one kind, which no filter tells apart.
 type class struct {
-	key              string
-	zone, hypervisor string
-	traits           []string
+	key  string
+	kind kind
 }
 
 // classes are the classes there are, who is in them, and which of them each
@@ -32,41 +29,26 @@ func newClasses() classes {
 	return classes{byKey: map[string]int32{}, zones: sets{}, hypervisors: sets{}, traits: sets{}}
 }
 
-// alike reports whether two hosts, both open, are of one class.
-func alike(a, b *fleet.Host) bool {
-	return a.Zone == b.Zone && a.Hypervisor == b.Hypervisor && slices.Equal(a.Traits, b.Traits)
-}
-
-// keyOf is the same for hosts that are alike and for no others.
-func keyOf(host *fleet.Host) string {
-	key := strconv.AppendQuote(nil, host.Zone)
-	key = strconv.AppendQuote(key, string(host.Hypervisor))
-	for _, trait := range host.Traits {
-		key = strconv.AppendQuote(key, trait)
-	}
-	return string(key)
-}
-
 // enter makes an open host a member of its class, which is made if need be.
-func (t *classes) enter(host *fleet.Host, m room) {
-	key := keyOf(host)
+func (t *classes) enter(slot int32, k kind, m room) {
+	key := k.key()
 	number, ok := t.byKey[key]
 	if !ok {
-		number = t.make(key, host)
+		number = t.make(key, k)
 	}
-	t.add(number, m)
+	t.add(number, slot, m)
 }
 
 // leave ends a host's membership, and the class with its last member.
 func (t *classes) leave(slot int32) {
 	number := t.seats[slot].class
 	t.remove(slot)
-	if len(t.members[number]) == 0 {
+	if len(t.rooms[number]) == 0 {
 		t.end(number)
 	}
 }
 
-func (t *classes) make(key string, host *fleet.Host) int32 {
+func (t *classes) make(key string, k kind) int32 {
 	if len(t.spare) == 0 {
 		t.spare = append(t.spare, int32(len(t.list)))
 		t.list = append(t.list, class{})
@@ -74,12 +56,12 @@ func (t *classes) make(key string, host *fleet.Host) int32 {
 	}
 	number := t.spare[len(t.spare)-1]
 	t.spare = t.spare[:len(t.spare)-1]
-	t.list[number] = class{key: key, zone: host.Zone, hypervisor: string(host.Hypervisor), traits: slices.Clone(host.Traits)}
+	t.list[number] = class{key: key, kind: k}
 	t.byKey[key] = number
 	t.live.add(number)
-	t.zones.add(host.Zone, number)
-	t.hypervisors.add(string(host.Hypervisor), number)
-	for _, trait := range host.Traits {
+	t.zones.add(k.zone, number)
+	t.hypervisors.add(string(k.hypervisor), number)
+	for _, trait := range k.traits {
 		t.traits.add(trait, number)
 	}
 	return number
@@ -89,9 +71,9 @@ func (t *classes) end(number int32) {
 	c := &t.list[number]
 	delete(t.byKey, c.key)
 	t.live.remove(number)
-	t.zones.remove(c.zone, number)
-	t.hypervisors.remove(c.hypervisor, number)
-	for _, trait := range c.traits {
+	t.zones.remove(c.kind.zone, number)
+	t.hypervisors.remove(string(c.kind.hypervisor), number)
+	for _, trait := range c.kind.traits {
 		t.traits.remove(trait, number)
 	}
 	t.spare = append(t.spare, number)

@@ -2,72 +2,29 @@ package placement
 
 import (
 	"math/bits"
-	"math/rand/v2"
 
 	"grapevine/fleet"
 )
 
-// drawWalking samples the field at random: a walk around it from a random
-// start with a random stride that shares no divisor with its size. So each
-// host comes at most once, nothing is remembered, and when the walk ends with
-// nothing, nothing fits. It looks up a few steps ahead before it looks at any
-// host: what the steps wait for is memory, and they can wait together.
+// drawWalking samples the field on a random walk around it; when the walk ends
+// with nothing, nothing fits. It asks for the rooms of a few steps before it
+// looks at any: what the steps wait for is memory, and they can wait together.
 func (x *Index) drawWalking(q *query, f *field, s *sample) {
-	i, stride := q.rng.IntN(f.total), strideFor(f.total, q.rng)
-	var steps [SampleSize]*room
-	for left := f.total; left > 0; left -= len(steps) {
-		ahead := steps[:min(left, len(steps))]
-		for k := range ahead {
-			ahead[k] = x.member(f.spans, i)
-			if i += stride; i >= f.total {
-				i -= f.total
-			}
+	w := newWalk(f.total, q.rng)
+	var seats [SampleSize]seat
+	var rooms [SampleSize]room
+	for left := f.total; left > 0; left -= SampleSize {
+		n := min(left, SampleSize)
+		for k := range n {
+			seats[k] = f.seat(w.next())
+			rooms[k] = *x.classes.room(seats[k])
 		}
-		for _, r := range ahead {
-			if x.admits(q, r) && s.take(r.slot, r.score(q.how, &q.need)) {
+		for k := range n {
+			if x.admits(q, seats[k], &rooms[k]) && s.take(seats[k], rooms[k].score(q.how, &q.need)) {
 				return
 			}
 		}
 	}
-}
-
-// member returns the host at place i of the field.
-func (x *Index) member(spans []span, i int) *room {
-	low := 0
-	for n := len(spans); n > 1; {
-		half := n / 2
-		if int(spans[low+half].before) <= i {
-			low += half
-		}
-		n -= half
-	}
-	sp := &spans[low]
-	return &x.classes.members[sp.class][int(sp.from)+i-int(sp.before)]
-}
-
-// strideFor returns a random stride for a walk around total hosts: any number
-// up to total that shares no divisor with it. Short strides are as likely as
-// others and no likelier, for neighbours have about the same memory.
-func strideFor(total int, rng *rand.Rand) int {
-	for {
-		if stride := 1 + rng.IntN(total); coprime(uint(stride), uint(total)) {
-			return stride
-		}
-	}
-}
-
-// coprime reports whether a and b, both above 0, share no divisor but 1. It is
-// Stein's algorithm: a stride is drawn for every choice, and divisions are slow.
-func coprime(a, b uint) bool {
-	if (a|b)&1 == 0 {
-		return false
-	}
-	a >>= bits.TrailingZeros(a)
-	for b != 0 {
-		b >>= bits.TrailingZeros(b)
-		a, b = min(a, b), max(a, b)-min(a, b)
-	}
-	return a == 1
 }
 
 // poolShare is of how many hosts that may fit packing takes the one with least
@@ -104,7 +61,7 @@ func (x *Index) narrow(q *query, f *field, pool int) {
 	for i := range f.spans {
 		sp := &f.spans[i]
 		sp.before = int32(f.total)
-		f.total += int(x.classes.start[high][sp.class] - sp.from)
+		f.total += int(x.classes.start[high][sp.class] - f.from[sp.class])
 	}
 }
 
@@ -112,7 +69,7 @@ func (x *Index) narrow(q *query, f *field, pool int) {
 func (x *Index) below(f *field, bucket int) (n int) {
 	start := x.classes.start[bucket]
 	for i := range f.spans {
-		n += int(start[f.spans[i].class] - f.spans[i].from)
+		n += int(start[f.spans[i].class] - f.from[f.spans[i].class])
 	}
 	return n
 }
@@ -123,11 +80,12 @@ func (x *Index) drawHolders(q *query, filters []*bitmap, s *sample) {
 	for w, word := range q.image.words {
 		for ; word != 0; word &= word - 1 {
 			slot := int32((q.image.base+w)<<6 + bits.TrailingZeros64(word))
-			if !inAll(filters, x.classes.seats[slot].class) {
+			at := x.classes.seats[slot]
+			if !inAll(filters, at.class) {
 				continue
 			}
-			r := x.classes.room(slot)
-			if !x.admits(q, r) {
+			r := x.classes.room(at)
+			if !x.admits(q, at, r) {
 				continue
 			}
 			if bucket := bucketOf(r.memory); q.how == fleet.Pack && bucket != lowest {
@@ -136,7 +94,7 @@ func (x *Index) drawHolders(q *query, filters []*bitmap, s *sample) {
 				}
 				lowest, *s = bucket, sample{}
 			}
-			s.draw(slot, r.score(q.how, &q.need), q.rng)
+			s.draw(at, r.score(q.how, &q.need), q.rng)
 		}
 	}
 }
@@ -154,15 +112,15 @@ func inAll(filters []*bitmap, class int32) bool {
 	return true
 }
 
-// drawThoroughly asks fleet.Fits of every host. It is for when Fits refused
-// all that the index found, and is right whatever the index believes.
+// drawThoroughly asks fleet.Fits of every open host. It is for when Fits refused
+// all that the index found, and is right whatever the rooms say.
 func (x *Index) drawThoroughly(q *query, req *fleet.Request, s *sample) {
-	for slot := range x.rows {
-		host := &x.rows[slot]
-		if host.ID.IsZero() || q.exclude[host.ID] || len(Judge(host, req)) > 0 {
+	for slot, at := range x.classes.seats {
+		if at.class == closed {
 			continue
 		}
-		r := newRoom(int32(slot), &host.Capacity)
-		s.draw(r.slot, r.score(q.how, &q.need), q.rng)
+		if !q.exclude[x.rows[slot].id()] && x.takes(int32(slot), req) {
+			s.draw(at, x.classes.room(at).score(q.how, &q.need), q.rng)
+		}
 	}
 }

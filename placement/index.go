@@ -7,12 +7,13 @@ import (
 	"grapevine/fleet"
 )
 
-// Index is what placement knows of the hosts: the newest row of each, with the
-// reachability that the reading node laid over it, and what finds one fast. It
-// is not safe for concurrent use where one call is Update or Remove; the
-// caller locks.
+// Index is what placement knows of the hosts: of the newest row of each what
+// it judges by, with the reachability that the reading node laid over it, and
+// what finds one fast. It is not safe for concurrent use where one call is
+// Update or Remove; the caller locks.
 type Index struct {
-	rows    []fleet.Host // by slot; a slot without a host is zero and in spare
+	rows    []row                 // by slot; a slot without a host is in spare
+	shut    map[int32]*fleet.Host // the hosts that are in no class, by slot
 	spare   []int32
 	at      map[fleet.HostID]int32
 	classes classes
@@ -21,7 +22,7 @@ type Index struct {
 
 // NewIndex returns an index of these hosts.
 func NewIndex(hosts []fleet.Host) *Index {
-	x := &Index{at: make(map[fleet.HostID]int32, len(hosts)), classes: newClasses(), images: sets{}}
+	x := &Index{at: make(map[fleet.HostID]int32, len(hosts)), shut: map[int32]*fleet.Host{}, classes: newClasses(), images: sets{}}
 	for i := range hosts {
 		x.Update(hosts[i])
 	}
@@ -40,26 +41,33 @@ func (x *Index) Update(host fleet.Host) {
 	if !known {
 		slot = x.newSlot(host.ID)
 	}
-	row := &x.rows[slot]
-	if known && newer(row.Version, host.Version) {
-		row.Reachability, row.ReachabilitySince = host.Reachability, host.ReachabilitySince
-		x.seat(slot, true)
-		return
+	held := &x.rows[slot]
+	if known && held.newer(host.Version) {
+		reachability, since := host.Reachability, host.ReachabilitySince
+		host = *x.host(slot, &fleet.Host{})
+		host.Reachability, host.ReachabilitySince = reachability, since
 	}
-	x.restock(slot, row.Images, host.Images)
-	same := alike(row, &host)
-	*row = host
-	x.seat(slot, same)
+	x.restock(slot, held.images, host.Images)
+	held.set(&host)
+	x.seat(slot, &host)
 }
 
-// newer reports whether the held version is strictly newer than the other.
-func newer(held, other fleet.Version) bool { return held.AtLeast(other) && held != other }
+// host returns the host in this slot, as far as Judge and Score look at it: in
+// buf, or where it is kept.
+func (x *Index) host(slot int32, buf *fleet.Host) *fleet.Host {
+	class := x.classes.seats[slot].class
+	if class == closed {
+		return x.shut[slot]
+	}
+	assemble(buf, &x.rows[slot], &x.classes.list[class].kind)
+	return buf
+}
 
 // newSlot returns a slot for a host, whose row is still zero.
 func (x *Index) newSlot(id fleet.HostID) int32 {
 	if len(x.spare) == 0 {
 		x.spare = append(x.spare, int32(len(x.rows)))
-		x.rows = append(x.rows, fleet.Host{})
+		x.rows = append(x.rows, row{})
 		x.classes.seats = append(x.classes.seats, seat{})
 	}
 	slot := x.spare[len(x.spare)-1]
@@ -73,20 +81,23 @@ func (x *Index) newSlot(id fleet.HostID) int32 {
 // of its state or because it is not heard, fits none.
 var anything fleet.Request
 
-// seat puts a host, by its row, where choices find it. Same says that its
-// class is as it was if it had one.
-func (x *Index) seat(slot int32, same bool) {
-	host := &x.rows[slot]
-	open, seated := len(Judge(host, &anything)) == 0, x.classes.seats[slot].class != closed
-	if seated && (!open || !same) {
+// seat puts a host where choices find it, or aside if it takes nothing.
+func (x *Index) seat(slot int32, host *fleet.Host) {
+	open, class := len(Judge(host, &anything)) == 0, x.classes.seats[slot].class
+	switch {
+	case class == closed:
+		delete(x.shut, slot)
+	case open && x.classes.list[class].kind.describes(host):
+		x.classes.change(slot, newRoom(&host.Capacity))
+		return
+	default:
 		x.classes.leave(slot)
-		seated = false
 	}
-	switch m := newRoom(slot, &host.Capacity); {
-	case seated:
-		x.classes.change(m)
-	case open:
-		x.classes.enter(host, m)
+	if open {
+		x.classes.enter(slot, kindOf(host), newRoom(&host.Capacity))
+	} else {
+		aside := *host
+		x.shut[slot] = &aside
 	}
 }
 
@@ -112,8 +123,9 @@ func (x *Index) Remove(id fleet.HostID) {
 	if x.classes.seats[slot].class != closed {
 		x.classes.leave(slot)
 	}
-	x.restock(slot, x.rows[slot].Images, nil)
-	x.rows[slot] = fleet.Host{}
+	delete(x.shut, slot)
+	x.restock(slot, x.rows[slot].images, nil)
+	x.rows[slot] = row{}
 	x.spare = append(x.spare, slot)
 	delete(x.at, id)
 }
@@ -124,17 +136,18 @@ func (x *Index) Remove(id fleet.HostID) {
 func (x *Index) Explain(req *fleet.Request, how fleet.Strategy, rng *rand.Rand) fleet.Explanation {
 	e := fleet.Explanation{Strategy: how, Verdicts: x.Verdicts(req, how, nil)}
 	if id, ok := x.Pick(req, how, nil, rng); ok {
-		e.Chosen, e.ChosenName = id, x.rows[x.at[id]].Name
+		e.Chosen, e.ChosenName = id, x.rows[x.at[id]].name
 	}
 	return e
 }
 
 // Verdicts judges every host but those in exclude, ordered by name.
 func (x *Index) Verdicts(req *fleet.Request, how fleet.Strategy, exclude map[fleet.HostID]bool) []fleet.Verdict {
+	var buf fleet.Host
 	verdicts := make([]fleet.Verdict, 0, len(x.at))
 	for id, slot := range x.at {
 		if !exclude[id] {
-			verdicts = append(verdicts, verdict(&x.rows[slot], req, how))
+			verdicts = append(verdicts, verdict(x.host(slot, &buf), req, how))
 		}
 	}
 	Order(verdicts)

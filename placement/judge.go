@@ -41,7 +41,7 @@ func Score(host *fleet.Host, req *fleet.Request, how fleet.Strategy) float64 {
 	if how == fleet.Pack {
 		return 1 / (1 + float64(max(c.MemoryMiB.Free-req.MemoryMiB, 0))/1024)
 	}
-	left := func(a *fleet.Amount, need int64) float64 { return float64(a.Free-need+1) / sizeOf(a) }
+	left := func(a *fleet.Amount, need int64) float64 { return float64(a.Free-need+1) / float64(sizeOf(a)) }
 	score := min(left(&c.VCPUs, req.VCPUs), left(&c.MemoryMiB, req.MemoryMiB))
 	if req.DiskGiB > 0 {
 		score = min(score, left(&c.DiskGiB, req.DiskGiB))

@@ -17,8 +17,7 @@ import (
 func (x *Index) Pick(req *fleet.Request, how fleet.Strategy, exclude map[fleet.HostID]bool, rng *rand.Rand) (fleet.HostID, bool) {
 	if !req.Host.IsZero() {
 		slot, known := x.at[req.Host]
-		ok := known && !exclude[req.Host] && len(Judge(&x.rows[slot], req)) == 0
-		return pickedIf(req.Host, ok)
+		return pickedIf(req.Host, known && !exclude[req.Host] && x.takes(slot, req))
 	}
 	var filters [8]*bitmap
 	var spans [128]span
@@ -46,6 +45,12 @@ func (x *Index) Pick(req *fleet.Request, how fleet.Strategy, exclude map[fleet.H
 	return x.choose(&s, req)
 }
 
+// takes reports whether the host in this slot fits.
+func (x *Index) takes(slot int32, req *fleet.Request) bool {
+	var buf fleet.Host
+	return len(Judge(x.host(slot, &buf), req)) == 0
+}
+
 func pickedIf(id fleet.HostID, ok bool) (fleet.HostID, bool) {
 	if !ok {
 		return fleet.HostID{}, false
@@ -65,19 +70,20 @@ type query struct {
 
 // span is the members of one class from the query's lowest bucket on; before
 // is how many there are in the spans before it.
-type span struct{ class, from, before int32 }
+type span struct{ class, before int32 }
 
 // field is the hosts that the filters and the buckets leave.
 type field struct {
 	spans []span
-	total int // hosts
+	from  []int32 // by class, where its span begins
+	total int     // hosts
 }
 
 // field lists the hosts of the classes that are in all filters, as far as
 // their memory may suffice. It is a value so that its spans stay on the stack.
 func (x *Index) field(filters []*bitmap, low int32, spans []span) field {
-	f := field{spans: spans}
 	start, end := x.classes.start[low], x.classes.start[buckets]
+	f := field{spans: spans, from: start}
 	first := filters[0]
 	for w := first.base; w < first.base+len(first.words); w++ {
 		word := first.word(w)
@@ -87,7 +93,7 @@ func (x *Index) field(filters []*bitmap, low int32, spans []span) field {
 		for ; word != 0; word &= word - 1 {
 			class := int32(w<<6 + bits.TrailingZeros64(word))
 			if n := int(end[class] - start[class]); n > 0 {
-				f.spans = append(f.spans, span{class: class, from: start[class], before: int32(f.total)})
+				f.spans = append(f.spans, span{class: class, before: int32(f.total)})
 				f.total += n
 			}
 		}
@@ -95,11 +101,25 @@ func (x *Index) field(filters []*bitmap, low int32, spans []span) field {
 	return f
 }
 
+// seat returns the seat at place i of the field. It searches without a branch,
+// which nobody could predict, so that the searches for several places overlap.
+func (f *field) seat(i int32) seat {
+	low := 0
+	for n := len(f.spans); n > 1; {
+		half := n / 2
+		beyond := (i - f.spans[low+half].before) >> 31 // -1: the place is further down; 0: there or further up
+		low += half &^ int(beyond)
+		n -= half
+	}
+	sp := &f.spans[low]
+	return seat{sp.class, f.from[sp.class] + i - sp.before}
+}
+
 // admits reports whether a host has room for the query, and the image. It is
 // fleet.Fits as far as that is not the class's business.
-func (x *Index) admits(q *query, r *room) bool {
-	return r.holds(&q.need) && (q.image == nil || q.image.has(r.slot)) &&
-		(len(q.exclude) == 0 || !q.exclude[x.rows[r.slot].ID])
+func (x *Index) admits(q *query, at seat, r *room) bool {
+	return r.holds(&q.need) && (q.image == nil || q.image.has(x.classes.slot(at))) &&
+		(len(q.exclude) == 0 || !q.exclude[x.rows[x.classes.slot(at)].id()])
 }
 
 // draw fills the sample. Where an image has few holders, looking at each of

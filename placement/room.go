@@ -7,48 +7,61 @@ import (
 	"grapevine/fleet"
 )
 
-// room is what a choice looks at of a host: 32 B, half a cache line, where a
-// row is six lines and points to more. It never lacks what fleet.Fits finds
-// free; fleet.Fits judges the row of what is chosen.
+// room is what a choice looks at of a host: 16 B, so that those of a whole
+// fleet lie in a core's own cache. It never lacks what fleet.Fits finds free;
+// fleet.Fits judges the row of what is chosen.
 type room struct {
-	vcpus, memory, disk int32 // free, or as much of it as can be said
-	// parts are what one unit of each resource is of the host, as Score counts.
-	vcpuPart, memoryPart, diskPart float32
-	slot                           int32 // whose it is
-	_                              int32
+	memory, disk                   int32 // free, or as much of it as can be said
+	vcpus                          int16 // likewise
+	vcpuPart, memoryPart, diskPart part
 }
 
-// newRoom returns the room of the host in this slot.
-func newRoom(slot int32, c *fleet.Capacity) room {
+func newRoom(c *fleet.Capacity) room {
 	return room{
-		vcpus: clamp(c.VCPUs.Free), memory: clamp(c.MemoryMiB.Free), disk: clamp(c.DiskGiB.Free),
-		vcpuPart: 1 / float32(sizeOf(&c.VCPUs)), memoryPart: 1 / float32(sizeOf(&c.MemoryMiB)), diskPart: 1 / float32(sizeOf(&c.DiskGiB)),
-		slot: slot,
+		memory: clamp(c.MemoryMiB.Free), disk: clamp(c.DiskGiB.Free), vcpus: clampVCPUs(c.VCPUs.Free),
+		vcpuPart: partOf(&c.VCPUs), memoryPart: partOf(&c.MemoryMiB), diskPart: partOf(&c.DiskGiB),
 	}
 }
 
 // clamp keeps order, and all differences below 2 PiB of memory.
 func clamp(n int64) int32 { return int32(min(max(n, math.MinInt32), math.MaxInt32)) }
 
+// clampVCPUs is clamp for vCPUs, of which no host has many.
+func clampVCPUs(n int64) int16 { return int16(min(max(n, math.MinInt16), math.MaxInt16)) }
+
+// part is what one unit of a resource is of the host's, as Score counts: eleven
+// bits, and below them by how many more than ten they are shifted down.
+type part uint16
+
+func partOf(a *fleet.Amount) part {
+	size := uint64(sizeOf(a))
+	shift := min(bits.Len64(size-1), 31)
+	return part(1<<(10+shift)/size<<5) | part(shift)
+}
+
+// times returns which part n units are, in parts of 1<<20.
+func (p part) times(n int64) int64 { return n * int64(p>>5) << 10 >> (p & 31) }
+
 // sizeOf is what Score divides by.
-func sizeOf(a *fleet.Amount) float64 { return float64(max(a.Total-a.Reserved, a.Free, 0) + 1) }
+func sizeOf(a *fleet.Amount) int64 { return max(a.Total-a.Reserved, a.Free, 0) + 1 }
 
 // need is a request's resources as they are compared with rooms. Nothing asked
 // is nothing required, also of an overfull host, as in fleet.Fits.
 type need struct {
-	vcpus, memory, disk int32 // required
-	asked               fleet.Resources
+	memory, disk int32 // required
+	vcpus        int16
+	asked        fleet.Resources
 }
 
 func newNeed(r fleet.Resources) need {
-	return need{vcpus: required(r.VCPUs), memory: required(r.MemoryMiB), disk: required(r.DiskGiB), asked: r}
+	return need{memory: clamp(required(r.MemoryMiB)), disk: clamp(required(r.DiskGiB)), vcpus: clampVCPUs(required(r.VCPUs)), asked: r}
 }
 
-func required(n int64) int32 {
+func required(n int64) int64 {
 	if n <= 0 {
-		return math.MinInt32
+		return math.MinInt64
 	}
-	return clamp(n)
+	return n
 }
 
 // holds reports whether there is room for the need.
@@ -57,13 +70,13 @@ func (r *room) holds(n *need) bool {
 }
 
 // score orders rooms as Score orders hosts.
-func (r *room) score(how fleet.Strategy, n *need) float32 {
+func (r *room) score(how fleet.Strategy, n *need) int64 {
 	if how == fleet.Pack {
-		return -float32(max(r.memory, 0))
+		return -int64(max(r.memory, 0))
 	}
-	score := min(float32(int64(r.vcpus)-n.asked.VCPUs+1)*r.vcpuPart, float32(int64(r.memory)-n.asked.MemoryMiB+1)*r.memoryPart)
+	score := min(r.vcpuPart.times(int64(r.vcpus)-n.asked.VCPUs+1), r.memoryPart.times(int64(r.memory)-n.asked.MemoryMiB+1))
 	if n.asked.DiskGiB > 0 {
-		score = min(score, float32(int64(r.disk)-n.asked.DiskGiB+1)*r.diskPart)
+		score = min(score, r.diskPart.times(int64(r.disk)-n.asked.DiskGiB+1))
 	}
 	return score
 }
