@@ -15,14 +15,14 @@ type Index struct {
 	rows    []row                 // by slot; a slot without a host is in spare
 	shut    map[int32]*fleet.Host // the hosts that are in no class, by slot
 	spare   []int32
-	at      map[fleet.HostID]int32
+	at      ids
 	classes classes
 	images  sets // slots of the holders, by image id
 }
 
 // NewIndex returns an index of these hosts.
 func NewIndex(hosts []fleet.Host) *Index {
-	x := &Index{at: make(map[fleet.HostID]int32, len(hosts)), shut: map[int32]*fleet.Host{}, classes: newClasses(), images: sets{}}
+	x := &Index{shut: map[int32]*fleet.Host{}, classes: newClasses(), images: sets{}}
 	for i := range hosts {
 		x.Update(hosts[i])
 	}
@@ -30,14 +30,14 @@ func NewIndex(hosts []fleet.Host) *Index {
 }
 
 // Len returns how many hosts the index knows, fit for something or not.
-func (x *Index) Len() int { return len(x.at) }
+func (x *Index) Len() int { return x.at.n }
 
 // Update takes in a host's row and keeps its slices, which the caller no
 // longer changes. An older row than the one known changes only the
 // reachability: a row that came with a host's refusal may be ahead of what
 // gossip has brought so far.
 func (x *Index) Update(host fleet.Host) {
-	slot, known := x.at[host.ID]
+	slot, known := x.at.find(host.ID, x.rows)
 	if !known {
 		slot = x.newSlot(host.ID)
 	}
@@ -73,7 +73,7 @@ func (x *Index) newSlot(id fleet.HostID) int32 {
 	slot := x.spare[len(x.spare)-1]
 	x.spare = x.spare[:len(x.spare)-1]
 	x.classes.seats[slot].class = closed
-	x.at[id] = slot
+	x.at.add(id, slot)
 	return slot
 }
 
@@ -116,7 +116,7 @@ func (x *Index) restock(slot int32, before, after []string) {
 
 // Remove drops a host that was forgotten. One that is not known is no error.
 func (x *Index) Remove(id fleet.HostID) {
-	slot, known := x.at[id]
+	slot, known := x.at.find(id, x.rows)
 	if !known {
 		return
 	}
@@ -127,7 +127,7 @@ func (x *Index) Remove(id fleet.HostID) {
 	x.restock(slot, x.rows[slot].images, nil)
 	x.rows[slot] = row{}
 	x.spare = append(x.spare, slot)
-	delete(x.at, id)
+	x.at.remove(id, slot)
 }
 
 // Explain is a dry run of Pick: where the request would go, and a verdict on
@@ -136,7 +136,8 @@ func (x *Index) Remove(id fleet.HostID) {
 func (x *Index) Explain(req *fleet.Request, how fleet.Strategy, rng *rand.Rand) fleet.Explanation {
 	e := fleet.Explanation{Strategy: how, Verdicts: x.Verdicts(req, how, nil)}
 	if id, ok := x.Pick(req, how, nil, rng); ok {
-		e.Chosen, e.ChosenName = id, x.rows[x.at[id]].name
+		slot, _ := x.at.find(id, x.rows)
+		e.Chosen, e.ChosenName = id, x.rows[slot].name
 	}
 	return e
 }
@@ -144,10 +145,10 @@ func (x *Index) Explain(req *fleet.Request, how fleet.Strategy, rng *rand.Rand) 
 // Verdicts judges every host but those in exclude, ordered by name.
 func (x *Index) Verdicts(req *fleet.Request, how fleet.Strategy, exclude map[fleet.HostID]bool) []fleet.Verdict {
 	var buf fleet.Host
-	verdicts := make([]fleet.Verdict, 0, len(x.at))
-	for id, slot := range x.at {
-		if !exclude[id] {
-			verdicts = append(verdicts, verdict(x.host(slot, &buf), req, how))
+	verdicts := make([]fleet.Verdict, 0, x.at.n)
+	for slot := range x.rows {
+		if id := x.rows[slot].id(); !id.IsZero() && !exclude[id] {
+			verdicts = append(verdicts, verdict(x.host(int32(slot), &buf), req, how))
 		}
 	}
 	Order(verdicts)

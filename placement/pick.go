@@ -16,7 +16,7 @@ import (
 // classes.
 func (x *Index) Pick(req *fleet.Request, how fleet.Strategy, exclude map[fleet.HostID]bool, rng *rand.Rand) (fleet.HostID, bool) {
 	if !req.Host.IsZero() {
-		slot, known := x.at[req.Host]
+		slot, known := x.at.find(req.Host, x.rows)
 		return pickedIf(req.Host, known && !exclude[req.Host] && x.takes(slot, req))
 	}
 	var filters [8]*bitmap

@@ -44,7 +44,7 @@ func check(t *rapid.T, x *Index, hosts map[fleet.HostID]fleet.Host) {
 		t.Fatalf("%d hosts, want %d", x.Len(), len(hosts))
 	}
 	for id, host := range hosts {
-		slot, known := x.at[id]
+		slot, known := x.at.find(id, x.rows)
 		if !known {
 			t.Fatalf("host %s is not known", id)
 		}
