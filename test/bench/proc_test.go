@@ -72,6 +72,11 @@ func memoryOf(tb testing.TB, pid int) memory {
 	}
 }
 
+// and returns what two processes hold together.
+func (m memory) and(o memory) memory {
+	return memory{anon: m.anon + o.anon, file: m.file + o.file, pss: m.pss + o.pss}
+}
+
 func statusMiB(tb testing.TB, status, key string) float64 {
 	tb.Helper()
 	for line := range strings.Lines(status) {

@@ -78,6 +78,12 @@ func BenchmarkRegistry(b *testing.B) {
 			held := memoryOf(b, r.pid())
 			report(b, "registry RSS anonymous", held.anon, "MiB")
 			report(b, "registry RSS file", held.file, "MiB")
+			var all memory
+			for _, pid := range w.pids() {
+				all = all.and(memoryOf(b, pid))
+			}
+			report(b, "RSS of all processes", all.anon+all.file, "MiB")
+			report(b, "PSS of all processes", all.pss, "MiB")
 			note(b, "instances in the fleet", fmt.Sprint(asker.made.Load()))
 		}
 	})
