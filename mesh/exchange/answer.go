@@ -12,11 +12,10 @@ import (
 // this node has no newer version of is passed over in silence.
 func (e *Exchange) nextAnswer(p *Peer, now time.Time) wire.Message {
 	m := p.out.begin()
-	size, rows := 0, 0
 	if p.push {
 		e.nextPush(p, now)
 	}
-	for p.requests.len() > 0 && size < wire.AnswerBatchBytes && rows < wire.AnswerBatchRows && len(m.Deltas) < wire.AnswerBatchRows {
+	for p.requests.len() > 0 && !p.out.full() {
 		r := *p.requests.first()
 		p.requests.drop(1)
 		for h := e.hosts[r.Tag]; h != nil; h = h.sharesIt {
@@ -26,10 +25,6 @@ func (e *Exchange) nextAnswer(p *Peer, now time.Time) wire.Message {
 			}
 			d.Ask = r.number
 			e.addAnswer(p, h, d, now)
-			rows += len(d.Rows)
-			for i := range d.Rows {
-				size += d.Rows[i].Size()
-			}
 		}
 	}
 	if len(m.Deltas) == 0 {
@@ -53,7 +48,7 @@ func (o *outgoing) begin() *wire.Answer {
 	}
 	clear(o.answer.Deltas) // they keep blocks
 	clear(o.rows)
-	o.answer.Deltas, o.rows = o.answer.Deltas[:0], o.rows[:0]
+	o.answer.Deltas, o.rows, o.added, o.size = o.answer.Deltas[:0], o.rows[:0], 0, 0
 	return &o.answer
 }
 
@@ -68,9 +63,18 @@ func (o *outgoing) room() []wire.Row {
 // add adds a delta whose rows were put into the room, or found it too small.
 func (o *outgoing) add(d wire.Delta) {
 	o.answer.Deltas = append(o.answer.Deltas, d)
+	o.added += len(d.Rows)
+	for i := range d.Rows {
+		o.size += d.Rows[i].Size()
+	}
 	if n := len(o.rows) + len(d.Rows); n <= cap(o.rows) {
 		o.rows = o.rows[:n]
 	}
+}
+
+// full reports whether the answer takes no further delta.
+func (o *outgoing) full() bool {
+	return o.size >= wire.AnswerBatchBytes || o.added >= wire.AnswerBatchRows || len(o.answer.Deltas) >= wire.AnswerBatchRows
 }
 
 // named returns the version of h that a want says is held, with what of it the

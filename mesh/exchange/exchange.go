@@ -113,6 +113,7 @@ func (e *Exchange) Connect(id fleet.UUID, dialled bool, wake func(), now time.Ti
 func (e *Exchange) Disconnect(p *Peer, now time.Time) {
 	e.peers = slices.DeleteFunc(e.peers, func(q *Peer) bool { return q == p })
 	e.slots &^= p.slot
+	e.bySlot[bits.TrailingZeros64(uint64(p.slot))] = nil
 	e.peersChanged()
 	for tag := range e.hosts {
 		for h := range e.tagged(tag) {

@@ -67,7 +67,9 @@ type outgoing struct {
 	announce wire.Announce
 	want     wire.Want
 	answer   wire.Answer
-	rows     []wire.Row // of answer
+	rows     []wire.Row // of answer, those that did not need memory of their own
+	added    int        // rows in answer
+	size     int        // bytes of these
 }
 
 // keptItems is up to how many items a message keeps its memory.
