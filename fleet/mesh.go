@@ -52,7 +52,7 @@ type Link struct {
 	// SentBytes and ReceivedBytes count frames, before TLS.
 	SentBytes     uint64 `json:"sent_bytes"`
 	ReceivedBytes uint64 `json:"received_bytes"`
-	Announced     uint64 `json:"announced"` // versions announced to the peer
+	Announced     uint64 `json:"announced"` // versions announced to the peer, or pushed to it
 	Wanted        uint64 `json:"wanted"`    // blocks or changes asked of the peer
 	// Redundant counts answers of the peer that brought nothing new: copies that
 	// had come over another link meanwhile.

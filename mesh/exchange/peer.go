@@ -49,7 +49,7 @@ type Peer struct {
 // up, all that the peer held.
 func (p *Peer) Merged() bool { return p.merged }
 
-// Announced counts the versions announced to the peer.
+// Announced counts the versions announced to the peer, or pushed to it.
 func (p *Peer) Announced() uint64 { return p.announced }
 
 // Wanted counts the hosts asked of the peer.

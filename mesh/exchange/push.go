@@ -26,6 +26,7 @@ func (e *Exchange) nextPush(p *Peer, now time.Time) {
 		return
 	}
 	e.addAnswer(p, h, d, now)
+	p.announced++
 	e.stats.Pushed++
 }
 
