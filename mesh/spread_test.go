@@ -134,7 +134,7 @@ func (s *spreadFleet) equal() bool {
 }
 
 func BenchmarkSpread(b *testing.B) {
-	for _, nodes := range []int{1000, 10000} {
+	for _, nodes := range []int{10, 100, 1000, 10000} {
 		for _, rate := range []float64{100, 1000} {
 			b.Run(fmt.Sprintf("nodes=%d/rate=%.0f", nodes, rate), func(b *testing.B) {
 				for b.Loop() {
