@@ -14,8 +14,10 @@ import (
 )
 
 const (
-	// stuck is how long a link may take nothing before it is dropped.
+	// stuck is how long a link may take nothing before it is dropped, and
+	// slack how much longer, so that not every write sets a deadline.
 	stuck = 5 * time.Second
+	slack = time.Second
 	// farewell is how long a bye may take to be written.
 	farewell = 500 * time.Millisecond
 	// writeStep is how much is written under one deadline.
@@ -33,6 +35,7 @@ type stream struct {
 	inbox    inbox
 	link     *node.Link
 	wake     chan struct{}
+	deadline time.Time // of writing
 	sent     atomic.Uint64
 	received atomic.Uint64
 	traffic  *traffic
@@ -141,12 +144,8 @@ func (m *Mesh) send(s *stream, buf []byte, msgs []wire.Message, last bool) ([]by
 			return nil, err
 		}
 	}
-	patience := stuck
-	if last {
-		patience = farewell
-	}
 	for rest := buf; len(rest) > 0; {
-		if err := s.conn.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+		if err := s.limit(last); err != nil {
 			return nil, err
 		}
 		n, err := s.conn.Write(rest[:min(len(rest), writeStep)])
@@ -161,6 +160,20 @@ func (m *Mesh) send(s *stream, buf []byte, msgs []wire.Message, last bool) ([]by
 		return nil, nil
 	}
 	return buf, nil
+}
+
+// limit sets by when the next write is to be done, if that is not set.
+func (s *stream) limit(last bool) error {
+	now := time.Now()
+	switch {
+	case last:
+		s.deadline = now.Add(farewell)
+	case s.deadline.Sub(now) < stuck:
+		s.deadline = now.Add(stuck + slack)
+	default:
+		return nil
+	}
+	return s.conn.SetWriteDeadline(s.deadline)
 }
 
 // notify wakes the reader of a channel of capacity one.

@@ -96,6 +96,9 @@ func (e *Exchange) receiveAnswer(p *Peer, m *wire.Answer, now time.Time) error {
 			}
 			continue
 		}
+		if !p.progress.Equal(now) { // it is the first
+			e.timeAnswer(p, d, now)
+		}
 		p.progress = now
 		q := p.asked.find(d.Ask)
 		if d.Form == wire.Changes {

@@ -32,9 +32,8 @@ type Exchange struct {
 	versions news
 	later    news // versions that were left to others to tell
 	beats    news
-	flushAt  time.Time     // when the news of versions go out; zero: there are none
-	interval time.Duration // of flushing
-	phase    time.Duration // of the node's ticks, so that nodes do not tick together
+	flushAt  time.Time // when the news of versions go out; zero: there are none
+	pace     pace
 
 	peers    []*Peer         // in the order of connecting
 	bySlot   [maxPeers]*Peer // the same
@@ -71,7 +70,7 @@ type Stats struct {
 func New(id fleet.UUID, owner bool, r *replica.Replica, phase time.Duration) *Exchange {
 	e := &Exchange{
 		replica: r, id: id, tag: wire.TagOf(id), owner: owner,
-		hosts: map[wire.Tag]*host{}, interval: minFlush, phase: phase,
+		hosts: map[wire.Tag]*host{}, pace: pace{interval: minFlush, phase: phase},
 		versions: newNews(func(h *host) *place { return &h.version }, func(p *Peer) *uint64 { return &p.versionCursor }),
 		later:    newNews(func(h *host) *place { return &h.later }, func(p *Peer) *uint64 { return &p.laterCursor }),
 		beats:    newNews(func(h *host) *place { return &h.heard }, func(p *Peer) *uint64 { return &p.beatCursor }),

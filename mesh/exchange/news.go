@@ -1,7 +1,5 @@
 package exchange
 
-import "time"
-
 // news is what a node has to tell its peers: a log in which each host stands
 // at most once, at the place of its last change. Peers read it at their own
 // pace, each with a cursor: a slow one is told less often, and then the newest,
@@ -104,52 +102,4 @@ func (n *news) pending(p *Peer) int {
 		}
 	}
 	return waiting
-}
-
-// The interval at which a node flushes its news: short while little is to be
-// said, longer when batches get large, so that a busy link carries fewer
-// frames, and longer still while the node comes late to its ticks, because it
-// waits for a processor: what it does costs by the frame.
-const (
-	minFlush   = 10 * time.Millisecond
-	maxFlush   = 20 * time.Millisecond
-	lateFlush  = 80 * time.Millisecond
-	largeBatch = 64 // hosts; from here on the interval doubles
-)
-
-// tell makes the news go out at the node's next tick. Waiting for it gives
-// peers the time to announce the same, which then need not be told; and all
-// links are written to at once.
-func (e *Exchange) tell(now time.Time) {
-	if len(e.peers) == 0 || !e.flushAt.IsZero() {
-		return
-	}
-	since := (time.Duration(now.UnixNano()) - e.phase) % e.interval
-	e.flushAt = now.Add(e.interval - since)
-}
-
-// FlushDue returns when Flush is to be called, zero for not at all.
-func (e *Exchange) FlushDue() time.Time { return e.flushAt }
-
-// Flush lets all peers be told the news there are. Now may be later than FlushDue
-// said; the next one then comes later too.
-func (e *Exchange) Flush(now time.Time) {
-	late := now.Sub(e.flushAt) > e.interval/2
-	e.flushAt = time.Time{}
-	batch := 0
-	for _, p := range e.peers {
-		if p.versionCursor < e.versions.end() {
-			batch = max(batch, int(e.versions.end()-p.versionCursor)) // small
-			p.flush = true
-			p.wake()
-		}
-	}
-	switch {
-	case late:
-		e.interval = min(2*e.interval, lateFlush)
-	case batch >= largeBatch:
-		e.interval = min(2*e.interval, maxFlush)
-	default:
-		e.interval = max(e.interval/2, minFlush)
-	}
 }

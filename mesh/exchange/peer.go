@@ -34,8 +34,10 @@ type Peer struct {
 
 	// What is going on.
 	around   around
-	asked    asked     // wants sent
-	progress time.Time // last answer
+	asked    asked         // wants sent
+	progress time.Time     // last answer
+	timed    bool          // by RoundTrip
+	fastest  time.Duration // round trip
 
 	// The digest: which hosts of it are still to come.
 	compared bool

@@ -286,6 +286,9 @@ func (l *Link) receivePulse(msg *wire.Pulse, now time.Time) {
 	l.echo, l.echoAt = msg.Number, now
 	if msg.Echo == l.number && l.number > 0 {
 		l.rtt = max(now.Sub(l.sentAt)-time.Duration(msg.HeldUS)*time.Microsecond, 0) // a peer's word
+		if l.peer != nil {
+			l.peer.RoundTrip(l.rtt)
+		}
 	}
 }
 
