@@ -83,8 +83,7 @@ type field struct {
 // their memory may suffice. It is a value so that its spans stay on the stack.
 func (x *Index) field(filters []*bitmap, low int32, spans []span) field {
 	start, end := x.classes.start[low], x.classes.start[buckets]
-	f := field{spans: spans, from: start}
-	first := filters[0]
+	first, total := filters[0], int32(0)
 	for w := first.base; w < first.base+len(first.words); w++ {
 		word := first.word(w)
 		for _, b := range filters[1:] {
@@ -92,13 +91,13 @@ func (x *Index) field(filters []*bitmap, low int32, spans []span) field {
 		}
 		for ; word != 0; word &= word - 1 {
 			class := int32(w<<6 + bits.TrailingZeros64(word))
-			if n := int(end[class] - start[class]); n > 0 {
-				f.spans = append(f.spans, span{class: class, before: int32(f.total)})
-				f.total += n
+			if n := end[class] - start[class]; n > 0 {
+				spans = append(spans, span{class: class, before: total})
+				total += n
 			}
 		}
 	}
-	return f
+	return field{spans: spans, from: start, total: int(total)}
 }
 
 // seat returns the seat at place i of the field. It searches without a branch,
