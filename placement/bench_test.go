@@ -42,7 +42,7 @@ func BenchmarkUpdate(b *testing.B) {
 	index := placement.NewIndex(hosts)
 	i := 0
 	for b.Loop() {
-		index.Update(hosts[i%len(hosts)])
+		index.Update(&hosts[i%len(hosts)])
 		i++
 	}
 }

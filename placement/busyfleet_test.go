@@ -72,7 +72,8 @@ func newBusyFleet(tb testing.TB, hosts int, how fleet.Strategy) *busyFleet {
 			hypervisor: uint8(f.rng.IntN(len(hypervisors))), zone: uint8(f.rng.IntN(len(zones))), traits: uint8(f.rng.IntN(len(traitSets))),
 		}
 		f.memory += f.hosts[i].gib * 1024
-		f.index.Update(f.row(i))
+		row := f.row(i)
+		f.index.Update(&row)
 	}
 	for range 4096 {
 		f.wanted = append(f.wanted, wish{
@@ -137,7 +138,7 @@ func (f *busyFleet) change(h int, row *fleet.Host, r fleet.Resources, sign int64
 	truth.seq++
 	f.used += sign * r.MemoryMiB
 	row.Capacity, row.Version.Seq = truth.capacity(), truth.seq
-	f.index.Update(*row)
+	f.index.Update(row)
 }
 
 // drain deletes machines at random until no more than so much of all memory

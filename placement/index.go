@@ -24,7 +24,7 @@ type Index struct {
 func NewIndex(hosts []fleet.Host) *Index {
 	x := &Index{shut: map[int32]*fleet.Host{}, classes: newClasses(), images: sets{}}
 	for i := range hosts {
-		x.Update(hosts[i])
+		x.Update(&hosts[i])
 	}
 	return x
 }
@@ -32,23 +32,28 @@ func NewIndex(hosts []fleet.Host) *Index {
 // Len returns how many hosts the index knows, fit for something or not.
 func (x *Index) Len() int { return x.at.n }
 
-// Update takes in a host's row and keeps its slices, which the caller no
-// longer changes. An older row than the one known changes only the
+// Update takes in a host's row. It keeps the row's slices, which the caller no
+// longer changes, and not the row itself. An older row than the one known changes only the
 // reachability: a row that came with a host's refusal may be ahead of what
 // gossip has brought so far.
-func (x *Index) Update(host fleet.Host) {
+func (x *Index) Update(host *fleet.Host) {
 	slot, known := x.at.find(host.ID, x.rows)
 	if !known {
 		slot = x.newSlot(host.ID)
 	}
-	held := &x.rows[slot]
-	if known && held.newer(host.Version) {
-		reachability, since := host.Reachability, host.ReachabilitySince
-		host = *x.host(slot, &fleet.Host{})
-		host.Reachability, host.ReachabilitySince = reachability, since
+	if held := &x.rows[slot]; known && held.newer(host.Version) {
+		x.hear(slot, host)
+	} else {
+		x.restock(slot, held.images, host.Images)
+		held.set(host)
+		x.seat(slot, host)
 	}
-	x.restock(slot, held.images, host.Images)
-	held.set(&host)
+}
+
+// hear gives the host in this slot the reachability of an older row.
+func (x *Index) hear(slot int32, older *fleet.Host) {
+	host := *x.host(slot, &fleet.Host{})
+	host.Reachability, host.ReachabilitySince = older.Reachability, older.ReachabilitySince
 	x.seat(slot, &host)
 }
 

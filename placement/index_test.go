@@ -62,7 +62,7 @@ func TestPickChoosesOnlyWhatFitsAndMissesNothing(t *testing.T) {
 		index, held, exclude := placement.NewIndex(nil), map[int]fleet.Host{}, map[fleet.HostID]bool{}
 		for i := range n {
 			host := drawHost(t, i)
-			index.Update(host)
+			index.Update(&host)
 			held[i] = host
 			if rapid.IntRange(0, 9).Draw(t, "excluded") == 0 {
 				exclude[host.ID] = true
@@ -75,8 +75,9 @@ func TestPickChoosesOnlyWhatFitsAndMissesNothing(t *testing.T) {
 				delete(held, i)
 				continue
 			}
-			held[i] = drawHost(t, i)
-			index.Update(held[i])
+			host := drawHost(t, i)
+			index.Update(&host)
+			held[i] = host
 		}
 		req := drawRequest(t, n)
 		var fitting []fleet.HostID
@@ -159,18 +160,18 @@ func TestUpdateIgnoresAnOlderRowButTakesItsReachability(t *testing.T) {
 	index := placement.NewIndex([]fleet.Host{newHost(0, freeOf(50, 51200, 500)), fresh})
 	stale := newHost(0, freeOf(50, 51200, 500))
 	stale.Version.Seq = 8
-	index.Update(stale)
+	index.Update(&stale)
 	if id, ok := index.Pick(request(1, 1, 1), fleet.Spread, nil, newRNG(1)); ok {
 		t.Errorf("picked %s by a row older than the one it refused with", id)
 	}
 	stale.Reachability = fleet.ReachUnreachable
-	index.Update(stale)
+	index.Update(&stale)
 	got := codes(index.Explain(request(1, 1, 1), fleet.Spread, newRNG(1)).Verdicts[0].Refusals)
 	if !slices.Contains(got, fleet.RefuseUnreachable) {
 		t.Errorf("refusals %v; want unreachable among them", got)
 	}
 	stale.Version, stale.Reachability = fleet.Version{Host: stale.ID, Epoch: 2}, fleet.ReachOK
-	index.Update(stale)
+	index.Update(&stale)
 	if _, ok := index.Pick(request(1, 1, 1), fleet.Spread, nil, newRNG(1)); !ok {
 		t.Error("a row of a later epoch did not replace the older one")
 	}
@@ -182,7 +183,7 @@ func TestRemoveForgetsExactlyThatHost(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"update": func(t *rapid.T) {
 				host := newHost(rapid.IntRange(0, 9).Draw(t, "n"), freeOf(50, 51200, 500))
-				index.Update(host)
+				index.Update(&host)
 				held[host.ID] = true
 			},
 			"remove": func(t *rapid.T) {

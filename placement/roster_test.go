@@ -99,7 +99,7 @@ func TestIndexIsAsTheRowsSayAfterEveryChange(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"update": func(t *rapid.T) {
 				host := drawRow(t, rapid.IntRange(0, 11).Draw(t, "n"))
-				x.Update(host)
+				x.Update(&host)
 				hosts[host.ID] = host
 			},
 			"remove": func(t *rapid.T) {

@@ -49,8 +49,9 @@ func TestVerdictsAreThoseOfTheWholeRows(t *testing.T) {
 		x, held := NewIndex(nil), map[int]fleet.Host{}
 		for range rapid.IntRange(1, 12).Draw(t, "updates") {
 			n := rapid.IntRange(0, 4).Draw(t, "n")
-			held[n] = drawRow(t, n)
-			x.Update(held[n])
+			host := drawRow(t, n)
+			x.Update(&host)
+			held[n] = host
 		}
 		var hosts []fleet.Host
 		for _, host := range held {

@@ -39,7 +39,10 @@ func (f *staleFleet) row(h int) fleet.Host {
 	return row
 }
 
-func (f *staleFleet) publish(h int) { f.index.Update(f.row(h)) }
+func (f *staleFleet) publish(h int) {
+	row := f.row(h)
+	f.index.Update(&row)
+}
 
 // second lets pickers choose at once and returns how many were admitted at
 // their first try.

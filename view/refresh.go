@@ -107,7 +107,7 @@ func (v *View) feed(b *replica.Block, now time.Time) {
 	if v.standings[host.ID].reach == fleet.ReachSuspect {
 		host.Reachability, host.ReachabilitySince = standing{reach: fleet.ReachOK}.of(&host)
 	}
-	v.index.Update(host)
+	v.index.Update(&host)
 }
 
 // rename keeps the index of host names.

@@ -164,5 +164,5 @@ func (v *View) Merge(host fleet.Host) {
 		host.Images = held.Images
 	}
 	v.overlay(&host, v.cfg.Now())
-	v.index.Update(host)
+	v.index.Update(&host)
 }
