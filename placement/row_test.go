@@ -50,7 +50,12 @@ func TestVerdictsAreThoseOfTheWholeRows(t *testing.T) {
 		for range rapid.IntRange(1, 12).Draw(t, "updates") {
 			n := rapid.IntRange(0, 4).Draw(t, "n")
 			host := drawRow(t, n)
+			host.Version.Seq = rapid.Uint64Range(1, 3).Draw(t, "seq")
 			x.Update(&host)
+			if known, ok := held[n]; ok && known.Version.Seq > host.Version.Seq {
+				known.Reachability = host.Reachability
+				host = known
+			}
 			held[n] = host
 		}
 		var hosts []fleet.Host
