@@ -49,6 +49,7 @@ func (x *Index) drawLowest(q *query, f *field, s *sample) {
 // narrow leaves in the field the lowest buckets that have at least pool hosts,
 // or all.
 func (x *Index) narrow(q *query, f *field, pool int) {
+	pool += x.below(f, int(q.low))
 	low, high := int(q.low)+1, buckets // bounds of the first bucket left out
 	for low < high {
 		if middle := (low + high) / 2; x.below(f, middle) < pool {
@@ -57,21 +58,22 @@ func (x *Index) narrow(q *query, f *field, pool int) {
 			high = middle
 		}
 	}
-	f.total = 0
-	for i := range f.spans {
-		sp := &f.spans[i]
-		sp.before = int32(f.total)
-		f.total += int(x.classes.start[high][sp.class] - f.from[sp.class])
+	end, total := x.classes.start[high], int32(0)
+	for i, sp := range f.spans {
+		f.spans[i].before = total
+		total += end[sp.class] - f.from[sp.class]
 	}
+	f.total = int(total)
 }
 
-// below returns how many hosts of the field are in buckets below this one.
-func (x *Index) below(f *field, bucket int) (n int) {
-	start := x.classes.start[bucket]
-	for i := range f.spans {
-		n += int(start[f.spans[i].class] - f.from[f.spans[i].class])
+// below returns how many hosts of the field's classes are in buckets below this
+// one.
+func (x *Index) below(f *field, bucket int) int {
+	n, start := int32(0), x.classes.start[bucket]
+	for _, sp := range f.spans {
+		n += start[sp.class]
 	}
-	return n
+	return int(n)
 }
 
 // drawHolders samples the holders of the image.
