@@ -49,6 +49,7 @@ func (r *Replica) Apply(d Delta, from fleet.UUID, now time.Time) (Result, error)
 	}
 	e = r.entry(e, d.Head.Host)
 	turned := b.rows.turned
+	b.rows.turned = turnover{} // for the writer's eyes, once
 	if r.sharer != nil {
 		b = r.sharer.Share(b) // it may have been made from another version
 	} else {
@@ -69,7 +70,7 @@ func (r *Replica) Install(b *Block, now time.Time) bool {
 	if e != nil && b.head.Compare(&e.block.Load().head) <= 0 {
 		return false
 	}
-	r.take(r.entry(e, b.head.Host), b, turnover{true, b.rows.instances}, note{learnt: r.since(now)})
+	r.take(r.entry(e, b.head.Host), b, turnover{true, b.rows.instances, nil}, note{learnt: r.since(now)})
 	return true
 }
 

@@ -15,6 +15,7 @@ import (
 type index struct {
 	root    atomic.Pointer[level[level[chunk]]]
 	scratch []uint64 // writer
+	warm    int      // writer: keeps the reads that only warm the cache
 }
 
 // level lists parts of an index in order: part i holds the numbers from
@@ -58,7 +59,15 @@ func newLevel[T any](firsts []uint64, parts []*T) *level[T] {
 
 // at returns the number of the part that k belongs into.
 func (l *level[T]) at(k uint64) int {
-	return max(sort.Search(len(l.firsts), func(i int) bool { return l.firsts[i] > k })-1, 0)
+	lo := 0
+	for n := len(l.firsts); n > 1; { // the part is one of these n, from lo on
+		half := n / 2
+		if l.firsts[lo+half] <= k {
+			lo += half
+		}
+		n -= half
+	}
+	return lo
 }
 
 // with returns the level with others in the place of part i; the second of
@@ -118,16 +127,74 @@ func (c *chunk) ordered(buf []uint64) []uint64 {
 
 // insert adds k (writer).
 func (x *index) insert(k uint64) {
-	root := x.root.Load()
-	if root == nil {
-		directory := newLevel([]uint64{0}, []*chunk{newChunk([]uint64{k})})
-		x.root.Store(newLevel([]uint64{0}, []*level[chunk]{directory}))
+	if p, ok := x.find(k); ok {
+		x.insertAt(p, k)
 		return
 	}
-	i := root.at(k)
-	d := root.parts[i].Load()
-	j := d.at(k)
-	c := d.parts[j].Load()
+	directory := newLevel([]uint64{0}, []*chunk{newChunk([]uint64{k})})
+	x.root.Store(newLevel([]uint64{0}, []*level[chunk]{directory}))
+}
+
+// spot is where in an index a number belongs.
+type spot struct {
+	root *level[level[chunk]]
+	d    *level[chunk]
+	c    *chunk
+	i, j int // d in root, c in d
+}
+
+// find returns where k belongs, and false in an empty index.
+func (x *index) find(k uint64) (p spot, ok bool) {
+	if p.root = x.root.Load(); p.root == nil {
+		return p, false
+	}
+	p.i = p.root.at(k)
+	p.d = p.root.parts[p.i].Load()
+	p.j = p.d.at(k)
+	p.c = p.d.parts[p.j].Load()
+	return p, true
+}
+
+// isOf reports whether p, which was found before, is still right.
+func (p *spot) isOf(x *index) bool {
+	return p.root == x.root.Load() && p.d == p.root.parts[p.i].Load() && p.c == p.d.parts[p.j].Load()
+}
+
+// insertAll adds many numbers (writer). It looks at the places of some before it
+// goes to them, so that these come from memory together.
+func (x *index) insertAll(keys []uint64) {
+	var spots [32]spot
+	for len(keys) > 0 {
+		n := min(len(keys), len(spots))
+		warm := 0
+		for i, k := range keys[:n] {
+			spots[i], _ = x.find(k)
+		}
+		for i := range spots[:n] {
+			if c := spots[i].c; c != nil {
+				warm += int(c.used.Load()) + len(c.keys)
+			}
+		}
+		for i := range spots[:n] {
+			if c := spots[i].c; c != nil {
+				warm += int(c.keys[min(int(c.used.Load()), len(c.keys)-1)])
+			}
+		}
+		x.warm += warm
+		for i, k := range keys[:n] {
+			if p := &spots[i]; p.root != nil && p.isOf(x) {
+				x.insertAt(*p, k)
+			} else {
+				x.insert(k)
+			}
+		}
+		keys = keys[n:]
+	}
+}
+
+// insertAt adds k at its place.
+func (x *index) insertAt(p spot, k uint64) {
+	root, d, c, i, j := p.root, p.d, p.c, p.i, p.j
 	if used := int(c.used.Load()); used < len(c.keys) && used-c.sorted < chunkTail {
 		c.keys[used] = k
 		c.used.Store(int32(used) + 1) // from here on readers see it

@@ -41,8 +41,9 @@ type packed struct {
 // turnover is what changed for the indexes from the version that a block was
 // made from.
 type turnover struct {
-	moved bool // instances came or went
-	fresh span // of the instances whose texts may be others
+	moved    bool    // instances came or went
+	fresh    span    // of the instances whose texts may be others
+	projects *roster // of all instances of a block that was laid out anew, or nil
 }
 
 // span is the rows from one to before another.
@@ -271,8 +272,10 @@ func pack(rows []Row, hashes []byte, seq uint64, a *arena, owner uint16) packed 
 	}
 	p.instances = p.span(wire.KindInstance)
 	p.texts = p.span(wire.KindText)
-	p.resign(0, p.n)
-	p.turned = turnover{true, p.instances}
+	in := p.instances
+	projects := newRoster(in.to - in.from)
+	p.signAll(in.from, in.to, projects)
+	p.turned = turnover{true, in, projects}
 	return p
 }
 
@@ -287,22 +290,39 @@ func (p *packed) span(kind wire.Kind) span {
 func (p *packed) resign(from, to int) {
 	from, to = max(from, p.instances.from), min(to, p.instances.to)
 	if to-from > 8 {
-		table := p.unpackTable()
-		p.resignWith(from, to, wire.NewHashed(table, len(table)))
+		p.signAll(from, to, nil)
 		return
 	}
-	p.resignWith(from, to, p)
-}
-
-func (p *packed) resignWith(from, to int, table wire.Table) {
 	for i := from; i < to; i++ {
 		r := p.row(i)
-		sign, ok := wire.SignOf(r.Body, table)
-		if !ok || len(r.ID) != len(fleet.UUID{}) {
-			sign = 0
+		sign, ok := wire.SignOf(r.Body, p)
+		p.setSign(i, signIf(ok, &r, sign))
+	}
+}
+
+// signAll is resign for many rows. It tells the roster, unless that is nil,
+// which project each is in.
+func (p *packed) signAll(from, to int, projects *roster) {
+	table := p.unpackTable()
+	hashed := wire.NewHashed(table, len(table))
+	for i := from; i < to; i++ {
+		r := p.row(i)
+		sign, ok := hashed.SignOf(r.Body)
+		if sign = signIf(ok, &r, sign); sign != 0 && projects != nil {
+			ref, inFull := hashed.Project()
+			projects.add(i-from, ref, inFull, table)
 		}
 		p.setSign(i, sign)
 	}
+}
+
+// signIf returns the sign of a row that can be read and looked up, and 0 for
+// others.
+func signIf(ok bool, r *Row, sign wire.Sign) wire.Sign {
+	if !ok || len(r.ID) != len(fleet.UUID{}) {
+		return 0
+	}
+	return sign
 }
 
 // unsigned reports whether an instance cannot be read.

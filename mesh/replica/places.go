@@ -33,6 +33,13 @@ func (r *Replica) reindex(host uint16, old, next *Block, turned turnover, publis
 		publish()
 		return
 	}
+	if old == nil && turned.projects != nil {
+		r.moves.Add(1)
+		r.indexAll(&next.rows, host, turned.projects)
+		publish()
+		r.moves.Add(1)
+		return
+	}
 	var none packed
 	p, q := &none, &next.rows
 	if old != nil {
@@ -64,6 +71,29 @@ func (r *Replica) indexRow(p *packed, i int, host uint16, do func(*index, uint64
 	if p.sign(i) != 0 {
 		do(&r.members, memberOf(r.projects.of(p, i).number, p.prefix(i), host))
 	}
+}
+
+// indexAll is indexRow to insert all instances of a host.
+func (r *Replica) indexAll(p *packed, host uint16, projects *roster) {
+	numbers := make([]uint16, len(projects.names))
+	for n, name := range projects.names {
+		numbers[n] = r.projects.number([]byte(name)).number
+	}
+	places, members := r.room[0][:0], r.room[1][:0]
+	for i := p.instances.from; i < p.instances.to; i++ {
+		id := p.key(i).ID
+		if len(id) != len(fleet.UUID{}) {
+			continue
+		}
+		places = append(places, placeOf([]byte(id[:8]), host))
+		if p.sign(i) != 0 {
+			project := numbers[projects.of[i-p.instances.from]]
+			members = append(members, memberOf(project, p.prefix(i), host))
+		}
+	}
+	r.places.insertAll(places)
+	r.members.insertAll(members)
+	r.room = [2][]uint64{places, members}
 }
 
 // differ returns which instances of q are not in p as far as the indexes are

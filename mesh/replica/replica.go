@@ -15,8 +15,9 @@ import (
 type Replica struct {
 	hosts    hosts
 	projects projects
-	places   index // of instances by id
-	members  index // of instances by project, then id
+	places   index       // of instances by id
+	members  index       // of instances by project, then id
+	room     [2][]uint64 // writer: the numbers of a host on their way into both
 	// moves counts the changes of the indexes, twice each: it is odd while one is
 	// under way. Who finds it even, and the same afterwards, has read indexes
 	// that name exactly what the blocks have.

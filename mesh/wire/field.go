@@ -51,20 +51,30 @@ func nextField(b []byte) (field, []byte, error) {
 // fieldEnd is nextField for the number of the field at b[at] and where it ends:
 // before 0 where it cannot be read.
 func fieldEnd(b []byte, at int) (number, end int) {
+	var f field
+	end = f.read(b, at)
+	return f.number, end
+}
+
+// read is nextField for the field at b[at], and where it ends.
+func (f *field) read(b []byte, at int) (end int) {
 	tag, end := shortVarint(b, at)
 	value, end := shortVarint(b, end)
 	switch {
 	case end < 0, tag < 8, tag>>3 > maxField: // anyField reads it
 	case tag&7 == int(typeVarint):
-		return tag >> 3, end
+		f.number, f.typ, f.value = tag>>3, typeVarint, uint64(value) // not negative
+		return end
 	case tag&7 == int(typeBytes) && value <= len(b)-end:
-		return tag >> 3, end + value
+		f.number, f.typ, f.bytes = tag>>3, typeBytes, b[end:end+value:end+value]
+		return end + value
 	}
-	f, rest, err := anyField(b[at:])
+	next, rest, err := anyField(b[at:])
 	if err != nil {
-		return 0, -1
+		return -1
 	}
-	return f.number, len(b) - len(rest)
+	*f = next
+	return len(b) - len(rest)
 }
 
 // shortVarint returns the varint at b[at] and where it ends, before 0 for one

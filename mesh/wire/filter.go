@@ -89,73 +89,12 @@ func (f *Filter) Sign() (want, mask Sign) {
 // where DecodeInstance would fail: for a body that cannot be read, or that
 // names a text which is not in the table.
 func SignOf(body []byte, texts Table) (Sign, bool) {
-	s := projectSign(hashOf(0, "")) | nameSign(hashOf(0, ""))
-	for rest := body; len(rest) > 0; {
-		f, next, err := nextField(rest)
-		if err != nil {
-			return 0, false
-		}
-		if f.typ == typeBytes || f.typ == typeVarint {
-			if s, err = addSign(s, &f, texts); err != nil {
-				return 0, false
-			}
-		}
-		rest = next
-	}
-	return max(s, 1), true // zero is for those that cannot be read
+	t := Hashed{table: texts}
+	return t.SignOf(body)
 }
 
-// addSign adds what one field says to a sign.
-func addSign(s Sign, f *field, texts Table) (Sign, error) {
-	if f.typ == typeVarint {
-		switch f.number {
-		case inLabelRef:
-			h, err := hashReferredLabel(f.value, texts)
-			return s | labelSign(h), err
-		case inProjectRef:
-			h, err := hashReferred(f.value, texts)
-			return s&^signProjectMask | projectSign(h), err
-		case inPower:
-			_, err := wordOf(f.value, powers)
-			return s&^signPowerMask | powerSign(int(min(f.value, 1<<8))), err
-		case inOwnership:
-			return s, checkWord(f.value, len(ownerships))
-		case inHypervisor:
-			return s, checkWord(f.value, len(hypervisors))
-		case inTask:
-			return s, checkWord(f.value, len(tasks))
-		case inFlavorRef, inImageRef, inFaultRef:
-			_, err := hashReferred(f.value, texts)
-			return s, err
-		}
-		return s, nil
-	}
-	switch f.number {
-	case inName:
-		_, err := plain(f.bytes)
-		return s&^signNameMask | nameSign(hashOf(0, f.bytes)), err
-	case inProject:
-		h, err := hashText(0, f.bytes)
-		return s&^signProjectMask | projectSign(h), err
-	case inPowerWord:
-		word, err := plain(f.bytes)
-		return s&^signPowerMask | powerSign(slices.Index(powers, fleet.Power(word))+1), err
-	case inLabel:
-		h, err := hashLabel(f.bytes, texts)
-		return s | labelSign(h), err
-	case inFlavor, inImage, inFault:
-		_, _, err := textValue(f.bytes)
-		return s, err
-	case inAddress:
-		if n := len(f.bytes); n != 4 && n != 16 {
-			return s, errBody
-		}
-	case inOwnerWord, inHyperWord, inTaskWord, inAddressText:
-		_, err := plain(f.bytes)
-		return s, err
-	}
-	return s, nil
-}
+// noSign is the sign of what has no field.
+var noSign = projectSign(hashOf(0, "")) | nameSign(hashOf(0, ""))
 
 func checkWord(number uint64, words int) error {
 	if number-1 >= uint64(words) {
@@ -166,19 +105,10 @@ func checkWord(number uint64, words int) error {
 
 // hashText returns the hash of an encoded text.
 func hashText(seed uint64, encoded []byte) (uint64, error) {
+	if n := len(encoded); n >= 2 && encoded[0] == textPlain<<3|byte(typeBytes) && int(encoded[1]) == n-2 && n < 0x80 && isASCII(encoded[2:]) {
+		return hashOf(seed, encoded[2:]), nil // nearly all are such
+	}
 	var space [128]byte
 	form, err := textForm(&space, encoded)
 	return hashOf(seed, form), err
-}
-
-func hashLabel(label []byte, texts Table) (uint64, error) {
-	key, value, err := labelParts(label, texts)
-	if err != nil {
-		return 0, err
-	}
-	h, err := hashText(0, key)
-	if err != nil {
-		return 0, err
-	}
-	return hashText(h, value)
 }

@@ -160,6 +160,15 @@ func textValue(b []byte) (number int, value []byte, err error) {
 	return number, value, nil
 }
 
+// isASCII reports whether b is text of the plainest kind.
+func isASCII(b []byte) bool {
+	all := byte(0)
+	for _, c := range b {
+		all |= c
+	}
+	return all < 0x80
+}
+
 // textForm writes out, without allocating, what readText would return: space
 // has room for the longer of its forms that are not in b itself.
 func textForm(space *[128]byte, b []byte) ([]byte, error) {
