@@ -95,8 +95,6 @@ func prepare(msg wire.Message) bool {
 	if rows < bulkRows {
 		return false
 	}
-	for i := range answer.Deltas {
-		replica.Prepare(&answer.Deltas[i])
-	}
+	replica.Prepare(answer.Deltas)
 	return true
 }

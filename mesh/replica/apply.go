@@ -39,8 +39,7 @@ func (r *Replica) Apply(d Delta, from fleet.UUID, now time.Time) (Result, error)
 	if held == nil && r.Len() >= fleet.MaxHostsHeld {
 		return Rejected, fmt.Errorf("%d hosts are held, the most that are: %w", r.Len(), ErrTooLarge)
 	}
-	a, owner := r.memory(e)
-	b, err := merge(held, d, a, owner)
+	b, err := merge(held, d, r.memory(e))
 	switch {
 	case errors.Is(err, ErrNeedWhole):
 		return NeedWhole, err
@@ -53,7 +52,7 @@ func (r *Replica) Apply(d Delta, from fleet.UUID, now time.Time) (Result, error)
 	if r.sharer != nil {
 		b = r.sharer.Share(b) // it may have been made from another version
 	} else {
-		b = r.settle(e, b)
+		b = r.settle(e, b, nurseryOf(&d))
 	}
 	r.take(e, b, turned, note{
 		from: from, learnt: r.since(now),
@@ -109,23 +108,24 @@ func (r *Replica) take(e *entry, b *Block, turned turnover, n note) {
 
 // memory returns where the next block of a host, which may be new, is made. A
 // block that others share lies in no replica's arena.
-func (r *Replica) memory(e *entry) (*arena, uint16) {
-	switch {
-	case r.sharer != nil:
-		return nil, 0
-	case e == nil:
-		return &r.arena, uint16(r.Len()) // bounded by fleet.MaxHostsHeld
-	default:
-		return &r.arena, e.number
+func (r *Replica) memory(e *entry) memory {
+	m := memory{scratch: &r.arena.work}
+	if r.sharer == nil {
+		m.arena, m.owner = &r.arena, uint16(r.Len()) // bounded by fleet.MaxHostsHeld
+		if e != nil {
+			m.owner = e.number
+		}
 	}
+	return m
 }
 
 // settle returns b in the arena, where it was prepared elsewhere.
-func (r *Replica) settle(e *entry, b *Block) *Block {
+func (r *Replica) settle(e *entry, b *Block, from *nursery) *Block {
 	if b.rows.in.columns != 0 {
 		return b
 	}
 	b = b.again()
+	r.arena.adopt(&b.rows, e.number, from)
 	r.arena.settle(&b.rows, e.number, func(in slabNumber) bool { return in == 0 })
 	return b
 }

@@ -1,6 +1,10 @@
 package replica
 
-import "slices"
+import (
+	"slices"
+
+	"grapevine/mesh/wire"
+)
 
 // arena hands out the memory of a replica's blocks in slabs of one size. The
 // collector so sees a slab where there are fifty pieces, and pieces of all
@@ -19,10 +23,13 @@ type arena struct {
 
 // scratch is what the making of a block needs until it is made.
 type scratch struct {
-	edits  []edit
-	patch  []byte
-	former []former
-	warm   int // keeps the reads that only warm the cache
+	edits   []edit
+	patch   []byte
+	former  []former
+	table   entries
+	hashed  wire.Hashed
+	byEntry []uint16
+	warm    int // keeps the reads that only warm the cache
 }
 
 // former is the hash that a row had before it was changed in place.
@@ -104,15 +111,6 @@ func (a *arena) room(n slabNumber) int {
 	return cap(a.slabs[n].memory) - len(a.slabs[n].memory)
 }
 
-// workspace returns what changes are worked out in. A nil arena has none to
-// keep.
-func (a *arena) workspace() *scratch {
-	if a == nil {
-		return &scratch{}
-	}
-	return &a.work
-}
-
 // begin opens a slab.
 func (a *arena) begin(n int, l lifetime) slabNumber {
 	full := a.open[l]
@@ -126,7 +124,9 @@ func (a *arena) begin(n int, l lifetime) slabNumber {
 	return a.open[l]
 }
 
-func (a *arena) newSlab(size int) slabNumber {
+func (a *arena) newSlab(size int) slabNumber { return a.addSlab(make([]byte, 0, size)) }
+
+func (a *arena) addSlab(memory []byte) slabNumber {
 	if len(a.slabs) == 0 {
 		a.slabs = make([]slab, 1) // number 0
 	}
@@ -136,8 +136,8 @@ func (a *arena) newSlab(size int) slabNumber {
 	} else {
 		a.slabs = append(a.slabs, slab{})
 	}
-	a.slabs[n].memory = make([]byte, 0, size)
-	a.size += size
+	a.slabs[n].memory = memory
+	a.size += cap(memory)
 	return n
 }
 

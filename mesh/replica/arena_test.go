@@ -61,13 +61,18 @@ func TestBlocksMoveAndStayAsTheyWere(t *testing.T) {
 		var before []seen
 		for range rapid.IntRange(1, 150).Draw(t, "changes") {
 			h := rapid.IntRange(0, hosts-1).Draw(t, "host")
-			next, _, err := origins[h].Next(rowsOf(rapid.IntRange(0, 100).Draw(t, "salt")))
+			next, changed, err := origins[h].Next(rowsOf(rapid.IntRange(0, 100).Draw(t, "salt")))
 			if err != nil {
 				t.Fatal(err)
 			}
+			if !changed {
+				continue
+			}
 			held := Head{}
 			if b := r.Block(next.HostID()); b != nil {
-				held = b.Head()
+				if rapid.IntRange(0, 3).Draw(t, "whole") > 0 {
+					held = b.Head()
+				}
 				before = append(before, seen{b, contents(b)})
 			}
 			d, ok := next.Since(held)
@@ -81,6 +86,10 @@ func TestBlocksMoveAndStayAsTheyWere(t *testing.T) {
 					t.Fatal("a block that does not match its head was applied")
 				}
 				checkArena(t, r)
+			}
+			if ahead := []Delta{d}; rapid.Bool().Draw(t, "ahead") {
+				Prepare(ahead)
+				d = ahead[0]
 			}
 			if got, err := r.Apply(d, fleet.UUID{9}, benchTime); got != Applied {
 				t.Fatal(got, err)

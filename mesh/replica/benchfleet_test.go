@@ -208,7 +208,7 @@ func changeOf(tb testing.TB, held *Block, n, salt int) Delta {
 		d.Rows = append(d.Rows, row)
 	}
 	slices.SortFunc(d.Rows, func(a, b Row) int { return a.Compare(b.Key) })
-	next, err := changed(held, d, nil, 0)
+	next, err := changed(held, d, elsewhere())
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -100,8 +100,9 @@ func rank(e edit) int {
 }
 
 // apply returns p, which is of this host, with the edits done; p stays as it
-// is. The new pieces are from the arena.
-func (p *packed) apply(edits []edit, w *scratch, a *arena, owner uint16) packed {
+// is. The new pieces are from m.
+func (p *packed) apply(edits []edit, m memory) packed {
+	w, a, owner := m.scratch, m.arena, m.owner
 	q := packed{
 		n: p.n, base: p.base, live: p.live, dead: p.dead, size: p.size, instances: p.instances, texts: p.texts,
 		in: homes{base: p.in.base},
@@ -146,7 +147,7 @@ func (p *packed) apply(edits []edit, w *scratch, a *arena, owner uint16) packed 
 		q.patch, q.in.patch = p.room(added, q.live/roomShare, a, owner)
 		q.place(edits)
 	}
-	q.signEdited(p, edits)
+	q.signEdited(p, edits, w)
 	return q
 }
 
@@ -272,10 +273,10 @@ func (p *packed) compact(a *arena, owner uint16) {
 
 // signEdited works out the signs of the instances that changed: of all of them
 // where an entry of the table that they may name is another now.
-func (p *packed) signEdited(old *packed, edits []edit) {
+func (p *packed) signEdited(old *packed, edits []edit, w *scratch) {
 	for i := range edits {
 		if e := &edits[i]; e.kind == wire.KindText && (!old.extends(e) || old.unsigned()) {
-			p.resign(0, p.n)
+			p.resign(0, p.n, w)
 			p.turned.fresh = p.instances
 			return
 		}
@@ -288,7 +289,7 @@ func (p *packed) signEdited(old *packed, edits []edit) {
 			continue
 		}
 		if e.kind == wire.KindInstance && !p.signAgain(old, e, e.at+moved) {
-			p.resign(e.at+moved, e.at+moved+1)
+			p.resign(e.at+moved, e.at+moved+1, w)
 			p.turned.fresh = p.turned.fresh.with(e.at + moved)
 		}
 		if !e.found {

@@ -23,25 +23,25 @@ var (
 )
 
 // merge returns the block that d leads to from held, which may be nil.
-func merge(held *Block, d Delta, a *arena, owner uint16) (*Block, error) {
+func merge(held *Block, d Delta, m memory) (*Block, error) {
 	switch d.Form {
 	case wire.Whole:
-		return mergeWhole(&d, a, owner)
+		return mergeWhole(&d, m)
 	case wire.Changes:
 		if held == nil || !held.head.SameLife(&d.Head) || held.head.Seq < d.Since {
 			return nil, ErrNeedWhole
 		}
-		b, err := changed(held, d, a, owner)
+		b, err := changed(held, d, m)
 		if err != nil {
 			return nil, err
 		}
-		return a.checked(b, d.Head, &held.rows, ErrNeedWhole)
+		return m.checked(b, d.Head, &held.rows, ErrNeedWhole)
 	case wire.HeadOnly:
 		if held == nil {
 			return nil, ErrNeedWhole
 		}
-		b := newBlock(d.Head, pack(held.Rows(), held.rows.hashes, d.Head.Seq, a, owner))
-		return a.checked(b, d.Head, &held.rows, ErrNeedWhole)
+		b := newBlock(d.Head, pack(held.Rows(), held.rows.hashes, d.Head.Seq, m))
+		return m.checked(b, d.Head, &held.rows, ErrNeedWhole)
 	default:
 		return nil, fmt.Errorf("delta of unknown form %d: %w", d.Form, ErrMismatch)
 	}
@@ -67,7 +67,7 @@ func check(b *Block, want Head, otherwise error) error {
 
 // whole builds a block from all its rows, which must be in key order. It copies
 // them: they may be parts of a frame.
-func whole(head Head, rows []Row, a *arena, owner uint16) (*Block, error) {
+func whole(head Head, rows []Row, m memory) (*Block, error) {
 	size := 0
 	for i := range rows {
 		if err := checkRow(&rows[i], &head); err != nil {
@@ -81,12 +81,12 @@ func whole(head Head, rows []Row, a *arena, owner uint16) (*Block, error) {
 	if err := checkSize(len(rows), size); err != nil {
 		return nil, err
 	}
-	return newBlock(head, pack(rows, nil, 0, a, owner)), nil
+	return newBlock(head, pack(rows, nil, 0, m)), nil
 }
 
 // changed lays the rows and deletions of d over held, which is of this host. It
-// copies them, into the arena.
-func changed(held *Block, d Delta, a *arena, owner uint16) (*Block, error) {
+// copies them, into m.
+func changed(held *Block, d Delta, m memory) (*Block, error) {
 	for i := range d.Rows {
 		if err := checkRow(&d.Rows[i], &d.Head); err != nil {
 			return nil, err
@@ -97,15 +97,14 @@ func changed(held *Block, d Delta, a *arena, owner uint16) (*Block, error) {
 			return nil, fmt.Errorf("deletion of a key of %d bytes in seq %d of %d: %w", len(x.ID), x.Seq, d.Head.Seq, ErrMismatch)
 		}
 	}
-	w := a.workspace()
-	edits, err := held.rows.edits(d.Rows, d.Deletions, w)
+	edits, err := held.rows.edits(d.Rows, d.Deletions, m.scratch)
 	if err != nil {
 		return nil, err
 	}
-	rows := held.rows.apply(edits, w, a, owner)
+	rows := held.rows.apply(edits, m)
 	clear(edits) // they point into a frame
 	if err := checkSize(rows.n, rows.size); err != nil {
-		a.refuse(&rows, &held.rows)
+		m.refuse(&rows, &held.rows)
 		return nil, err
 	}
 	b := newBlock(d.Head, rows)

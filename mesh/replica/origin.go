@@ -31,7 +31,7 @@ func NewOrigin(host fleet.HostID) *Origin { return &Origin{host: host} }
 // Begin starts a life: an epoch that is durable and higher than any before,
 // with its incarnation. The next block is whole, with seq 1.
 func (o *Origin) Begin(epoch, incarnation uint64) {
-	o.block = newBlock(Head{Host: o.host, Epoch: epoch, Incarnation: incarnation}, pack(nil, nil, 0, nil, 0))
+	o.block = newBlock(Head{Host: o.host, Epoch: epoch, Incarnation: incarnation}, pack(nil, nil, 0, elsewhere()))
 	o.cores = map[Key][]byte{}
 	o.texts = newTexts()
 }
@@ -59,7 +59,7 @@ func (o *Origin) Next(own []OwnRow) (*Block, bool, error) {
 	}
 	var next *Block
 	if err == nil {
-		next, err = changed(o.block, d, nil, 0)
+		next, err = changed(o.block, d, elsewhere())
 	}
 	if err != nil {
 		o.texts = o.texts.again(o.block, o.cores)

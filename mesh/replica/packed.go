@@ -3,6 +3,7 @@ package replica
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"sort"
 
 	"grapevine/fleet"
@@ -227,17 +228,19 @@ func (e entries) Entry(number uint64) ([]byte, bool) {
 	return e[number-1], e[number-1] != nil
 }
 
-// unpackTable returns the table with what Entry returns for every number.
-func (p *packed) unpackTable() entries {
-	var e entries
+// unpackTable returns the table with what Entry returns for every number, in
+// the memory of e.
+func (p *packed) unpackTable(e entries) entries {
+	clear(e[:cap(e)])
+	e = e[:0]
 	for i := p.texts.from; i < p.texts.to; i++ {
 		r := p.row(i)
 		page, ok := wire.PageOf(r.ID)
 		if !ok || page > p.n+maxTexts/wire.PageEntries {
 			continue // a number that no honest origin gives: see Entry
 		}
-		for len(e) < (page+1)*wire.PageEntries {
-			e = append(e, nil)
+		if n := (page + 1) * wire.PageEntries; n > len(e) {
+			e = slices.Grow(e, n-len(e))[:n]
 		}
 		wire.EachEntry(r.Body, func(place int, entry []byte) { e[page*wire.PageEntries+place] = entry })
 	}
@@ -245,8 +248,9 @@ func (p *packed) unpackTable() entries {
 }
 
 // pack lays out rows that are in key order. seq, where it is not 0, stands in
-// for those of the rows. The memory is the arena's.
-func pack(rows []Row, hashes []byte, seq uint64, a *arena, owner uint16) packed {
+// for those of the rows. The memory is the arena's, or the nursery's for the
+// rows themselves.
+func pack(rows []Row, hashes []byte, seq uint64, m memory) packed {
 	p := packed{n: len(rows)}
 	for i := range rows {
 		if seq != 0 {
@@ -255,9 +259,9 @@ func pack(rows []Row, hashes []byte, seq uint64, a *arena, owner uint16) packed 
 		p.live += wire.RowLen(&rows[i])
 		p.size += rows[i].Size()
 	}
-	p.columns, p.in.columns = a.take(p.n*columnBytes, owner, short)
-	p.hashes, p.in.hashes = a.take(p.n*hashBytes, owner, lasting)
-	p.base, p.in.base = a.take(p.live, owner, long)
+	p.columns, p.in.columns = m.take(p.n*columnBytes, m.owner, short)
+	p.hashes, p.in.hashes = m.take(p.n*hashBytes, m.owner, lasting)
+	p.base, p.in.base = m.base(p.live)
 	p.base = p.base[:0]
 	for i := range rows {
 		r := &rows[i]
@@ -273,8 +277,8 @@ func pack(rows []Row, hashes []byte, seq uint64, a *arena, owner uint16) packed 
 	p.instances = p.span(wire.KindInstance)
 	p.texts = p.span(wire.KindText)
 	in := p.instances
-	projects := newRoster(in.to - in.from)
-	p.signAll(in.from, in.to, projects)
+	projects := &roster{of: make([]uint16, in.to-in.from)}
+	p.signAll(in.from, in.to, m.scratch, projects)
 	p.turned = turnover{true, in, projects}
 	return p
 }
@@ -287,10 +291,10 @@ func (p *packed) span(kind wire.Kind) span {
 
 // resign works out the signs of the instances among the rows from one to
 // before another.
-func (p *packed) resign(from, to int) {
+func (p *packed) resign(from, to int, w *scratch) {
 	from, to = max(from, p.instances.from), min(to, p.instances.to)
 	if to-from > 8 {
-		p.signAll(from, to, nil)
+		p.signAll(from, to, w, nil)
 		return
 	}
 	for i := from; i < to; i++ {
@@ -302,18 +306,22 @@ func (p *packed) resign(from, to int) {
 
 // signAll is resign for many rows. It tells the roster, unless that is nil,
 // which project each is in.
-func (p *packed) signAll(from, to int, projects *roster) {
-	table := p.unpackTable()
-	hashed := wire.NewHashed(table, len(table))
+func (p *packed) signAll(from, to int, w *scratch, projects *roster) {
+	w.table = p.unpackTable(w.table)
+	w.hashed.Reset(w.table, len(w.table))
+	w.byEntry = slices.Grow(w.byEntry[:0], len(w.table))[:len(w.table)]
+	clear(w.byEntry)
 	for i := from; i < to; i++ {
 		r := p.row(i)
-		sign, ok := hashed.SignOf(r.Body)
+		sign, ok := w.hashed.SignOf(r.Body)
 		if sign = signIf(ok, &r, sign); sign != 0 && projects != nil {
-			ref, inFull := hashed.Project()
-			projects.add(i-from, ref, inFull, table)
+			ref, inFull := w.hashed.Project()
+			projects.add(i-from, ref, inFull, w.table, w.byEntry)
 		}
 		p.setSign(i, sign)
 	}
+	w.hashed.Reset(nil, 0)
+	clear(w.table) // it points into the block
 }
 
 // signIf returns the sign of a row that can be read and looked up, and 0 for

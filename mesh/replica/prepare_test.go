@@ -21,7 +21,9 @@ func TestPreparedDeltaIsAppliedAsOneThatIsNot(t *testing.T) {
 				d.Rows = d.Rows[1:]
 			}
 			want, _ := plain.Apply(d, peer, start)
-			replica.Prepare(&d)
+			ds := []replica.Delta{d}
+			replica.Prepare(ds)
+			d = ds[0]
 			if got, _ := ahead.Apply(d, peer, start); got != want {
 				t.Fatalf("a prepared delta was %v, the same without %v", got, want)
 			}
@@ -49,7 +51,9 @@ func TestPreparedDeltaKeepsNothingOfItsMemory(t *testing.T) {
 	for i := range d.Rows {
 		d.Rows[i].Body = slices.Clone(d.Rows[i].Body)
 	}
-	replica.Prepare(&d)
+	ds := []replica.Delta{d}
+	replica.Prepare(ds)
+	d = ds[0]
 	for i := range d.Rows {
 		clear(d.Rows[i].Body) // as when the next frame is read into the same memory
 	}

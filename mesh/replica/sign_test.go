@@ -10,7 +10,7 @@ func TestSignsOfAWholeBlockAreThoseOfItsRows(t *testing.T) {
 	for host := range 20 {
 		b := benchBlock(t, host)
 		d, _ := b.Since(Head{})
-		whole, err := merge(nil, d, nil, 0)
+		whole, err := merge(nil, d, elsewhere())
 		if err != nil {
 			t.Fatal(err)
 		}
