@@ -85,7 +85,7 @@ func (e *Exchange) offer(p *Peer, tag wire.Tag, m mark, now time.Time) error {
 	}
 	if w.from == nil {
 		if w.all {
-			e.voidAsked(p, tag) // it may have been asked before it had it
+			p.asked.closeTag(tag) // it may have been asked before it had it
 		}
 		e.ask(p, tag, w, now)
 	}

@@ -1,7 +1,5 @@
 package exchange
 
-import "slices"
-
 // backlog is a queue in one piece of memory, which it goes on using: what was
 // dropped at its head makes room at its end.
 type backlog[T any] struct {
@@ -35,9 +33,4 @@ func (b *backlog[T]) drop(n int) {
 	if cap(b.items) > keptBacklog {
 		b.items = nil
 	}
-}
-
-func (b *backlog[T]) delete(which func(T) bool) {
-	b.items = b.items[:b.done+len(slices.DeleteFunc(b.all(), which))]
-	b.drop(0)
 }

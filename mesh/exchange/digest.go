@@ -149,7 +149,6 @@ func (e *Exchange) receiveRows(p *Peer, m *wire.Rows, now time.Time) error {
 		w, _ := e.wants.Get(entry.Tag) // offered just now
 		if shared {
 			w.whole = true
-			p.asking.add(asking{entry.Tag, true})
 		}
 		if !e.isSelf(entry.Tag) {
 			awaiting[entry.Tag], w.awaited = true, true

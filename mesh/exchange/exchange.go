@@ -124,6 +124,7 @@ func (e *Exchange) Disconnect(p *Peer, now time.Time) {
 	for tag, w := range e.wants.All() {
 		w.offers = slices.DeleteFunc(w.offers, func(o offer) bool { return o.peer == p })
 		w.tried &^= p.slot
+		w.queued &^= p.slot
 		if w.from == p {
 			e.assign(tag, w, now)
 		}

@@ -343,6 +343,47 @@ func TestWantGoesToTheNextAnnouncerWhenOneIsSilent(t *testing.T) {
 	}
 }
 
+func TestStalledWantsWaitOnceForEachPeer(t *testing.T) {
+	s := newSim(1)
+	x := s.nodes[0].x
+	peers := []*Peer{}
+	for i := range 3 {
+		peers = append(peers, x.Connect(fleet.UUID{byte(i + 1)}, false, func() {}, s.now))
+	}
+	const hosts = 1000
+	for _, p := range peers {
+		m := &wire.Announce{}
+		for tag := range wire.Tag(hosts) {
+			m.Items = append(m.Items, wire.Announcement{Tag: tag, Epoch: 1, Seq: 1})
+		}
+		if err := x.Receive(p, m, s.now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 10 { // nothing is sent for long
+		s.now = s.now.Add(maxWantTimeout)
+		x.Expire(s.now)
+	}
+	if got := x.Load().Asking; got != 3*hosts {
+		t.Errorf("%d wants wait to be sent to 3 peers, want each of %d once", got, hosts)
+	}
+	sent := map[wire.Tag]int{}
+	for m, ok := x.nextWant(peers[2]).(*wire.Want); ok; m, ok = x.nextWant(peers[2]).(*wire.Want) {
+		for _, item := range m.Items {
+			sent[item.Tag]++
+		}
+		peers[2].asked = asked{first: peers[2].asked.next()} // as if all were answered
+	}
+	for tag, times := range sent {
+		if times != 1 {
+			t.Errorf("host %d is asked for %d times", tag, times)
+		}
+	}
+	if len(sent) != hosts {
+		t.Errorf("%d hosts are asked for, want %d", len(sent), hosts)
+	}
+}
+
 func TestLostLinkPassesItsWantsOn(t *testing.T) {
 	s := newSim(3)
 	s.link(0, 1)

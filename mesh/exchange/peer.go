@@ -26,10 +26,10 @@ type Peer struct {
 	versionCursor uint64
 	laterCursor   uint64
 	beatCursor    uint64
-	asking        backlog[asking]  // wants to send
-	requests      backlog[request] // wants of the peer to answer
-	push          bool             // the own block, to a peer that holds
-	holds         mark             // of it, as far as is known
+	asking        backlog[wire.Tag] // wants to send; void where the want does not say so too
+	requests      backlog[request]  // wants of the peer to answer
+	push          bool              // the own block, to a peer that holds
+	holds         mark              // of it, as far as is known
 	out           outgoing
 
 	// What is going on.

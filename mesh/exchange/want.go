@@ -33,6 +33,7 @@ type want struct {
 	// awaited says that it is part of a comparison of digests with some peer.
 	awaited bool
 	tried   slots
+	queued  slots         // who is still to be sent it: it is among their asking
 	since   time.Time     // when from, or all, were asked to
 	wait    time.Duration // present time-out when all were asked
 }
@@ -56,17 +57,19 @@ func (w *want) offered(p *Peer, m mark) {
 	w.offers = append(w.offers, offer{p, p.slot, m})
 }
 
-// asking is a want that a peer is still to be sent.
-type asking struct {
-	tag   wire.Tag
-	whole bool
-}
-
 // ask makes p the one to answer w.
 func (e *Exchange) ask(p *Peer, tag wire.Tag, w *want, now time.Time) {
 	w.again = w.again || !w.since.IsZero()
 	w.from, w.all, w.since = p, false, now
-	p.asking.add(asking{tag, w.whole})
+	p.send(tag, w)
+}
+
+// send makes p be sent w, once.
+func (p *Peer) send(tag wire.Tag, w *want) {
+	if w.queued&p.slot == 0 {
+		w.queued |= p.slot
+		p.asking.add(tag)
+	}
 	p.wake()
 }
 
@@ -83,8 +86,7 @@ func (e *Exchange) assign(tag wire.Tag, w *want, now time.Time) {
 	w.all, w.again, w.since, w.tried = true, true, now, 0
 	w.wait = min(max(2*w.wait, wantTimeout), maxWantTimeout)
 	for _, p := range e.peers {
-		p.asking.add(asking{tag, w.whole})
-		p.wake()
+		p.send(tag, w)
 	}
 }
 
@@ -111,7 +113,7 @@ func (e *Exchange) Expire(now time.Time) time.Time {
 		}
 		for _, p := range e.peers {
 			if p == w.from || w.all {
-				e.voidAsked(p, tag)
+				p.asked.closeTag(tag)
 			}
 		}
 		e.assign(tag, w, now)
@@ -122,12 +124,6 @@ func (e *Exchange) Expire(now time.Time) time.Time {
 
 // Wanting reports whether anything is wanted, so that Expire is to be called.
 func (e *Exchange) Wanting() bool { return e.wants.Len() > 0 }
-
-// voidAsked forgets that p was asked, or was going to be.
-func (e *Exchange) voidAsked(p *Peer, tag wire.Tag) {
-	p.asked.closeTag(tag)
-	p.asking.delete(func(a asking) bool { return a.tag == tag })
-}
 
 func later(a, b time.Time) time.Time {
 	if a.After(b) {
@@ -154,14 +150,18 @@ func (e *Exchange) nextWant(p *Peer) wire.Message {
 	m := &p.out.want
 	m.First, m.Items = p.asked.next(), m.Items[:0]
 	for p.mayAsk() {
-		a := *p.asking.first()
+		tag := *p.asking.first()
 		p.asking.drop(1)
-		w, wanted := e.wants.Get(a.tag)
-		if !wanted || w.from != p && !w.all {
+		w, wanted := e.wants.Get(tag)
+		if !wanted || w.queued&p.slot == 0 {
 			continue
 		}
-		item, held := e.name(a.tag, w, a.whole)
-		p.asked.add(query{tag: a.tag, head: held})
+		w.queued &^= p.slot
+		if w.from != p && !w.all {
+			continue
+		}
+		item, held := e.name(tag, w)
+		p.asked.add(query{tag: tag, head: held})
 		m.Items = append(m.Items, item)
 	}
 	if len(m.Items) == 0 {
@@ -174,9 +174,9 @@ func (e *Exchange) nextWant(p *Peer) wire.Message {
 
 // name names the version held, unless the whole block is wanted or it is not
 // clear which host is meant.
-func (e *Exchange) name(tag wire.Tag, w *want, whole bool) (wire.WantItem, wire.Head) {
+func (e *Exchange) name(tag wire.Tag, w *want) (wire.WantItem, wire.Head) {
 	h := e.single(tag)
-	if whole || h == nil || e.isSelf(tag) {
+	if w.whole || h == nil || e.isSelf(tag) {
 		return wire.WantItem{Tag: tag}, wire.Head{}
 	}
 	head := h.block.Head()
@@ -214,7 +214,7 @@ func (e *Exchange) settle(tag wire.Tag) {
 	if w.again || w.awaited { // seldom: nearly every want is asked of one peer, and done
 		for _, p := range e.peers {
 			if w.again {
-				e.voidAsked(p, tag)
+				p.asked.closeTag(tag)
 			}
 			delete(p.awaiting, tag)
 			p.checkMerged()
