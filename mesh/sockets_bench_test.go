@@ -34,7 +34,9 @@ func (w *socketFleet) load(rate float64, window time.Duration) *socketRun {
 	r := w.begin(p)
 	r.until(p.warm)
 	r.figures.begin()
+	sent := w.sent.Load()
 	r.until(p.warm + p.window)
+	r.figures.wire(int(w.sent.Load() - sent))
 	r.figures.end()
 	return r
 }
