@@ -110,7 +110,8 @@ func (p *page) passes(rows *packed, i int, by *wire.Matcher) bool {
 	return sign&p.mask == p.want && sign != 0 && p.follows(rows, i) && (by == nil || by.Match(rows.row(i).Body))
 }
 
-// scan takes in the rows of one block that pass, up to the bound.
+// scan takes in the rows of one block that pass, up to the bound. Those that the
+// sign does not tell are touched some at a time before they are read.
 func (p *page) scan(b *Block) {
 	rows := &b.rows
 	span := rows.instances
@@ -120,19 +121,36 @@ func (p *page) scan(b *Block) {
 	if p.bound < noBound {
 		span.to = span.from + rows.before(span, p.bound+1)
 	}
-	begun := false
+	var space [16]int
+	likely, begun := space[:0], false
 	marks := rows.marks()[span.from*markBytes : span.to*markBytes]
-	for i := 0; len(marks) >= markBytes; i++ {
+	for i := span.from; len(marks) >= markBytes; i++ {
 		if binary.LittleEndian.Uint64(marks)&p.mask == p.want {
 			if !begun && p.match != nil {
 				p.match.Begin(rows)
 				begun = true
 			}
-			if p.passes(rows, span.from+i, p.match) {
-				p.add(b, span.from+i)
+			if likely = append(likely, i); len(likely) == cap(likely) {
+				p.compare(b, likely)
+				likely = likely[:0]
 			}
 		}
 		marks = marks[markBytes:]
+	}
+	p.compare(b, likely)
+}
+
+// compare takes in those of the rows that pass.
+func (p *page) compare(b *Block, likely []int) {
+	if p.match != nil {
+		for _, i := range likely {
+			p.warm += uint64(touch(b.rows.encoded(i))) // not negative
+		}
+	}
+	for _, i := range likely {
+		if p.passes(&b.rows, i, p.match) {
+			p.add(b, i)
+		}
 	}
 }
 

@@ -162,13 +162,12 @@ func (t *Hashed) label(number uint64) (Sign, error) {
 
 // hashLabel returns the hash of a label, in full but for its key.
 func (t *Hashed) hashLabel(label []byte) (uint64, error) {
-	if n := len(label); n >= 4 && label[0] == labelKeyRef<<3 && label[1] < 0x80 &&
-		label[2] == labelValue<<3|byte(typeBytes) && int(label[3]) == n-4 && n < 0x80 { // nearly all are such
-		h, err := t.text(uint64(label[1]))
+	if number, value, ok := plainLabel(label); ok {
+		h, err := t.text(number)
 		if err != nil {
 			return 0, err
 		}
-		return hashText(h, label[4:])
+		return hashText(h, value)
 	}
 	key, value, err := labelParts(label, t.table)
 	if err != nil {

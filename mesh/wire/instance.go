@@ -221,6 +221,17 @@ func decodeLabel(in *fleet.Instance, label []byte, texts Table) error {
 	return err
 }
 
+// plainLabel returns the number of a label's key and its encoded value, if it is
+// one of the plainest form, as nearly all are that stand in a row.
+func plainLabel(label []byte) (key uint64, value []byte, ok bool) {
+	n := len(label)
+	if n < 4 || n >= 0x80 || label[0] != labelKeyRef<<3 || label[1] >= 0x80 ||
+		label[2] != labelValue<<3|byte(typeBytes) || int(label[3]) != n-4 {
+		return 0, nil, false
+	}
+	return uint64(label[1]), label[4:], true
+}
+
 // labelParts returns the encoded texts of a label's key and value.
 func labelParts(label []byte, texts Table) (key, value []byte, err error) {
 	for rest := label; len(rest) > 0; {

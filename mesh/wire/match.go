@@ -61,7 +61,8 @@ type Matcher struct {
 type soughtLabel struct {
 	key, value string
 	known      [knownEntries]verdict
-	touched    int // the numbers from here on are unknown
+	keys       [knownEntries]verdict // of entries that are the keys of labels
+	touched    int                   // the numbers from here on are unknown
 }
 
 // knownEntries is above the entries of most tables; labels past it are looked
@@ -94,6 +95,7 @@ func (m *Matcher) Begin(texts Table) {
 	for i := range m.labels {
 		l := &m.labels[i]
 		clear(l.known[:l.touched])
+		clear(l.keys[:l.touched])
 		l.touched = 0
 	}
 }
@@ -116,9 +118,9 @@ func (m *Matcher) Match(body []byte) bool {
 // one counts.
 func (l *soughtLabel) isOn(body []byte, texts Table) bool {
 	has := false
-	for rest := body; len(rest) > 0; {
-		f, next, err := nextField(rest)
-		if err != nil {
+	var f field
+	for at := 0; at < len(body); {
+		if at = f.read(body, at); at < 0 {
 			return false
 		}
 		v := another
@@ -137,7 +139,6 @@ func (l *soughtLabel) isOn(body []byte, texts Table) bool {
 			has = true
 		case unknown, another:
 		}
-		rest = next
 	}
 	return has
 }
@@ -159,6 +160,15 @@ func (l *soughtLabel) judgeEntry(number uint64, texts Table) verdict {
 }
 
 func (l *soughtLabel) judge(label []byte, texts Table) verdict {
+	if number, value, ok := plainLabel(label); ok {
+		if v := l.judgeKey(number, texts); v != equal {
+			return v
+		}
+		if isForm(value, l.value) {
+			return equal
+		}
+		return differs
+	}
 	key, value, err := labelParts(label, texts)
 	switch {
 	case err != nil:
@@ -170,6 +180,24 @@ func (l *soughtLabel) judge(label []byte, texts Table) verdict {
 	default:
 		return equal
 	}
+}
+
+// judgeKey says whether the entry of the table with this number is the key.
+func (l *soughtLabel) judgeKey(number uint64, texts Table) verdict {
+	if number < knownEntries && l.keys[number] != unknown {
+		return l.keys[number]
+	}
+	v := another
+	if key, err := lookUp(texts, number); err != nil {
+		v = broken
+	} else if isForm(key, l.key) {
+		v = equal
+	}
+	if number < knownEntries {
+		l.keys[number] = v
+		l.touched = max(l.touched, int(number)+1) // below knownEntries
+	}
+	return v
 }
 
 // matchFields is Match without the labels.
