@@ -1,5 +1,7 @@
 package replica
 
+import "grapevine/mesh/wire"
+
 // memory is where a block is made: in the arena of the replica that will hold
 // it, under its host's number, or elsewhere where that is nil.
 type memory struct {
@@ -18,6 +20,23 @@ func (m *memory) base(n int) ([]byte, slabNumber) {
 		return m.nursery.take(n), 0
 	}
 	return m.take(n, m.owner, long)
+}
+
+// scratch is what the making of a block needs until it is made.
+type scratch struct {
+	edits   []edit
+	patch   []byte
+	former  []former
+	table   entries
+	hashed  wire.Hashed
+	byEntry []uint16
+	warm    int // keeps the reads that only warm the cache
+}
+
+// former is the hash that a row had before it was changed in place.
+type former struct {
+	at   int
+	hash Hash
 }
 
 // nursery is one piece of memory for the rows of all blocks that a frame

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"sort"
 
-	"grapevine/fleet"
 	"grapevine/mesh/wire"
 )
 
@@ -287,60 +286,6 @@ func (p *packed) span(kind wire.Kind) span {
 	from, _ := sort.Find(p.n, func(i int) int { return Key{Kind: kind}.Compare(p.key(i)) })
 	to, _ := sort.Find(p.n, func(i int) int { return Key{Kind: kind + 1}.Compare(p.key(i)) })
 	return span{from, to}
-}
-
-// resign works out the signs of the instances among the rows from one to
-// before another.
-func (p *packed) resign(from, to int, w *scratch) {
-	from, to = max(from, p.instances.from), min(to, p.instances.to)
-	if to-from > 8 {
-		p.signAll(from, to, w, nil)
-		return
-	}
-	for i := from; i < to; i++ {
-		r := p.row(i)
-		sign, ok := wire.SignOf(r.Body, p)
-		p.setSign(i, signIf(ok, &r, sign))
-	}
-}
-
-// signAll is resign for many rows. It tells the roster, unless that is nil,
-// which project each is in.
-func (p *packed) signAll(from, to int, w *scratch, projects *roster) {
-	w.table = p.unpackTable(w.table)
-	w.hashed.Reset(w.table, len(w.table))
-	w.byEntry = slices.Grow(w.byEntry[:0], len(w.table))[:len(w.table)]
-	clear(w.byEntry)
-	for i := from; i < to; i++ {
-		r := p.row(i)
-		sign, ok := w.hashed.SignOf(r.Body)
-		if sign = signIf(ok, &r, sign); sign != 0 && projects != nil {
-			ref, inFull := w.hashed.Project()
-			projects.add(i-from, ref, inFull, w.table, w.byEntry)
-		}
-		p.setSign(i, sign)
-	}
-	w.hashed.Reset(nil, 0)
-	clear(w.table) // it points into the block
-}
-
-// signIf returns the sign of a row that can be read and looked up, and 0 for
-// others.
-func signIf(ok bool, r *Row, sign wire.Sign) wire.Sign {
-	if !ok || len(r.ID) != len(fleet.UUID{}) {
-		return 0
-	}
-	return sign
-}
-
-// unsigned reports whether an instance cannot be read.
-func (p *packed) unsigned() bool {
-	for i := p.instances.from; i < p.instances.to; i++ {
-		if p.sign(i) == 0 {
-			return true
-		}
-	}
-	return false
 }
 
 // sameRow reports whether row i of p is row j of q, seq apart.
