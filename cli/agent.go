@@ -2,13 +2,11 @@ package cli
 
 import (
 	"context"
-	"sync"
 
 	"github.com/spf13/cobra"
 
 	"grapevine/agent"
 	"grapevine/identity"
-	"grapevine/internal/footprint"
 )
 
 // agentConfig is agent.toml: the agent's own keys and those of its driver.
@@ -50,11 +48,5 @@ func (a *app) runAgent(ctx context.Context, c *agentConfig) error {
 	if err != nil {
 		return err
 	}
-	living, end := context.WithCancel(ctx)
-	var sparing sync.WaitGroup
-	sparing.Go(func() { footprint.Processors(living) })
-	err = a.watched(ctx, log, "https://"+node.Addr(), own.Identity, node.Run)
-	end()
-	sparing.Wait()
-	return err
+	return a.watched(ctx, log, "https://"+node.Addr(), own.Identity, node.Run)
 }

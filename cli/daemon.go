@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -96,8 +97,8 @@ func (a *app) logger(level string) (*slog.Logger, error) {
 // the start needed.
 const startOver = 30 * time.Second
 
-// watched runs a daemon and feeds systemd's watchdog for as long as the daemon
-// answers at its own address.
+// watched runs a daemon, feeds systemd's watchdog for as long as the daemon
+// answers at its own address, and keeps small what it takes of the machine.
 func (a *app) watched(ctx context.Context, log *slog.Logger, addr string, id *identity.Identity, run func(context.Context) error) error {
 	opts := client.Options{UserAgent: "watchdog"}
 	if id != nil {
@@ -123,8 +124,11 @@ func (a *app) watched(ctx context.Context, log *slog.Logger, addr string, id *id
 		}
 	})
 	defer trimming.Stop()
+	var sparing sync.WaitGroup
+	sparing.Go(func() { footprint.Processors(watching) })
 	err = run(ctx)
 	stop()
+	sparing.Wait()
 	if lost := <-ended; lost != nil {
 		log.Warn("systemd's watchdog was not fed", "error", lost)
 	}
