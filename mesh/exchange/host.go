@@ -97,8 +97,12 @@ func (e *Exchange) took(tag wire.Tag, b *replica.Block, from *Peer, now time.Tim
 	if left != 0 {
 		e.put(&e.later, h, ^left)
 	}
-	e.put(&e.versions, h, known|left)
-	e.tell(now)
+	if told := known | left; told&e.slots == e.slots {
+		h.version.known = told // nobody is left to tell, and nothing to wake up for
+	} else {
+		e.put(&e.versions, h, told)
+		e.tell(now)
+	}
 	if w, wanted := e.wants.Get(tag); wanted && h.mark.compare(w.mark) >= 0 && e.single(tag) != nil {
 		e.settle(tag)
 	}

@@ -92,8 +92,7 @@ func (e *Exchange) trim(n *news) {
 	n.log = n.log[:0]
 }
 
-// pending reports whether p has news to read, and counts it exactly where
-// count is set.
+// pending counts the news that p has to read.
 func (n *news) pending(p *Peer) int {
 	waiting := 0
 	for i := *n.cursor(p) - n.first; i < uint64(len(n.log)); i++ { // not negative

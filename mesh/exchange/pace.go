@@ -106,11 +106,14 @@ func (e *Exchange) Flush(now time.Time) {
 	e.flushAt = time.Time{}
 	batch := 0
 	for _, p := range e.peers {
-		if p.versionCursor < e.versions.end() {
-			batch = max(batch, int(e.versions.end()-p.versionCursor)) // small
+		if news := e.versions.pending(p); news > 0 {
+			batch = max(batch, news)
 			p.flush = true
 			p.wake()
+		} else {
+			p.versionCursor = e.versions.end()
 		}
 	}
+	e.trim(&e.versions)
 	e.pace.flush(batch, now)
 }
