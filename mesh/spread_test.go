@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"testing"
 	"time"
@@ -133,10 +134,20 @@ func (s *spreadFleet) equal() bool {
 	return true
 }
 
+// gcPercent is the runtime's own but for the largest fleet, which may take 16 GiB
+// and five minutes.
+func gcPercent(nodes int) int {
+	if nodes >= 10_000 {
+		return 200
+	}
+	return 100
+}
+
 func BenchmarkSpread(b *testing.B) {
 	for _, nodes := range []int{10, 100, 1000, 10000} {
 		for _, rate := range []float64{100, 1000} {
 			b.Run(fmt.Sprintf("nodes=%d/rate=%.0f", nodes, rate), func(b *testing.B) {
+				defer debug.SetGCPercent(debug.SetGCPercent(gcPercent(nodes)))
 				for b.Loop() {
 					s := newSpreadFleet(b, spreadPlan{
 						seed: 1, nodes: nodes, rate: rate,
