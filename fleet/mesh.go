@@ -48,7 +48,7 @@ type Link struct {
 	PeerName string  `json:"peer_name"`
 	Outbound bool    `json:"outbound"`
 	UpMS     int64   `json:"up_ms"`
-	RTTMS    float64 `json:"rtt_ms"` // of the last ping; 0 where the peer dialled, which pings
+	RTTMS    float64 `json:"rtt_ms"` // of the last pulse that the peer echoed; 0 before the first
 	// SentBytes and ReceivedBytes count frames, before TLS.
 	SentBytes     uint64 `json:"sent_bytes"`
 	ReceivedBytes uint64 `json:"received_bytes"`

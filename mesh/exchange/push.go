@@ -38,9 +38,7 @@ func (e *Exchange) receivePush(p *Peer, d *wire.Delta, now time.Time) error {
 	if h == nil || h.id != p.ID || h.mark.epoch != pushed.epoch || uint16(h.mark.incarnation) != uint16(d.Head.Incarnation) { // its low bits
 		return e.heardOf(p, p.tag, pushed, now)
 	}
-	since := d.Since
 	d.Restore(p.tag, h.block.Head())
-	d.Since = since
 	if err := e.receiveDelta(p, d, now); err != nil {
 		return err
 	}

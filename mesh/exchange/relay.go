@@ -12,11 +12,10 @@ import (
 // with whom it has links; so, of news that one peer brought, a node knows which
 // of its other peers that one tells itself, and for whom there are further nodes
 // linked with both: of these and itself the one that ranks first for the host
-// tells them. In a fleet of ten, where nearly all are linked with nearly all, that
-// leaves a tenth of the announcements; in one of thousands there is little to
-// leave out. Lists are as old as the last pulse and links fail, so what is left to
-// others is told with the next pulse to those who have not said by then that they
-// hold it.
+// tells them. In a fleet of ten, where nearly all are linked with nearly all, few
+// announcements remain; in one of thousands there is little to leave out. Lists
+// are as old as the last pulse and links fail, so what is left to others is told
+// with the next pulse to those who have not said by then that they hold it.
 
 // around is what a peer said of its own links.
 type around struct {

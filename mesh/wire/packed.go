@@ -329,10 +329,14 @@ func (c *cursor) key() Key {
 }
 
 // Restore fills in what a delta of form Changes leaves out on the wire: what
-// the want that it answers has named. The key of the host's own row then points
-// into the delta.
+// the want that it answers has named, or, of one that was pushed, what its
+// receiver holds; a push itself says from where it leads. The key of the host's
+// own row then points into the delta.
 func (d *Delta) Restore(tag Tag, held Head) {
-	d.Tag, d.Since = tag, held.Seq
+	d.Tag = tag
+	if !d.Pushed() {
+		d.Since = held.Seq
+	}
 	d.Head.Host, d.Head.Epoch, d.Head.Incarnation = held.Host, held.Epoch, held.Incarnation
 	d.restoreHostKey()
 }
