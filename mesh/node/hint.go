@@ -9,8 +9,13 @@ import (
 	"grapevine/mesh/wire"
 )
 
-// hintFor is how long a hint stands: by then Serf has judged.
-const hintFor = 15 * time.Second
+const (
+	// hintFor is how long a hint stands: by then Serf has judged.
+	hintFor = 15 * time.Second
+	// onItsWay is how long what a host said before it was lost may still come by
+	// way of others: they tell some of their news with their next pulse only.
+	onItsWay = pulseEvery
+)
 
 // hints is whom this agent no longer hears.
 type hints struct {
@@ -19,8 +24,7 @@ type hints struct {
 
 type hint struct {
 	fleet.Hint
-	sign  replica.Sign // the last one held of the subject
-	until time.Time
+	lost time.Time
 }
 
 // lostSight hints that the peer of a link is no longer heard, unless another
@@ -30,11 +34,7 @@ func (n *Node) lostSight(l *Link, now time.Time) {
 	if n.own.origin == nil || l.hello.Role != fleet.RoleAgent || n.closed || n.heardOn(subject, now) || n.hinted(subject) {
 		return
 	}
-	h := hint{Hint: fleet.Hint{Subject: subject, Heard: n.replica.Version(subject)}, until: now.Add(hintFor)}
-	if s := n.replica.Sign(subject); s != nil {
-		h.sign = *s
-	}
-	n.hints.of = append(n.hints.of, h)
+	n.hints.of = append(n.hints.of, hint{Hint: fleet.Hint{Subject: subject, Heard: n.replica.Version(subject)}, lost: now})
 	n.cfg.Log.Debug("peer no longer heard", "peer", subject, "peer_name", l.hello.Name)
 	n.restate(now)
 }
@@ -50,26 +50,32 @@ func (n *Node) hinted(subject fleet.HostID) bool {
 	return slices.ContainsFunc(n.hints.of, func(h hint) bool { return h.Subject == subject })
 }
 
-// forgetHints takes hints back whose subject is heard again, or whose time is
-// over.
-func (n *Node) forgetHints(now time.Time) {
-	before := len(n.hints.of)
-	if before == 0 {
-		return
+// reviewHints takes hints back whose subject is heard again, or whose time is
+// over. What the subject said before it was lost, and others told since, is no
+// sign of life: a hint then names that version, or it would be void.
+func (n *Node) reviewHints(now time.Time) {
+	stated := len(n.hints.of)
+	n.hints.of = slices.DeleteFunc(n.hints.of, func(h hint) bool { return due(h.lost.Add(hintFor), now) || n.heardAgain(&h, now) })
+	changed := len(n.hints.of) != stated
+	for i := range n.hints.of {
+		h := &n.hints.of[i]
+		if held := n.replica.Version(h.Subject); held != h.Heard {
+			h.Heard, changed = held, true
+		}
 	}
-	n.hints.of = slices.DeleteFunc(n.hints.of, func(h hint) bool { return due(h.until, now) || n.heardAgain(&h, now) })
-	if len(n.hints.of) != before {
+	if changed {
 		n.restate(now)
 	}
 }
 
+// heardAgain reports whether the subject of a hint surely lived after it was
+// lost: in another life, or by the age of what came of it.
 func (n *Node) heardAgain(h *hint, now time.Time) bool {
-	held := n.replica.Version(h.Subject)
-	if held != h.Heard && held.AtLeast(h.Heard) || n.heardOn(h.Subject, now) {
+	if n.replica.Version(h.Subject).Epoch > h.Heard.Epoch || n.heardOn(h.Subject, now) {
 		return true
 	}
 	s := n.replica.Sign(h.Subject)
-	return s != nil && (s.Epoch > h.sign.Epoch || s.Epoch == h.sign.Epoch && s.Beat > h.sign.Beat)
+	return s != nil && now.Add(-s.Age(now)).After(h.lost.Add(onItsWay))
 }
 
 // restate publishes the own rows again, with the hints as they are now.

@@ -262,7 +262,7 @@ func (n *Node) pulse(now time.Time) {
 		n.pulseAt = now.Add(pulseEvery) // the process was stopped for a while
 	}
 	_ = n.isWhole(now)
-	n.forgetHints(now)
+	n.reviewHints(now)
 	n.lookForLost(now)
 	n.exchange.CatchUp()
 	for _, l := range n.links {
