@@ -85,7 +85,6 @@ func (a *Agent) admit(p fleet.Proposal) (*journal.Operation, *ledger.Claim, []fl
 	picture := a.observer.Picture()
 	host := a.state.settle(&picture)
 	op := a.state.newOperation(host.ID, p.ID, verbCreate)
-	op.Step = stepBuild
 	if duplicate := a.state.duplicate(p.ID, &picture, elsewhere); duplicate != "" {
 		a.state.ledger.Refuse(p)
 		return nil, nil, []fleet.Refusal{{Code: fleet.RefuseDuplicate, Detail: duplicate}}

@@ -27,7 +27,9 @@ func (a *Agent) perform(ctx context.Context, op *journal.Operation) (journal.Out
 	}
 }
 
-// step journals how far the operation has come, before it goes on.
+// step journals that the operation is about to do what must not be done twice.
+// Everything else an operation does can be done again: after a crash it begins
+// anew and finds done what was done.
 func (a *Agent) step(op *journal.Operation, name string) error {
 	a.state.mu.Lock()
 	op.Step = name
@@ -35,13 +37,6 @@ func (a *Agent) step(op *journal.Operation, name string) error {
 	a.state.mu.Unlock()
 	return a.journal.Step(snapshot)
 }
-
-// The steps of a create. Each can be done again: after a crash the operation
-// begins anew and finds done what was done.
-const (
-	stepBuild = "build"
-	stepStart = "start"
-)
 
 // build makes the claimed machine and starts it. Where the build fails nothing
 // is left of it but the claim, which then shows why and holds no capacity.
@@ -69,9 +64,6 @@ func (a *Agent) build(ctx context.Context, op *journal.Operation) (journal.Outco
 		return journal.Outcome{Fault: err.Error()}, err
 	}
 	// From here on the machine stands for itself: the hypervisor has its mark.
-	if err := a.step(op, stepStart); err != nil {
-		return journal.Outcome{Release: true}, err
-	}
 	err = a.persist(within, func() error {
 		return a.driver.Act(within, p.ID, fleet.Start, drivers.ActOptions{})
 	})
@@ -145,11 +137,13 @@ func (a *Agent) adopt(ctx context.Context, op *journal.Operation) error {
 // act does an instance action. A reboot that was under way when the agent
 // died is not done again: it would be a second one.
 func (a *Agent) act(ctx context.Context, op *journal.Operation) error {
-	if op.Verb == string(fleet.Reboot) && op.Step != "" {
-		return errors.New("reboot: the agent was restarted while it was under way; whether the guest rebooted is not known")
-	}
-	if err := a.step(op, op.Verb); err != nil {
-		return err
+	if op.Verb == string(fleet.Reboot) {
+		if op.Step != "" {
+			return errors.New("reboot: the agent was restarted while it was under way; whether the guest rebooted is not known")
+		}
+		if err := a.step(op, op.Verb); err != nil {
+			return err
+		}
 	}
 	opts := drivers.ActOptions{Grace: a.cfg.StopGrace}
 	if op.Force {

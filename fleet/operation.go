@@ -24,7 +24,7 @@ type Operation struct {
 	Instance  InstanceID     `json:"instance"`
 	Verb      string         `json:"verb"` // create, delete, or an instance action
 	State     OperationState `json:"state"`
-	Step      string         `json:"step,omitempty"` // the last step journalled
+	Step      string         `json:"step,omitempty"` // journalled before what must not be done twice
 	Fault     string         `json:"fault,omitempty"`
 	StartedAt time.Time      `json:"started_at"`         // host's wall clock
 	EndedAt   *time.Time     `json:"ended_at,omitempty"` // host's wall clock

@@ -50,7 +50,7 @@ func (j *Journal) Begin(op Operation, claim *ledger.Claim) error {
 	})
 }
 
-// Step writes how far an operation has come.
+// Step writes what an operation is about to do that must not be done twice.
 func (j *Journal) Step(op Operation) error {
 	return j.update(func(tx *bbolt.Tx) error { return putOperation(tx, op) })
 }

@@ -1,6 +1,8 @@
 package journal_test
 
 import (
+	"bytes"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -211,5 +213,31 @@ func TestWhatAnOperationMadeIsCopiedWithItsEnd(t *testing.T) {
 	}
 	if seen, _, _ = j.Seen(); len(seen.Machines) != 1 {
 		t.Errorf("got %d machines after one was gone, want 1", len(seen.Machines))
+	}
+}
+
+func TestTheSameSightAgainWritesNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal.db")
+	j := open(t, path)
+	defer j.Close()
+	seen := journal.Seen{Machines: []journal.SeenMachine{{Machine: drivers.Machine{ID: instance, Name: "web", Power: fleet.PowerRunning}, At: at}}}
+	save := func() []byte {
+		t.Helper()
+		if err := j.SaveSeen(seen); err != nil {
+			t.Fatal(err)
+		}
+		file, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	first := save()
+	if !bytes.Equal(first, save()) {
+		t.Error("the journal was written to though nothing was new")
+	}
+	seen.Machines[0].Power = fleet.PowerStopped
+	if bytes.Equal(first, save()) {
+		t.Error("the journal was not written to though the machine stopped")
 	}
 }

@@ -37,53 +37,68 @@ type SeenMachine struct {
 // ids of 16 bytes.
 var seenHostKey = []byte("host")
 
-// SaveSeen replaces the copy, writing only what differs.
+// SaveSeen replaces the copy, writing only what differs, and nothing where
+// nothing does: a commit costs two waits for the disk, whatever is in it.
 func (j *Journal) SaveSeen(s Seen) error {
+	values, err := s.encode()
+	if err != nil {
+		return fmt.Errorf("encode what was last seen: %w", err)
+	}
+	var put, stale [][]byte
+	err = j.db.View(func(tx *bbolt.Tx) (err error) {
+		put, stale, err = differences(tx.Bucket(seenBucket), values)
+		return err
+	})
+	if err != nil || len(put)+len(stale) == 0 {
+		return err
+	}
 	return j.update(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(seenBucket)
-		if err := putChanged(b, seenHostKey, s.Host); err != nil {
-			return err
-		}
-		kept := map[fleet.InstanceID]bool{}
-		for _, m := range s.Machines {
-			kept[m.ID] = true
-			if err := putChanged(b, idKey(m.ID), m); err != nil {
+		for _, key := range put {
+			if err := b.Put(key, values[string(key)]); err != nil {
 				return err
 			}
 		}
-		return deleteWhere(b, func(key []byte) bool {
-			id, err := fleet.UUIDFromBytes(key)
-			return err == nil && !kept[id]
-		})
+		for _, key := range stale {
+			if err := b.Delete(key); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 
-// putChanged writes a value if it differs from what is there.
-func putChanged(b *bbolt.Bucket, key []byte, v any) error {
-	data, err := json.Marshal(v)
-	if err != nil || bytes.Equal(data, b.Get(key)) {
-		return err
+// encode returns the entries of the bucket, by key.
+func (s *Seen) encode() (map[string][]byte, error) {
+	values := make(map[string][]byte, 1+len(s.Machines))
+	var err error
+	if values[string(seenHostKey)], err = json.Marshal(s.Host); err != nil {
+		return nil, err
 	}
-	return b.Put(key, data)
+	for i := range s.Machines {
+		m := &s.Machines[i]
+		if values[string(idKey(m.ID))], err = json.Marshal(m); err != nil {
+			return nil, err
+		}
+	}
+	return values, nil
 }
 
-// deleteWhere deletes the keys that match.
-func deleteWhere(b *bbolt.Bucket, match func(key []byte) bool) error {
-	var keys [][]byte
-	if err := b.ForEach(func(key, _ []byte) error {
-		if match(key) {
-			keys = append(keys, bytes.Clone(key))
+// differences returns the keys of values that the bucket holds otherwise or not
+// at all, and those that it holds beside them.
+func differences(b *bbolt.Bucket, values map[string][]byte) (put, stale [][]byte, err error) {
+	for key, value := range values {
+		if !bytes.Equal(value, b.Get([]byte(key))) {
+			put = append(put, []byte(key))
+		}
+	}
+	err = b.ForEach(func(key, _ []byte) error {
+		if _, kept := values[string(key)]; !kept {
+			stale = append(stale, bytes.Clone(key))
 		}
 		return nil
-	}); err != nil {
-		return err
-	}
-	for _, key := range keys {
-		if err := b.Delete(key); err != nil {
-			return err
-		}
-	}
-	return nil
+	})
+	return put, stale, err
 }
 
 // Seen returns the copy; false when there is none.
