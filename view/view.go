@@ -138,21 +138,22 @@ func (v *View) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-blocks:
 		case <-members:
+			continue
+		case <-blocks:
 		}
 		// A busy mesh changes thousands of blocks a second; take them in by the
-		// dozen, not one by one. Reads do not wait for this.
+		// hundred, not one by one. Reads do not wait for this.
 		pause := time.NewTimer(coalesce)
 		select {
 		case <-ctx.Done():
-			pause.Stop()
-			return nil
+		case <-members:
 		case <-pause.C:
 		}
+		pause.Stop()
 	}
 }
 
-// coalesce is how long Run collects changes. It bounds by how much a host's
-// silence is noticed too late.
-const coalesce = 50 * time.Millisecond
+// coalesce is how long Run collects blocks. It bounds by how much it is noticed
+// too late that others no longer hear a host.
+const coalesce = 250 * time.Millisecond
