@@ -4,21 +4,40 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log"
 	"net"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
+	"github.com/hashicorp/go-sockaddr"
 	"github.com/hashicorp/memberlist"
+
+	"grapevine/internal/pause"
+	"grapevine/internal/rawudp"
 )
 
-// gossipTransport is memberlist's own, but that its dials end with it: a join
-// of an address that does not answer must not hold up a shutdown.
+// acceptPause is how long a listener that fails is left alone.
+const acceptPause = 100 * time.Millisecond
+
+// gossipTransport is memberlist's NetTransport with three things changed: its
+// packets go past Go's scheduler, and cost a buffer of their own size; and its
+// dials end with it, for a join of an address that does not answer must not
+// hold up a shutdown.
 type gossipTransport struct {
-	*memberlist.NetTransport
-	ctx    context.Context // the transport's own life
-	cancel context.CancelFunc
+	bound    *net.TCPAddr
+	listener *net.TCPListener
+	socket   rawudp.Conn
+	logs     *serfLog
+	packets  chan *memberlist.Packet
+	streams  chan net.Conn
+
+	life    context.Context // the transport's own
+	end     context.CancelFunc
+	dialing context.Context // may end before
+	// interrupt ends dials that are under way, and refuses further ones.
+	interrupt context.CancelFunc
+	work      sync.WaitGroup
 }
 
 var _ memberlist.NodeAwareTransport = (*gossipTransport)(nil)
@@ -41,42 +60,73 @@ func bindGossip(bind string, logs *serfLog) (*gossipTransport, string, error) {
 		}
 		ip = resolved.IP
 	}
-	nt, err := memberlist.NewNetTransport(&memberlist.NetTransportConfig{
-		BindAddrs: []string{ip.String()}, BindPort: port, Logger: log.New(logs, "", 0),
-	})
+	listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: ip, Port: port})
 	if err != nil {
 		return nil, "", bindError(net.JoinHostPort(host, strconv.Itoa(port)), err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	bound := net.JoinHostPort(ip.String(), strconv.Itoa(nt.GetAutoBindPort()))
-	return &gossipTransport{NetTransport: nt, ctx: ctx, cancel: cancel}, bound, nil
+	port = listener.Addr().(*net.TCPAddr).Port
+	socket, err := net.ListenUDP("udp", &net.UDPAddr{IP: ip, Port: port})
+	if err != nil {
+		_ = listener.Close()
+		return nil, "", bindError(net.JoinHostPort(host, strconv.Itoa(port)), err)
+	}
+	t := newGossipTransport(&net.TCPAddr{IP: ip, Port: port}, listener, socket, logs)
+	return t, t.bound.String(), nil
 }
 
-// bindError says what to do about a socket that cannot be bound. memberlist
-// does not wrap the cause, so it is found by trying once more.
-func bindError(addr string, err error) error {
-	l, again := net.Listen("tcp", addr) //nolint:noctx // closed at once
-	if again == nil {
-		_ = l.Close()
-		var p net.PacketConn
-		if p, again = net.ListenPacket("udp", addr); again == nil { //nolint:noctx // closed at once
-			_ = p.Close()
-		}
+// newGossipTransport takes sockets over.
+func newGossipTransport(bound *net.TCPAddr, listener *net.TCPListener, socket *net.UDPConn, logs *serfLog) *gossipTransport {
+	roomForPackets(socket)
+	t := &gossipTransport{
+		bound: bound, listener: listener, socket: rawudp.Wrap(socket), logs: logs,
+		packets: make(chan *memberlist.Packet), streams: make(chan net.Conn),
 	}
+	t.life, t.end = context.WithCancel(context.Background())
+	t.dialing, t.interrupt = context.WithCancel(t.life)
+	t.work.Go(t.accept)
+	t.work.Go(t.receive)
+	return t
+}
+
+// bindError says what to do about a socket that cannot be bound.
+func bindError(addr string, err error) error {
 	switch {
-	case errors.Is(again, syscall.EADDRINUSE):
-		return fmt.Errorf("gossip address %s is in use by another process (TCP or UDP); stop that one, or bind gossip to another port: %w", addr, again)
-	case errors.Is(again, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("gossip address %s is not an address of this machine; bind gossip to one that is, or to 0.0.0.0: %w", addr, again)
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("gossip address %s is in use by another process (TCP or UDP); stop that one, or bind gossip to another port: %w", addr, err)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("gossip address %s is not an address of this machine; bind gossip to one that is, or to 0.0.0.0: %w", addr, err)
 	default:
 		return fmt.Errorf("bind gossip to %s: %w", addr, err)
 	}
 }
 
+// FinalAdvertiseAddr implements memberlist.Transport.
+func (t *gossipTransport) FinalAdvertiseAddr(configured string, port int) (net.IP, int, error) {
+	if configured != "" {
+		ip := net.ParseIP(configured)
+		if ip == nil {
+			return nil, 0, fmt.Errorf("advertised address %q is no IP address", configured)
+		}
+		return ip, port, nil
+	}
+	if !t.bound.IP.Equal(net.IPv4zero) {
+		return t.bound.IP, t.bound.Port, nil
+	}
+	private, err := sockaddr.GetPrivateIP()
+	if err != nil {
+		return nil, 0, fmt.Errorf("look for a private address: %w", err)
+	}
+	ip := net.ParseIP(private)
+	if ip == nil {
+		return nil, 0, errors.New("this machine has no private address")
+	}
+	return ip, t.bound.Port, nil
+}
+
 // DialAddressTimeout implements memberlist.NodeAwareTransport.
 func (t *gossipTransport) DialAddressTimeout(a memberlist.Address, timeout time.Duration) (net.Conn, error) {
 	d := net.Dialer{Timeout: timeout}
-	return d.DialContext(t.ctx, "tcp", a.Addr)
+	return d.DialContext(t.dialing, "tcp", a.Addr)
 }
 
 // DialTimeout implements memberlist.Transport.
@@ -84,11 +134,44 @@ func (t *gossipTransport) DialTimeout(addr string, timeout time.Duration) (net.C
 	return t.DialAddressTimeout(memberlist.Address{Addr: addr}, timeout)
 }
 
-// Shutdown implements memberlist.Transport.
-func (t *gossipTransport) Shutdown() error {
-	t.cancel()
-	return t.NetTransport.Shutdown()
+// StreamCh implements memberlist.Transport.
+func (t *gossipTransport) StreamCh() <-chan net.Conn { return t.streams }
+
+// accept hands over the connections that come in, until the transport ends.
+func (t *gossipTransport) accept() {
+	for {
+		conn, err := t.listener.Accept()
+		if err != nil {
+			if !t.failed("accept a connection", err) {
+				return
+			}
+			continue
+		}
+		select {
+		case t.streams <- conn:
+		case <-t.life.Done():
+			_ = conn.Close()
+			return
+		}
+	}
 }
 
-// interrupt ends dials that are under way, and refuses further ones.
-func (t *gossipTransport) interrupt() { t.cancel() }
+// failed waits a little after an error of a socket, and reports whether there is
+// any use in going on.
+func (t *gossipTransport) failed(what string, err error) bool {
+	if t.life.Err() != nil {
+		return false
+	}
+	t.logs.log.Debug("gossip socket failed; trying on", "what", what, "error", err)
+	return pause.For(t.life, acceptPause)
+}
+
+// Shutdown implements memberlist.Transport. No packet and no stream comes after
+// it.
+func (t *gossipTransport) Shutdown() error {
+	t.end()
+	_ = t.listener.Close()
+	_ = t.socket.Close()
+	t.work.Wait()
+	return nil
+}
