@@ -14,6 +14,9 @@ import (
 const (
 	// pulseEvery is how often each side of a link gives a sign of life.
 	pulseEvery = time.Second
+	// unasked is how long ago the last pulse of a peer that dialled is when this
+	// side gives it one without having been given one: not late at once.
+	unasked = pulseEvery + pulseEvery/8
 	// missed is how long a link is silent when two pulses were missed: a hint.
 	missed = 2*pulseEvery + pulseEvery/4
 	// silence is how long a link may bring nothing before it is dropped.
@@ -120,6 +123,10 @@ func (n *Node) receive(l *Link, msg wire.Message, now time.Time) error {
 		return nil
 	case *wire.Pulse:
 		l.receivePulse(msg, now)
+		if !l.outbound && l.peer != nil {
+			l.sayPulse = true
+			n.world.Wake(l)
+		}
 		return nil
 	}
 	if l.peer == nil {
@@ -253,9 +260,11 @@ func (n *Node) checkLinks(now time.Time) {
 	}
 }
 
-// pulse gives every link a sign of life; the signs of life of hosts travel
-// with it. All links are written to at once, so that a node at rest wakes up
-// once a second and not once for each.
+// pulse gives links a sign of life; the signs of life of hosts travel with it.
+// All links are written to at once, so that a node at rest wakes up once a
+// second and not once for each. A peer that dialled is answered when its own
+// pulse comes, for which this node wakes up in any case, and only given one
+// here when it has none of late. What else was kept for now goes to all.
 func (n *Node) pulse(now time.Time) {
 	n.pulseAt = n.pulseAt.Add(pulseEvery)
 	if !n.pulseAt.After(now) {
@@ -266,7 +275,7 @@ func (n *Node) pulse(now time.Time) {
 	n.lookForLost(now)
 	n.exchange.CatchUp()
 	for _, l := range n.links {
-		l.sayPulse = true
+		l.sayPulse = l.sayPulse || l.outbound || now.Sub(l.echoAt) > unasked
 		n.world.Wake(l)
 	}
 }
