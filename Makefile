@@ -19,10 +19,10 @@ SIMSEED  ?= $(shell date +%s)
 RACE     := ./fleet/... ./mesh/... ./agent/... ./placement/... ./view/... ./registry/... ./api/... ./internal/...
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check fmt fmt-check tidy tidy-check lint race cover fuzz sim sim-detection bench generate tools install uninstall dist clean
+.PHONY: help build run test check fmt fmt-check tidy tidy-check lint race cover fuzz sim sim-detection bench xen-lab xen-conformance generate tools install uninstall dist clean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/grapevine, one static binary
 	$(BUILD) -o bin/grapevine ./cmd/grapevine
@@ -68,6 +68,12 @@ sim-detection: ## who is given up among 100 members, half an hour of virtual tim
 
 bench: build ## run all benchmarks into bin/bench.txt and draw docs/pictures (about half an hour)
 	scripts/run-benchmarks
+
+xen-lab: ## build an emulated Xen host for tests and save it running (some minutes; as root on Debian)
+	scripts/xen-lab build
+
+xen-conformance: xen-lab ## the tests on the emulated Xen host, which is built where it is missing
+	GRAPEVINE_XEN_LAB=required go test -v -count=1 -timeout 60m ./test/xenlab
 
 generate: ## regenerate protobuf code (needs protoc)
 	go generate ./...
