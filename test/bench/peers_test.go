@@ -9,7 +9,9 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"sync"
+	"syscall"
 	"time"
 
 	"grapevine/fleet"
@@ -33,7 +35,19 @@ type crowd struct {
 	Machines             int // that each host tells of
 }
 
-// beCrowd lives the crowd until its standard input ends.
+const (
+	// breath is how long the crowd waits between two members, and longer until it
+	// spends less than half of the machine in one and is late for the next by less
+	// than lateness. Members probe each other within 200 ms: of those that wait for
+	// a processor for longer some are suspected, all gossip about that, and then
+	// nobody has a processor left for anything else.
+	breath, lateness = 150 * time.Millisecond, 30 * time.Millisecond
+	// crowded is for how long the crowd waits for that before it gives up.
+	crowded = 20 * time.Second
+)
+
+// beCrowd lives the crowd until its standard input ends, and says how many there
+// are when all run and have come to rest, or how many were too many for that.
 func beCrowd(wish string) error {
 	var c crowd
 	if err := json.Unmarshal([]byte(wish), &c); err != nil {
@@ -62,17 +76,48 @@ func beCrowd(wish string) error {
 			return err
 		}
 		members.Go(func() { m(ctx) })
-		// One after the other, as a fleet grows: all at once they would gossip of
-		// little but one another's arrival for a while.
-		select {
-		case <-ctx.Done():
+		if !atRest(ctx) {
+			fmt.Println(i+1, tooMany)
+			stop()
 			return nil
-		case <-time.After(100 * time.Millisecond):
 		}
 	}
-	fmt.Println("all members run")
+	fmt.Println(c.Count, allAtRest)
 	<-ctx.Done()
 	return nil
+}
+
+// What the crowd says after its number.
+const (
+	allAtRest = "at-rest"
+	tooMany   = "too-many"
+)
+
+// atRest waits until the members that there are have come to rest, as a fleet
+// grows one host after the other. It returns false when they do not.
+func atRest(ctx context.Context) bool {
+	for began := time.Now(); time.Since(began) < crowded; {
+		before, spent := time.Now(), ownTime()
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(breath):
+		}
+		took := time.Since(before)
+		if took < breath+lateness && ownTime()-spent < took*time.Duration(runtime.NumCPU())/2 {
+			return true
+		}
+	}
+	return false
+}
+
+// ownTime returns the processor time that this process has spent.
+func ownTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err) // as it is called here, it cannot fail
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // member returns what lives member i.
