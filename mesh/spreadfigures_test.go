@@ -31,6 +31,7 @@ type spreadPlan struct {
 	nodes              int
 	rate               float64 // updates a second, by all nodes together
 	warm, window, tail time.Duration
+	shards             int // of a simulated fleet
 }
 
 // updates draws what happens: the same for the same plan, ordered by time, at

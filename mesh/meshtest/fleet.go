@@ -1,7 +1,6 @@
 package meshtest
 
 import (
-	"bytes"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -24,32 +23,36 @@ type FleetOptions struct {
 	StreamLoss float64
 	// Links and MaxInbound are those of node.Config; 0 means 3 and 16.
 	Links, MaxInbound int
+	// Shards is how many parts of the fleet may run at a time; 0 means 1, as
+	// does a MinDelay of zero. The history is the same with any number.
+	Shards int
 	// Log takes what the nodes log; nil means nothing.
 	Log *slog.Logger
 }
 
 // Fleet is a fleet of nodes as one discrete-event simulation: the same seed
-// and the same calls give the same history, event for event. Nodes, frames and
-// their encoding are the real ones; streams, disks, gossip and time are not.
-// Handling takes no time. It is for one goroutine.
+// and the same calls give the same history, event for event, in however many
+// shards it runs. Nodes, frames and their encoding are the real ones; streams,
+// disks, gossip and time are not. Handling takes no time. It is for one
+// goroutine, but for what is called back.
 type Fleet struct {
 	Nodes []*Member
 
 	opts    FleetOptions
+	agents  int // of the start, whom the shards divide among them
 	rng     *rand.Rand
 	start   time.Time
 	clock   time.Duration
-	events  queue
+	ordinal uint64 // of the last thing put off from outside
+	moments heap   // what the whole fleet stands still for
+	shards  []*shard
 	address map[string]*Member
 	cut     map[[2]int]bool
-	bytes   uint64
-	dirty   []*Member // those with links to be written to
-	free    [][]byte
-	msgs    []wire.Message
-	arrived bytes.Reader // what is being read
-	reader  *wire.Reader // of arrived
 
 	// Wrote, where set, is called for every write to a stream: who wrote what.
+	// It, Took and Change are called from within Run, and must not change the
+	// fleet. With several shards calls about members of different shards come
+	// at the same time.
 	Wrote func(m *Member, msgs []wire.Message, bytes int)
 	// Took, where set, is called after a node took an answer, with how many of
 	// its deltas brought something new.
@@ -74,16 +77,19 @@ type Member struct {
 	// Skew is how far the machine's clock is off.
 	Skew time.Duration
 
-	fleet  *Fleet
-	life   int // which one this is; events of earlier ones are void
-	epoch  uint64
-	view   []fleet.Member
-	woken  []*node.Link
-	listed bool // in Fleet.dirty
-	frozen bool
-	thaw   []func() // what happened meanwhile
-	timer  time.Duration
-	ends   map[*node.Link]*end
+	fleet   *Fleet
+	shard   *shard
+	rng     *rand.Rand // of what it writes
+	ordinal uint64     // of the last event that it caused
+	life    int        // which one this is; events of earlier ones are void
+	epoch   uint64
+	view    []fleet.Member
+	woken   []*node.Link
+	listed  bool // in shard.dirty
+	frozen  bool
+	thaw    []func() // what happened meanwhile
+	timer   time.Duration
+	ends    map[*node.Link]*end
 }
 
 // end is one side of a stream.
@@ -109,11 +115,16 @@ func NewFleet(agents int, opts FleetOptions) *Fleet {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
+	if opts.MinDelay <= 0 || opts.Shards == 0 {
+		opts.Shards = 1
+	}
 	f := &Fleet{
-		opts: opts, rng: rand.New(rand.NewPCG(opts.Seed, 1)), // repeatable
+		opts: opts, agents: agents, rng: rand.New(rand.NewPCG(opts.Seed, 0)), // repeatable
 		start: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), address: map[string]*Member{}, cut: map[[2]int]bool{},
 	}
-	f.reader = wire.NewReader(&f.arrived)
+	for i := range opts.Shards {
+		f.shards = append(f.shards, newShard(f, i))
+	}
 	for range agents {
 		f.Add(fleet.RoleAgent)
 	}
@@ -125,6 +136,7 @@ func (f *Fleet) Add(role fleet.Role) *Member {
 	i := len(f.Nodes)
 	m := &Member{
 		Index: i, ID: fleet.NewUUIDv5(fleet.UUID{9}, fmt.Sprint(i)), Role: role, fleet: f,
+		shard: f.shards[min(i*len(f.shards)/max(f.agents, 1), len(f.shards)-1)], rng: rand.New(rand.NewPCG(f.opts.Seed, uint64(i)+1)),
 		Hardware: fmt.Sprint("machine ", i), ends: map[*node.Link]*end{},
 	}
 	f.Nodes = append(f.Nodes, m)
@@ -146,13 +158,26 @@ func (m *Member) Listed() fleet.Member {
 func (f *Fleet) Now() time.Time { return f.start.Add(f.clock) }
 
 // now is the time by the member's own clock.
-func (m *Member) now() time.Time { return m.fleet.Now().Add(m.Skew) }
+func (m *Member) now() time.Time { return m.fleet.start.Add(m.shard.clock + m.Skew) }
 
-// Clock is how long the fleet has run.
+// Clock is how long the fleet has run. What is called back about a member asks
+// the member.
 func (f *Fleet) Clock() time.Duration { return f.clock }
 
+// Clock is how long the fleet has run where the member is.
+func (m *Member) Clock() time.Duration { return m.shard.clock }
+
+// Shard says which of the fleet's shards the member is in.
+func (m *Member) Shard() int { return m.shard.index }
+
 // Bytes returns how many bytes were written to streams.
-func (f *Fleet) Bytes() uint64 { return f.bytes }
+func (f *Fleet) Bytes() uint64 {
+	total := uint64(0)
+	for _, s := range f.shards {
+		total += s.bytes
+	}
+	return total
+}
 
 // Start begins a life of a member with an empty replica, as after a start of
 // its process; its epoch is what its disk has.
@@ -173,7 +198,7 @@ func (f *Fleet) Start(m *Member, r *replica.Replica) {
 		m.Node.Members(m.view, m.now())
 	}
 	m.Node.Start(m.now())
-	f.settle(m)
+	m.settle()
 }
 
 // See tells a member whom gossip lists, ordered by id. The list is shared and
@@ -181,40 +206,6 @@ func (f *Fleet) Start(m *Member, r *replica.Replica) {
 func (f *Fleet) See(m *Member, list []fleet.Member) {
 	m.view = list
 	f.Do(m, func(now time.Time) { m.Node.Members(list, now) })
-}
-
-// Kill ends a member's life at once. Where its machine lives on, its peers see
-// their streams closed; otherwise they see nothing at all.
-func (f *Fleet) Kill(m *Member, machineLives bool) {
-	m.Up, m.frozen, m.thaw = false, false, nil
-	m.life++
-	for link, e := range m.ends {
-		e.open = false
-		delete(m.ends, link)
-	}
-	// In the order of nodes, for the map has none.
-	for _, o := range f.Nodes {
-		for _, l := range f.linksTo(o, m) {
-			if machineLives {
-				f.closing(o.ends[l].other)
-			}
-			o.ends[l].other.open = false
-		}
-	}
-}
-
-// linksTo returns o's links with m in a fixed order.
-func (f *Fleet) linksTo(o, m *Member) []*node.Link {
-	var links []*node.Link
-	if !o.Up || o == m {
-		return nil
-	}
-	for _, s := range o.Node.Links(o.now()) {
-		if e := o.ends[s.Of]; e != nil && e.other.member == m {
-			links = append(links, s.Of)
-		}
-	}
-	return links
 }
 
 // Do calls into a member that is up, and lets it act on it; one that is frozen
@@ -226,36 +217,6 @@ func (f *Fleet) Do(m *Member, call func(now time.Time)) {
 		m.thaw = append(m.thaw, func() { f.Do(m, call) })
 	default:
 		call(m.now())
-		f.settle(m)
+		m.settle()
 	}
 }
-
-// Freeze stops a member as a halted process is: what comes waits.
-func (f *Fleet) Freeze(m *Member) { m.frozen = m.Up }
-
-// Thaw lets a frozen member go on.
-func (f *Fleet) Thaw(m *Member) {
-	m.frozen = false
-	waiting := m.thaw
-	m.thaw = nil
-	for _, do := range waiting {
-		do()
-	}
-	f.settle(m)
-}
-
-// WipeDisk makes a member that is down forget its epoch.
-func (f *Fleet) WipeDisk(m *Member) { m.epoch = 0 }
-
-// Cut stops what one member writes to another; Restore lets it through again.
-// Streams that lost something stay stalled.
-func (f *Fleet) Cut(from, to *Member) { f.cut[[2]int{from.Index, to.Index}] = true }
-
-// IsCut reports whether what one member writes to another is stopped.
-func (f *Fleet) IsCut(from, to *Member) bool { return f.cut[[2]int{from.Index, to.Index}] }
-
-// Restore ends all cuts.
-func (f *Fleet) Restore() { clear(f.cut) }
-
-// SetLoss changes the share of writes that are lost.
-func (f *Fleet) SetLoss(streams float64) { f.opts.StreamLoss = streams }

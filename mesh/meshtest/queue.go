@@ -1,87 +1,144 @@
 package meshtest
 
-import (
-	"container/heap"
-	"time"
-)
+import "time"
 
-// event is something that happens at a moment.
+// event is something that happens to one member at a moment.
 type event struct {
 	at    time.Duration
-	order uint64 // of being put in, among events of one moment
-	do    func()
+	from  int    // the member that caused it
+	order uint64 // among all that it caused
 
 	// The most frequent events need no function: a write that arrives, and the
-	// timer of a member in one of its lives.
+	// timer of a member.
 	to    *end
 	data  []byte
 	rings *Member
-	life  int
+	do    func()
 }
 
-// queue is the events to come. Those of writes with one and the same delay come
-// in the order in which they go, and need no heap.
-type queue struct {
-	later   eventHeap
-	arrive  []event // in order
-	taken   int     // of arrive
-	ordinal uint64
-}
-
-func (q *queue) put(e event) {
-	q.ordinal++
-	e.order = q.ordinal
-	if n := len(q.arrive); e.to != nil && (n == q.taken || q.arrive[n-1].at <= e.at) {
-		q.arrive = append(q.arrive, e)
-		return
-	}
-	heap.Push(&q.later, e)
-}
-
-// next takes out the first event that is not after until.
-func (q *queue) next(until time.Duration) (event, bool) {
-	arriving := q.taken < len(q.arrive)
-	if len(q.later) > 0 && (!arriving || q.later[0].before(&q.arrive[q.taken])) {
-		if q.later[0].at > until {
-			return event{}, false
-		}
-		return heap.Pop(&q.later).(event), true
-	}
-	if !arriving || q.arrive[q.taken].at > until {
-		return event{}, false
-	}
-	e := q.arrive[q.taken]
-	q.arrive[q.taken] = event{}
-	if q.taken++; q.taken > 1024 && q.taken > len(q.arrive)/2 {
-		n := copy(q.arrive, q.arrive[q.taken:])
-		clear(q.arrive[n:])
-		q.arrive, q.taken = q.arrive[:n], 0
-	}
-	return e, true
-}
-
+// before orders events by what does not depend on how the fleet is divided.
 func (e *event) before(o *event) bool {
-	return e.at < o.at || e.at == o.at && e.order < o.order
+	switch {
+	case e.at != o.at:
+		return e.at < o.at
+	case e.from != o.from:
+		return e.from < o.from
+	default:
+		return e.order < o.order
+	}
 }
 
-type eventHeap []event
+// queue is the events to come of one shard. Writes that arrive in the order in
+// which they were put in, as those with one and the same delay do, need no
+// heap; there is a lane of them for each shard that they come from.
+type queue struct {
+	lanes []lane
+	later heap
+}
 
-// Len implements heap.Interface.
-func (h eventHeap) Len() int { return len(h) }
+func (q *queue) put(e event, lane int) {
+	if e.to == nil || !q.lanes[lane].put(e) {
+		q.later.put(e)
+	}
+}
 
-// Less implements heap.Interface.
-func (h eventHeap) Less(i, j int) bool { return h[i].before(&h[j]) }
+// first returns where the first event is: in a lane, or, if that is negative,
+// in the heap. The event is nil when there is none.
+func (q *queue) first() (in int, e *event) {
+	in = -1
+	if len(q.later) > 0 {
+		e = &q.later[0]
+	}
+	for i := range q.lanes {
+		if o := q.lanes[i].first(); o != nil && (e == nil || o.before(e)) {
+			in, e = i, o
+		}
+	}
+	return in, e
+}
 
-// Swap implements heap.Interface.
-func (h eventHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+// next takes out the first event that is before a moment.
+func (q *queue) next(end time.Duration) (event, bool) {
+	in, e := q.first()
+	switch {
+	case e == nil || e.at >= end:
+		return event{}, false
+	case in < 0:
+		return q.later.take(), true
+	default:
+		return q.lanes[in].take(), true
+	}
+}
 
-// Push implements heap.Interface.
-func (h *eventHeap) Push(x any) { *h = append(*h, x.(event)) }
+// lane is events in order.
+type lane struct {
+	events []event
+	taken  int
+}
 
-// Pop implements heap.Interface.
-func (h *eventHeap) Pop() any {
-	last := (*h)[len(*h)-1]
-	(*h)[len(*h)-1] = event{}
-	*h = (*h)[:len(*h)-1]
-	return last
+// put reports whether the event keeps the lane's order; it is not put in where
+// it does not.
+func (l *lane) put(e event) bool {
+	if n := len(l.events); n > l.taken && e.before(&l.events[n-1]) {
+		return false
+	}
+	l.events = append(l.events, e)
+	return true
+}
+
+func (l *lane) first() *event {
+	if l.taken == len(l.events) {
+		return nil
+	}
+	return &l.events[l.taken]
+}
+
+func (l *lane) take() event {
+	e := l.events[l.taken]
+	l.events[l.taken] = event{}
+	if l.taken++; l.taken > 1024 && l.taken > len(l.events)/2 {
+		n := copy(l.events, l.events[l.taken:])
+		clear(l.events[n:])
+		l.events, l.taken = l.events[:n], 0
+	}
+	return e
+}
+
+// heap is events of which the first one is at hand: a binary heap.
+type heap []event
+
+func (h *heap) put(e event) {
+	*h = append(*h, e)
+	s := *h
+	i := len(s) - 1
+	for i > 0 && e.before(&s[(i-1)/2]) {
+		s[i] = s[(i-1)/2]
+		i = (i - 1) / 2
+	}
+	s[i] = e
+}
+
+func (h *heap) take() event {
+	s := *h
+	first, e := s[0], s[len(s)-1]
+	s[len(s)-1] = event{}
+	s = s[:len(s)-1]
+	*h = s
+	if len(s) == 0 {
+		return first
+	}
+	i := 0
+	for {
+		child := 2*i + 1
+		if child+1 < len(s) && s[child+1].before(&s[child]) {
+			child++
+		}
+		if child >= len(s) || !s[child].before(&e) {
+			break
+		}
+		s[i] = s[child]
+		i = child
+	}
+	s[i] = e
+	return first
 }
