@@ -57,6 +57,9 @@ type Link struct {
 	echoAt time.Time
 	rtt    time.Duration
 	ready  bool // the peer holds the whole fleet
+
+	root     uint64 // the peer's, by its last pulse; 0: it said none
+	compared roots  // with which both were compared last because of a pulse
 }
 
 // ByeError is how a link ends when one side says why.
@@ -123,6 +126,7 @@ func (n *Node) receive(l *Link, msg wire.Message, now time.Time) error {
 		return nil
 	case *wire.Pulse:
 		l.receivePulse(msg, now)
+		n.receiveRoot(l, msg.Root)
 		if !l.outbound && l.peer != nil {
 			l.sayPulse = true
 			n.world.Wake(l)
@@ -273,6 +277,7 @@ func (n *Node) pulse(now time.Time) {
 	_ = n.isWhole(now)
 	n.reviewHints(now)
 	n.lookForLost(now)
+	n.restRoot()
 	n.exchange.CatchUp()
 	for _, l := range n.links {
 		l.sayPulse = l.sayPulse || l.outbound || now.Sub(l.echoAt) > unasked
@@ -283,7 +288,7 @@ func (n *Node) pulse(now time.Time) {
 func (n *Node) nextPulse(l *Link, now time.Time) *wire.Pulse {
 	l.number++
 	l.sentAt = now
-	msg := &wire.Pulse{Number: l.number, Ready: n.whole}
+	msg := &wire.Pulse{Number: l.number, Ready: n.whole, Root: n.replica.Root()}
 	if l.echo > 0 {
 		msg.Echo, msg.HeldUS = l.echo, uint64(now.Sub(l.echoAt).Microseconds()) // not negative
 	}

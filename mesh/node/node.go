@@ -80,6 +80,9 @@ type Node struct {
 	own     own
 	hints   hints
 
+	root   uint64 // at the last pulse
+	atRest bool   // it was the same at the pulse before
+
 	pulseAt  time.Time // when all links are given a pulse
 	checkAt  time.Time // when a link may have been silent for too long
 	expireAt time.Time // when a want may have been unanswered for too long

@@ -35,7 +35,7 @@ func (r *Reader) decode(kind frameKind, payload []byte) (Message, error) {
 		})
 	case kindPulse:
 		return decodeAs(payload, func(m *wirepb.Pulse) (Message, error) {
-			return &Pulse{Number: m.Number, Ready: m.Ready, Echo: m.Echo, HeldUS: m.HeldUs}, nil
+			return &Pulse{Number: m.Number, Ready: m.Ready, Echo: m.Echo, HeldUS: m.HeldUs, Root: m.Root}, nil
 		})
 	case kindRoot:
 		return decodeAs(payload, func(m *wirepb.Root) (Message, error) { return &Root{Root: m.Root}, nil })

@@ -34,7 +34,7 @@ func message(m Message) proto.Message {
 	case *Bye:
 		return &wirepb.Bye{Reason: uint32(m.Reason), Detail: text(m.Detail)}
 	case *Pulse:
-		return &wirepb.Pulse{Number: m.Number, Ready: m.Ready, Echo: m.Echo, HeldUs: m.HeldUS}
+		return &wirepb.Pulse{Number: m.Number, Ready: m.Ready, Echo: m.Echo, HeldUs: m.HeldUS, Root: m.Root}
 	case *Root:
 		return &wirepb.Root{Root: m.Root}
 	case *BucketDigests:

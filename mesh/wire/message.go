@@ -74,6 +74,7 @@ type Pulse struct {
 	Ready  bool // as in Hello
 	Echo   uint64
 	HeldUS uint64
+	Root   uint64 // of the sender's replica; 0: not said
 }
 
 // Beats passes on signs of life of hosts.

@@ -100,7 +100,7 @@ func messages() []wire.Message {
 			Ready: true, Settled: true, Yours: &wire.Life{Epoch: 1, Incarnation: 2, Seq: 3, Hardware: "h"},
 		},
 		&wire.Bye{Reason: wire.ByeFull, Detail: "full"},
-		&wire.Pulse{Number: 1, Ready: true, Echo: 7, HeldUS: 100},
+		&wire.Pulse{Number: 1, Ready: true, Echo: 7, HeldUS: 100, Root: 1 << 63},
 		&wire.Peers{Tags: []wire.Tag{1, 1 << 31}},
 		&wire.Beats{Items: []wire.Beat{{Tag: 1, Epoch: 2, Seq: 3, Number: 400, AgeMS: 5}}},
 		&wire.Root{Root: 1 << 60},

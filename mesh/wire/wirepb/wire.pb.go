@@ -1291,6 +1291,7 @@ type Pulse struct {
 	Ready         bool                   `protobuf:"varint,2,opt,name=ready,proto3" json:"ready,omitempty"`
 	Echo          uint64                 `protobuf:"varint,3,opt,name=echo,proto3" json:"echo,omitempty"`                   // number of the last pulse received
 	HeldUs        uint64                 `protobuf:"varint,4,opt,name=held_us,json=heldUs,proto3" json:"held_us,omitempty"` // how long ago that was
+	Root          uint64                 `protobuf:"fixed64,5,opt,name=root,proto3" json:"root,omitempty"`                  // of the sender's replica; 0: not said
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1349,6 +1350,13 @@ func (x *Pulse) GetEcho() uint64 {
 func (x *Pulse) GetHeldUs() uint64 {
 	if x != nil {
 		return x.HeldUs
+	}
+	return 0
+}
+
+func (x *Pulse) GetRoot() uint64 {
+	if x != nil {
+		return x.Root
 	}
 	return 0
 }
@@ -1530,12 +1538,13 @@ const file_wire_proto_rawDesc = "" +
 	"\x04tags\x18\x03 \x03(\aR\x04tags\x12\x16\n" +
 	"\x06epochs\x18\x04 \x03(\x04R\x06epochs\x12\"\n" +
 	"\fincarnations\x18\x05 \x03(\x06R\fincarnations\x12\x12\n" +
-	"\x04seqs\x18\x06 \x03(\x04R\x04seqs\"b\n" +
+	"\x04seqs\x18\x06 \x03(\x04R\x04seqs\"v\n" +
 	"\x05Pulse\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x14\n" +
 	"\x05ready\x18\x02 \x01(\bR\x05ready\x12\x12\n" +
 	"\x04echo\x18\x03 \x01(\x04R\x04echo\x12\x17\n" +
-	"\aheld_us\x18\x04 \x01(\x04R\x06heldUs\".\n" +
+	"\aheld_us\x18\x04 \x01(\x04R\x06heldUs\x12\x12\n" +
+	"\x04root\x18\x05 \x01(\x06R\x04root\".\n" +
 	"\x04Hint\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seqB\x1cZ\x1agrapevine/mesh/wire/wirepbb\x06proto3"
