@@ -37,8 +37,11 @@ func declaredFeaturesAreThere(k *kit) {
 	if !has(drivers.FeatureBootDisk) && !has(drivers.FeatureBootKernel) {
 		k.Error("it declares neither boot-disk nor boot-kernel; it could boot nothing")
 	}
-	if _, is := k.d.(drivers.ConsoleLogger); is != has(drivers.FeatureConsoleLog) && !is {
+	if _, is := k.d.(drivers.ConsoleLogger); has(drivers.FeatureConsoleLog) && !is {
 		k.Error("console-log is declared and the driver is no ConsoleLogger")
+	}
+	if _, is := k.d.(drivers.Snapshotter); has(drivers.FeatureSnapshot) && !is {
+		k.Error("snapshot is declared and the driver is no Snapshotter")
 	}
 	if has(drivers.FeaturePause) {
 		return

@@ -59,6 +59,13 @@ func cases() []testCase {
 		{name: "ImagesAreKept", run: imagesAreKept},
 		{name: "BadImageLeavesNothing", run: badImageLeavesNothing},
 		{name: "ConsoleLogShowsTheGuest", needs: drivers.FeatureConsoleLog, run: consoleLog},
+		{name: "SnapshotBringsTheMachineBack", needs: drivers.FeatureSnapshot, run: snapshotBringsBack},
+		{name: "SnapshotOfARunningMachineRunsAgain", needs: drivers.FeatureSnapshot, run: snapshotWithMemory},
+		{name: "SnapshotIsTakenAndDeletedOnce", needs: drivers.FeatureSnapshot, run: snapshotOnce},
+		{name: "SnapshotsLieUponEachOther", needs: drivers.FeatureSnapshot, run: snapshotTree},
+		{name: "RevertLeavesTheMarkThatIsAskedFor", needs: drivers.FeatureSnapshot, run: revertKeepsMark},
+		{name: "SnapshotsOfForeignMachinesAreOnlyRead", needs: drivers.FeatureSnapshot, run: foreignSnapshots},
+		{name: "DeleteRemovesSnapshots", needs: drivers.FeatureSnapshot, run: deleteRemovesSnapshots},
 		{name: "ManyMachinesAreListed", run: manyMachines},
 		{name: "ConcurrentUse", run: concurrentUse},
 		{name: "CloseLeavesNoGoroutine", run: closeLeavesNothing},
@@ -81,7 +88,7 @@ func FeatureTable(features []drivers.Feature) string {
 	var b strings.Builder
 	b.WriteString("\n| feature | supported |\n| --- | --- |\n")
 	for _, f := range []drivers.Feature{
-		drivers.FeatureBootDisk, drivers.FeatureBootKernel, drivers.FeatureConsoleLog, drivers.FeaturePause,
+		drivers.FeatureBootDisk, drivers.FeatureBootKernel, drivers.FeatureConsoleLog, drivers.FeaturePause, drivers.FeatureSnapshot,
 	} {
 		word := "no"
 		if slices.Contains(features, f) {

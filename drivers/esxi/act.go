@@ -106,11 +106,16 @@ func (d *Driver) Adopt(ctx context.Context, id fleet.InstanceID, mark drivers.Ma
 		if err != nil {
 			return err
 		}
-		options, err := markOptions(mark)
-		if err != nil {
-			return err
-		}
-		task, err := object.NewVirtualMachine(s.client, m.ref).Reconfigure(ctx, types.VirtualMachineConfigSpec{ExtraConfig: options})
-		return wait(ctx, task, err)
+		return s.write(ctx, m.ref, mark)
 	})
+}
+
+// write makes a mark that of the machine.
+func (s *session) write(ctx context.Context, vm types.ManagedObjectReference, mark drivers.Mark) error {
+	options, err := markOptions(mark)
+	if err != nil {
+		return err
+	}
+	task, err := object.NewVirtualMachine(s.client, vm).Reconfigure(ctx, types.VirtualMachineConfigSpec{ExtraConfig: options})
+	return wait(ctx, task, err)
 }

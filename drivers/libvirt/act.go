@@ -121,18 +121,22 @@ func (d *Driver) startMachine(ctx context.Context, dom golibvirt.Domain, power f
 // startTries is how often a start is tried that libvirt itself cut short.
 const startTries = 3
 
-// create boots the domain. When a machine starts right after it was stopped,
-// libvirt 9 may still be about to handle the end of the old QEMU, and then
-// kills the new one; its next start is not in that danger.
-func (d *Driver) create(ctx context.Context, dom golibvirt.Domain) (err error) {
+func (d *Driver) create(ctx context.Context, dom golibvirt.Domain) error {
+	return d.launch(ctx, dom, func(rpc *golibvirt.Libvirt) error {
+		_, err := rpc.DomainCreateWithFlags(dom, 0)
+		return err
+	})
+}
+
+// launch starts a QEMU for the domain. When a machine starts right after it
+// was stopped, libvirt 9 may still be about to handle the end of the old QEMU,
+// and then kills the new one; its next start is not in that danger.
+func (d *Driver) launch(ctx context.Context, dom golibvirt.Domain, start func(*golibvirt.Libvirt) error) (err error) {
 	if err := d.rests.wait(ctx, dom.UUID); err != nil {
 		return err
 	}
 	for range startTries {
-		err = d.session.call(ctx, func(rpc *golibvirt.Libvirt) error {
-			_, err := rpc.DomainCreateWithFlags(dom, 0)
-			return err
-		})
+		err = d.session.call(ctx, start)
 		if !slain(err) {
 			return err
 		}

@@ -40,7 +40,7 @@ func translate(err error) error {
 // kindOf returns the contract's error for one of libvirt's, nil for none.
 func kindOf(said golibvirt.Error) error {
 	switch golibvirt.ErrorNumber(said.Code) {
-	case golibvirt.ErrNoDomain, golibvirt.ErrNoStorageVol:
+	case golibvirt.ErrNoDomain, golibvirt.ErrNoStorageVol, golibvirt.ErrNoDomainSnapshot:
 		return drivers.ErrNotFound
 	case golibvirt.ErrNoSupport:
 		return drivers.ErrUnsupported

@@ -24,6 +24,7 @@ const hypervisor = fleet.KVM
 func features() []drivers.Feature {
 	return []drivers.Feature{
 		drivers.FeatureBootDisk, drivers.FeatureBootKernel, drivers.FeatureConsoleLog, drivers.FeaturePause,
+		drivers.FeatureSnapshot,
 	}
 }
 

@@ -107,6 +107,9 @@ func (h *Hypervisor) describe() drivers.Description {
 		Features:   []drivers.Feature{drivers.FeatureBootDisk, drivers.FeatureConsoleLog},
 		Traits:     []string{"simulated"},
 	}
+	if h.canSnapshot() == nil {
+		d.Features = append(d.Features, drivers.FeatureSnapshot)
+	}
 	if h.config.Hypervisor == fleet.ESXi { // as the real one: no pause, no kernels, an id of its own
 		d.HostID = fleet.NewUUIDv5(hostSpace, h.config.Hardware)
 		return d

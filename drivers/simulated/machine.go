@@ -24,6 +24,8 @@ type machine struct {
 	Console         string           `json:"console,omitempty"`
 	Boots           int              `json:"boots,omitempty"` // since it was last powered on
 	IgnoresShutdown bool             `json:"ignores_shutdown,omitempty"`
+	Snapshots       []snapshot       `json:"snapshots,omitempty"`
+	Current         string           `json:"current_snapshot,omitempty"`
 }
 
 // view is the machine as drivers show it, sharing nothing.
