@@ -16,7 +16,7 @@ func (a *Agent) ActInstance(_ context.Context, id fleet.InstanceID, action fleet
 	if action.Task() == fleet.TaskNone {
 		return fleet.Accepted{}, errorf(fleet.CodeInvalid, "instance action %.40q is not known", string(action))
 	}
-	return a.begin(id, string(action), opts.Force, func(row *fleet.Instance, picture *observer.Picture) error {
+	return a.begin(id, work{verb: string(action), force: opts.Force}, func(row *fleet.Instance, picture *observer.Picture) error {
 		_, built := picture.Machines[id]
 		switch {
 		case action == fleet.Adopt && row.Ownership == fleet.Managed:
@@ -24,7 +24,7 @@ func (a *Agent) ActInstance(_ context.Context, id fleet.InstanceID, action fleet
 		case action != fleet.Adopt && row.Ownership == fleet.Foreign:
 			return notManaged(row)
 		case !built && row.Task == fleet.TaskNone:
-			return errorf(fleet.CodeConflict, "instance %s was never built (%s); delete it", id, row.Fault)
+			return neverBuilt(row)
 		case (action == fleet.Pause || action == fleet.Resume) && !slices.Contains(picture.Description.Features, drivers.FeaturePause):
 			return errorf(fleet.CodeUnsupported, "%s on host %s cannot pause and resume", row.Hypervisor, a.name())
 		default:
@@ -35,7 +35,7 @@ func (a *Agent) ActInstance(_ context.Context, id fleet.InstanceID, action fleet
 
 // DeleteInstance implements api.Writer for the machines of this host.
 func (a *Agent) DeleteInstance(_ context.Context, id fleet.InstanceID) (fleet.Accepted, error) {
-	return a.begin(id, verbDelete, false, func(row *fleet.Instance, _ *observer.Picture) error {
+	return a.begin(id, work{verb: verbDelete}, func(row *fleet.Instance, _ *observer.Picture) error {
 		if row.Ownership == fleet.Foreign {
 			return notManaged(row)
 		}
@@ -46,6 +46,10 @@ func (a *Agent) DeleteInstance(_ context.Context, id fleet.InstanceID) (fleet.Ac
 func notManaged(row *fleet.Instance) error {
 	return errorf(fleet.CodeNotManaged, "instance %s (%s) is foreign: Grapevine did not make it; adopt it first with: grapevine instance adopt %s",
 		row.ID, row.Name, row.ID)
+}
+
+func neverBuilt(row *fleet.Instance) error {
+	return errorf(fleet.CodeConflict, "instance %s was never built (%s); delete it", row.ID, row.Fault)
 }
 
 // writable returns the row of an instance of this host that may be written to

@@ -45,9 +45,13 @@ type site struct {
 // end stops it.
 func newSite(t *testing.T, change func(*agent.Config)) *site {
 	t.Helper()
-	hypervisor, err := simulated.New(simulated.Config{
-		Hardware: "board-1", Resources: fleet.Resources{VCPUs: 4, MemoryMiB: 4096, DiskGiB: 100},
-	})
+	return newSiteOn(t, simulated.Config{Hardware: "board-1", Resources: fleet.Resources{VCPUs: 4, MemoryMiB: 4096, DiskGiB: 100}}, change)
+}
+
+// newSiteOn is newSite on another hypervisor.
+func newSiteOn(t *testing.T, host simulated.Config, change func(*agent.Config)) *site {
+	t.Helper()
+	hypervisor, err := simulated.New(host)
 	if err != nil {
 		t.Fatal(err)
 	}

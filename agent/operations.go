@@ -25,16 +25,23 @@ func (s *state) newOperation(host fleet.HostID, id fleet.InstanceID, verb string
 	}}
 }
 
+// work is what an operation is to do.
+type work struct {
+	verb     string
+	force    bool
+	snapshot string
+}
+
 // begin starts an operation on an instance, where may allows it. It answers
 // once the operation is durable; one runs at a time on each instance.
-func (a *Agent) begin(id fleet.InstanceID, verb string, force bool, may permit) (fleet.Accepted, error) {
+func (a *Agent) begin(id fleet.InstanceID, w work, may permit) (fleet.Accepted, error) {
 	if err := a.settled(); err != nil {
 		return fleet.Accepted{}, err
 	}
 	unlock := a.keys.lock(id)
 	defer unlock()
 
-	op, err := a.reserve(id, verb, force, may)
+	op, err := a.reserve(id, w, may)
 	if err != nil {
 		return fleet.Accepted{}, err
 	}
@@ -50,7 +57,7 @@ type permit func(row *fleet.Instance, picture *observer.Picture) error
 
 // reserve puts the instance under an operation. What is judged is the instance
 // at this moment: one that another operation has just deleted is not there.
-func (a *Agent) reserve(id fleet.InstanceID, verb string, force bool, may permit) (*journal.Operation, error) {
+func (a *Agent) reserve(id fleet.InstanceID, w work, may permit) (*journal.Operation, error) {
 	a.state.mu.Lock()
 	defer a.state.mu.Unlock()
 	picture := a.observer.Picture()
@@ -65,10 +72,13 @@ func (a *Agent) reserve(id fleet.InstanceID, verb string, force bool, may permit
 	if op := a.state.busy[id]; op != nil {
 		return nil, errorf(fleet.CodeBusy, "instance %s is %s (operation %s); wait for it to end", id, taskOf(op), op.ID)
 	}
-	op := a.state.newOperation(a.hostID, id, verb)
-	op.Force = force
+	op := a.state.newOperation(a.hostID, id, w.verb)
+	op.Force, op.Snapshot = w.force, w.snapshot
+	if fleet.SnapshotVerb(w.verb) == fleet.RevertSnapshot {
+		op.Mark = picture.Machines[id].Mark
+	}
 	a.state.busy[id] = op
-	if verb == verbDelete {
+	if w.verb == verbDelete {
 		op.RequestHash = a.state.requestHash(&picture, id)
 		a.state.leaving[id] = *row
 	}

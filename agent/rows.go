@@ -81,6 +81,8 @@ func taskOf(op *journal.Operation) fleet.Task {
 		return fleet.TaskBuilding
 	case op.Verb == verbDelete:
 		return fleet.TaskDeleting
+	case fleet.SnapshotVerb(op.Verb).Known():
+		return fleet.TaskSnapshotting
 	default:
 		return fleet.InstanceAction(op.Verb).Task()
 	}

@@ -32,6 +32,11 @@ var access = map[string][]PrincipalRole{
 	"POST /v1/instances/{id}/{action}": mutators,
 	"GET /v1/instances/{id}/log":       readers,
 
+	"GET /v1/instances/{id}/snapshots":                readers,
+	"POST /v1/instances/{id}/snapshots":               mutators,
+	"POST /v1/instances/{id}/snapshots/{name}/revert": mutators,
+	"DELETE /v1/instances/{id}/snapshots/{name}":      mutators,
+
 	"GET /v1/images":          readers,
 	"GET /v1/images/{id}":     readers,
 	"POST /v1/images":         mutators,

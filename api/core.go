@@ -33,6 +33,8 @@ type Reader interface {
 	// InstanceLog reads the machine's console log at its host, from byte offset
 	// on. The caller closes it.
 	InstanceLog(ctx context.Context, id fleet.InstanceID, offset int64) (io.ReadCloser, error)
+	// Snapshots asks the host of the instance for the machine's snapshots.
+	Snapshots(ctx context.Context, id fleet.InstanceID) (fleet.SnapshotList, error)
 	// Await blocks until this node holds the host's block at version at or
 	// newer, and in it the instance has no task or is gone. It returns the row
 	// then; nil when it is gone. When ctx ends first it returns the row as it
@@ -48,6 +50,7 @@ type Writer interface {
 	CreateInstance(ctx context.Context, c CreateInstance) (fleet.Accepted, error)
 	ActInstance(ctx context.Context, id fleet.InstanceID, action fleet.InstanceAction, opts ActOptions) (fleet.Accepted, error)
 	DeleteInstance(ctx context.Context, id fleet.InstanceID) (fleet.Accepted, error)
+	ChangeSnapshot(ctx context.Context, id fleet.InstanceID, change fleet.SnapshotChange) (fleet.Accepted, error)
 	ActHost(ctx context.Context, id fleet.HostID, action fleet.HostAction) (fleet.Host, error)
 	// ImportImage stores an image at host (at an agent: its own; the zero id at
 	// a registry: one that the registry chooses). Content is the image's files

@@ -23,6 +23,8 @@ type fakeCore struct {
 	image      func(string) (fleet.Image, error)
 	operation  func(string) (fleet.Operation, error)
 	log        func(fleet.InstanceID, int64) (io.ReadCloser, error)
+	snapshots  func(fleet.InstanceID) (fleet.SnapshotList, error)
+	snapshot   func(fleet.InstanceID, fleet.SnapshotChange) (fleet.Accepted, error)
 	await      func(context.Context, fleet.InstanceID, fleet.Version) (*fleet.Instance, error)
 	explain    func(fleet.Create) (fleet.Explanation, error)
 	create     func(CreateInstance) (fleet.Accepted, error)
@@ -70,6 +72,14 @@ func (f *fakeCore) Operation(_ context.Context, id string) (fleet.Operation, err
 
 func (f *fakeCore) InstanceLog(_ context.Context, id fleet.InstanceID, offset int64) (io.ReadCloser, error) {
 	return f.log(id, offset)
+}
+
+func (f *fakeCore) Snapshots(_ context.Context, id fleet.InstanceID) (fleet.SnapshotList, error) {
+	return f.snapshots(id)
+}
+
+func (f *fakeCore) ChangeSnapshot(_ context.Context, id fleet.InstanceID, change fleet.SnapshotChange) (fleet.Accepted, error) {
+	return f.snapshot(id, change)
 }
 
 func (f *fakeCore) Await(ctx context.Context, id fleet.InstanceID, at fleet.Version) (*fleet.Instance, error) {
@@ -190,6 +200,8 @@ func full() *fakeCore {
 		log: func(fleet.InstanceID, int64) (io.ReadCloser, error) {
 			return io.NopCloser(strings.NewReader("hello\n")), nil
 		},
+		snapshots: func(id fleet.InstanceID) (fleet.SnapshotList, error) { return fleet.SnapshotList{Instance: id}, nil },
+		snapshot:  func(fleet.InstanceID, fleet.SnapshotChange) (fleet.Accepted, error) { return accepted() },
 		await: func(context.Context, fleet.InstanceID, fleet.Version) (*fleet.Instance, error) {
 			row := acceptedNow.Instance
 			row.Task, row.Power, row.Version.Seq = fleet.TaskNone, fleet.PowerRunning, 9

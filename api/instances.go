@@ -22,6 +22,7 @@ func (s *server) addInstances() {
 	add(s, route{method: http.MethodGet, path: "/v1/instances/{id}", id: "get-instance", tag: "instances", summary: "Show one instance"}, s.getInstance)
 	s.addMutations()
 	s.addLog()
+	s.addSnapshots()
 }
 
 func (s *server) listInstances(ctx context.Context, in *instanceQuery) (*out[fleet.List[fleet.Instance]], error) {

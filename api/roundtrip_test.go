@@ -87,6 +87,16 @@ func TestClientHasAMethodForEveryRoute(t *testing.T) {
 		"GET /v1/instances/{id}/log": func(ctx context.Context, c *client.Client) (any, error) {
 			return read(c.InstanceLog(ctx, instanceID, 3))
 		},
+		"GET /v1/instances/{id}/snapshots": func(ctx context.Context, c *client.Client) (any, error) { return c.Snapshots(ctx, instanceID) },
+		"POST /v1/instances/{id}/snapshots": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.ChangeSnapshot(ctx, instanceID, fleet.SnapshotChange{Verb: fleet.TakeSnapshot, Name: "clean"}, time.Second)
+		},
+		"POST /v1/instances/{id}/snapshots/{name}/revert": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.ChangeSnapshot(ctx, instanceID, fleet.SnapshotChange{Verb: fleet.RevertSnapshot, Name: "a b?c%2f#d"}, 0)
+		},
+		"DELETE /v1/instances/{id}/snapshots/{name}": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.ChangeSnapshot(ctx, instanceID, fleet.SnapshotChange{Verb: fleet.DeleteSnapshot, Name: "clean"}, 0)
+		},
 		"GET /v1/images":      func(ctx context.Context, c *client.Client) (any, error) { return c.Images(ctx) },
 		"GET /v1/images/{id}": func(ctx context.Context, c *client.Client) (any, error) { return c.Image(ctx, hashText) },
 		"POST /v1/images": func(ctx context.Context, c *client.Client) (any, error) {

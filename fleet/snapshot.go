@@ -17,6 +17,12 @@ type Snapshot struct {
 	Current bool `json:"current"`
 }
 
+// SnapshotList is all snapshots of a machine, oldest first.
+type SnapshotList struct {
+	Instance InstanceID `json:"instance"`
+	Items    []Snapshot `json:"items"`
+}
+
 // SnapshotVerb is what is done to a snapshot. It is the verb of the operation
 // that does it.
 type SnapshotVerb string

@@ -49,6 +49,13 @@ func (c *core) DeleteInstance(ctx context.Context, id fleet.InstanceID) (fleet.A
 	})
 }
 
+// ChangeSnapshot implements api.Core: the instance's host does it.
+func (c *core) ChangeSnapshot(ctx context.Context, id fleet.InstanceID, change fleet.SnapshotChange) (fleet.Accepted, error) {
+	return c.atOwner(ctx, id, func(ctx context.Context, peer *client.Client) (fleet.Accepted, error) {
+		return peer.ChangeSnapshot(ctx, id, change, 0)
+	})
+}
+
 // atOwner calls the agent of the host that owns the instance. A host that
 // cannot be heard is an error at once: nothing is queued for later.
 func (c *core) atOwner(ctx context.Context, id fleet.InstanceID, call func(context.Context, *client.Client) (fleet.Accepted, error)) (fleet.Accepted, error) {

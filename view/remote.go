@@ -59,6 +59,25 @@ func (v *View) InstanceLog(ctx context.Context, id fleet.InstanceID, offset int6
 	return &remoteLog{log, cancel}, nil
 }
 
+// Snapshots returns the snapshots of an instance as its host tells them now.
+func (v *View) Snapshots(ctx context.Context, id fleet.InstanceID) (fleet.SnapshotList, error) {
+	row, err := v.Instance(ctx, id)
+	if err != nil {
+		return fleet.SnapshotList{}, err
+	}
+	if v.isLocal(row.Host) {
+		return v.cfg.Local.Snapshots(ctx, id)
+	}
+	peer, err := v.Peer(row.Host)
+	if err != nil {
+		return fleet.SnapshotList{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, v.cfg.AnswerWithin)
+	defer cancel()
+	list, err := peer.Snapshots(ctx, id)
+	return list, v.ReadError(row.Host, err)
+}
+
 // remoteLog is a log on its way from its host.
 type remoteLog struct {
 	io.ReadCloser

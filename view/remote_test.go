@@ -85,6 +85,8 @@ func TestFrozenHostIsNotWaitedForForEver(t *testing.T) {
 	wantCode(t, err, fleet.CodeHostUnreachable)
 	_, err = v.InstanceLog(t.Context(), uuid(9), 0)
 	wantCode(t, err, fleet.CodeHostUnreachable)
+	_, err = v.Snapshots(t.Context(), uuid(9))
+	wantCode(t, err, fleet.CodeHostUnreachable)
 }
 
 func TestOperationOfNobodyIsNotFound(t *testing.T) {
@@ -106,12 +108,19 @@ func (ownHost) InstanceLog(context.Context, fleet.InstanceID, int64) (io.ReadClo
 	return io.NopCloser(strings.NewReader("own")), nil
 }
 
+func (ownHost) Snapshots(_ context.Context, id fleet.InstanceID) (fleet.SnapshotList, error) {
+	return fleet.SnapshotList{Instance: id, Items: []fleet.Snapshot{{Name: "own"}}}, nil
+}
+
 func TestAgentAnswersForItselfWithoutTheNetwork(t *testing.T) {
 	m, _ := remoteView(t, func(http.ResponseWriter, *http.Request) { t.Error("asked over the network") })
 	v := New(Config{Source: m, Self: uuid(1), Local: ownHost{}, Now: m.now})
 	id := fleet.OperationID(uuid(1), 4)
 	if op, err := v.Operation(t.Context(), id); err != nil || op.ID != "own "+id {
 		t.Errorf("operation %+v, %v; want its own", op, err)
+	}
+	if list, err := v.Snapshots(t.Context(), uuid(9)); err != nil || len(list.Items) != 1 || list.Items[0].Name != "own" {
+		t.Errorf("snapshots %+v, %v; want its own", list, err)
 	}
 	log, err := v.InstanceLog(t.Context(), uuid(9), 0)
 	if err != nil {

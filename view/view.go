@@ -47,13 +47,15 @@ type Gossip interface {
 type Local interface {
 	Operation(ctx context.Context, id string) (fleet.Operation, error)
 	InstanceLog(ctx context.Context, id fleet.InstanceID, offset int64) (io.ReadCloser, error)
+	Snapshots(ctx context.Context, id fleet.InstanceID) (fleet.SnapshotList, error)
 }
 
 // Config is what a view reads from. Source, Flavors and Peers are required.
 type Config struct {
 	Source  Source
 	Flavors []fleet.Flavor
-	// Peers are asked for what the replica does not hold: operations and logs.
+	// Peers are asked for what the replica does not hold: operations, logs and
+	// snapshots.
 	Peers *client.Peers
 	// AnswerWithin is how long a peer may take to begin its answer; 0 means ten
 	// seconds. A host that is frozen keeps its connections open for ever.

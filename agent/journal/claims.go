@@ -9,6 +9,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"grapevine/agent/ledger"
+	"grapevine/drivers"
 	"grapevine/fleet"
 )
 
@@ -17,6 +18,10 @@ type Operation struct {
 	fleet.Operation
 	// Force is set for an action that skips the guest's own shutdown.
 	Force bool `json:"force,omitempty"`
+	// Snapshot is the name of the snapshot that the operation is about, and Mark
+	// what the machine is to carry after it was brought back to that.
+	Snapshot string        `json:"snapshot,omitempty"`
+	Mark     *drivers.Mark `json:"mark,omitempty"`
 	// RequestHash, of a delete, is that of the create that the instance came
 	// from: once the machine is gone nothing else remembers it.
 	RequestHash string `json:"request_hash,omitempty"`

@@ -135,6 +135,8 @@ func snapshotTree(k *kit) {
 	k.must(k.snapshotter().DeleteSnapshot(k.Context(), mark.ID, "a"))
 	k.wantSnapshots(mark.ID, stopped("b", "", false), stopped("c", "", true))
 	k.must(k.snapshotter().RevertSnapshot(k.Context(), mark.ID, "b", mark))
+	k.must(k.snapshotter().DeleteSnapshot(k.Context(), mark.ID, "b")) // the one that it goes on from
+	k.wantSnapshots(mark.ID, stopped("c", "", false))
 	k.act(mark.ID, fleet.Start)
 	k.wantPower(mark.ID, fleet.PowerRunning)
 }

@@ -26,7 +26,7 @@ func TestLifeOfAnInstanceOnRealQEMU(t *testing.T) {
 		return nil
 	})
 
-	row := first.create("--name", "web", "--flavor", "nano", "--image", "debian", "--key", "life-1")
+	row := first.create("--name", "web", "--flavor", "micro", "--image", "debian", "--key", "life-1")
 	if row.Power != fleet.PowerRunning || row.Fault != "" || row.HostName != "kvm-1" {
 		t.Fatalf("created with power %q at %q, fault %q; want it running at kvm-1", row.Power, row.HostName, row.Fault)
 	}
@@ -58,6 +58,27 @@ func TestLifeOfAnInstanceOnRealQEMU(t *testing.T) {
 		}
 	}
 	w.until("the guest has rebooted", func() error { return logged(second, row.ID, line, 3) })
+
+	// A snapshot of the running machine has its memory: after a revert the guest
+	// goes on where it was, and does not boot.
+	first.do("instance", "snapshot", "create", row.ID.String(), "up", "--wait", "80s")
+	w.until("the other registry lists the snapshot", func() error {
+		if list := second.do("instance", "snapshot", "list", row.ID.String()); !strings.Contains(list, "up") || !strings.Contains(list, "running") {
+			return fmt.Errorf("it lists %s", list)
+		}
+		return nil
+	})
+	first.do("instance", "stop", row.ID.String(), "--force", "--wait", "80s")
+	w.seen("it stopped", row.ID, everywhere, has(fleet.PowerStopped))
+	first.do("instance", "snapshot", "revert", row.ID.String(), "up", "--wait", "80s")
+	w.seen("it running again", row.ID, everywhere, has(fleet.PowerRunning))
+	first.do("instance", "stop", row.ID.String(), "--wait", "80s") // the guest must hear it
+	if err := logged(second, row.ID, "tiny-guest: power button", 2); err != nil {
+		t.Errorf("the guest does not go on after the revert: %v", err)
+	}
+	if err := logged(second, row.ID, line, 4); err == nil {
+		t.Error("the guest booted instead of going on")
+	}
 
 	first.do("instance", "delete", row.ID.String(), "--wait", "80s")
 	w.gone(row.ID, append(everywhere, first))

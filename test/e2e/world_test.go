@@ -85,6 +85,9 @@ type node struct {
 	*built.Daemon
 }
 
+// withDisk is a size with a disk of its own, beside the built-in ones.
+var withDisk = fleet.Flavor{Name: "micro", Resources: fleet.Resources{VCPUs: 1, MemoryMiB: 128, DiskGiB: 1}}
+
 // newNode makes a node that does not run yet. Extra is more TOML for it.
 func (w *world) newNode(role, name, extra string) *node {
 	w.t.Helper()
@@ -107,6 +110,9 @@ func (w *world) newNode(role, name, extra string) *node {
 	fmt.Fprintf(&b, "gossip_bind = %q\njoin = [%s]\n", gossip, quoted(w.seeds))
 	w.seeds = append(w.seeds, gossip)
 	b.WriteString(extra)
+	for _, f := range append(fleet.BuiltinFlavors(), withDisk) {
+		fmt.Fprintf(&b, "[[flavors]]\nname = %q\nvcpus = %d\nmemory_mib = %d\ndisk_gib = %d\n", f.Name, f.VCPUs, f.MemoryMiB, f.DiskGiB)
+	}
 	n.config = w.path(name + ".toml")
 	if err := os.WriteFile(n.config, []byte(b.String()), 0o600); err != nil {
 		w.t.Fatal(err)

@@ -6,7 +6,7 @@
 // Start gives every host a hardware UUID, a name and a size of its own,
 // because the simulator's are the same for all hosts of a process. Where the
 // simulator falls short of a real host in what the driver uses, this package
-// adds it: see disks.go.
+// adds it: see disks.go and snapshots.go.
 package vcsim
 
 import (
@@ -87,6 +87,7 @@ func (h *Host) create(config Config) error {
 	}
 	h.shape(config)
 	h.addDiskConversion()
+	h.addSnapshotRemoval()
 	h.model.Service.TLS = new(tls.Config)
 	h.model.Service.Listen = &url.URL{User: url.UserPassword(h.User(), h.password)}
 	h.server = h.model.Service.NewServer()

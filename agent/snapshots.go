@@ -1,0 +1,105 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"grapevine/agent/journal"
+	"grapevine/agent/observer"
+	"grapevine/drivers"
+	"grapevine/fleet"
+)
+
+// Snapshots returns the snapshots of a machine of this host.
+func (l *local) Snapshots(ctx context.Context, id fleet.InstanceID) (fleet.SnapshotList, error) {
+	keeper, err := (*Agent)(l).snapshotter()
+	if err != nil {
+		return fleet.SnapshotList{}, err
+	}
+	list, err := keeper.Snapshots(ctx, id)
+	if errors.Is(err, drivers.ErrNotFound) {
+		return fleet.SnapshotList{}, errorf(fleet.CodeNotFound, "host %s has no machine of instance %s yet, or any more", l.cfg.Name, id)
+	}
+	if err != nil {
+		return fleet.SnapshotList{}, driverError("list snapshots", err)
+	}
+	return fleet.SnapshotList{Instance: id, Items: list}, nil
+}
+
+// snapshotter is the driver with its snapshots, or why there are none here.
+func (a *Agent) snapshotter() (drivers.Snapshotter, error) {
+	keeper, ok := a.driver.(drivers.Snapshotter)
+	if d := a.observer.Description(); !ok || !slices.Contains(d.Features, drivers.FeatureSnapshot) {
+		return nil, errorf(fleet.CodeUnsupported, "%s on host %s keeps no snapshots", d.Hypervisor, a.name())
+	}
+	return keeper, nil
+}
+
+// ChangeSnapshot implements api.Writer for the machines of this host.
+func (a *Agent) ChangeSnapshot(ctx context.Context, id fleet.InstanceID, change fleet.SnapshotChange) (fleet.Accepted, error) {
+	if err := change.Validate(); err != nil {
+		return fleet.Accepted{}, err
+	}
+	// Where the machine is not here begin says so, and better.
+	if _, here := a.observer.Machine(id); here {
+		if err := a.fitsSnapshots(ctx, id, change); err != nil {
+			return fleet.Accepted{}, err
+		}
+	}
+	return a.begin(id, work{verb: string(change.Verb), snapshot: change.Name}, func(row *fleet.Instance, picture *observer.Picture) error {
+		machine, built := picture.Machines[id]
+		switch {
+		case row.Ownership == fleet.Foreign:
+			return notManaged(row)
+		case !built && row.Task == fleet.TaskNone:
+			return neverBuilt(row)
+		case change.Verb == fleet.TakeSnapshot && built && machine.Resources.DiskGiB == 0:
+			return errorf(fleet.CodeUnsupported, "instance %s has no disk, and a snapshot lies in the disks", id)
+		default:
+			return nil
+		}
+	})
+}
+
+// fitsSnapshots says why a change does not go with the snapshots that a machine
+// has now.
+func (a *Agent) fitsSnapshots(ctx context.Context, id fleet.InstanceID, change fleet.SnapshotChange) error {
+	list, err := (*local)(a).Snapshots(ctx, id)
+	if err != nil {
+		return err
+	}
+	there := slices.ContainsFunc(list.Items, func(s fleet.Snapshot) bool { return s.Name == change.Name })
+	switch {
+	case there && change.Verb == fleet.TakeSnapshot:
+		return errorf(fleet.CodeConflict, "instance %s has a snapshot %q already; delete it first, or use another name", id, change.Name)
+	case !there && change.Verb != fleet.TakeSnapshot:
+		return errorf(fleet.CodeNotFound, "instance %s has no snapshot %q; list them with: grapevine instance snapshot list %s", id, change.Name, id)
+	default:
+		return nil
+	}
+}
+
+// snapshot does what the operation says to a snapshot.
+func (a *Agent) snapshot(ctx context.Context, op *journal.Operation) error {
+	keeper, err := a.snapshotter()
+	if err != nil {
+		return err
+	}
+	switch fleet.SnapshotVerb(op.Verb) {
+	case fleet.TakeSnapshot:
+		err = keeper.TakeSnapshot(ctx, op.Instance, op.Snapshot)
+	case fleet.RevertSnapshot:
+		if op.Mark == nil {
+			return fmt.Errorf("revert-snapshot: %w", drivers.ErrForeign)
+		}
+		err = keeper.RevertSnapshot(ctx, op.Instance, op.Snapshot, *op.Mark)
+	default:
+		err = keeper.DeleteSnapshot(ctx, op.Instance, op.Snapshot)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", op.Verb, err)
+	}
+	return nil
+}

@@ -1,0 +1,89 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"grapevine/fleet"
+)
+
+type snapshotsIn struct {
+	ID string `path:"id" doc:"the instance's id"`
+}
+
+type takeSnapshotIn struct {
+	ID   string `path:"id" doc:"the instance's id"`
+	Wait string `query:"wait" example:"30s" doc:"hold the reply until the instance has no task, at most so long: 200 says that it is done, 202 that it goes on"`
+	Body fleet.CreateSnapshot
+}
+
+type snapshotIn struct {
+	ID   string `path:"id" doc:"the instance's id"`
+	Name string `path:"name" doc:"the snapshot's name"`
+	Wait string `query:"wait" example:"30s" doc:"hold the reply until the instance has no task, at most so long: 200 says that it is done, 202 that it goes on"`
+}
+
+func (s *server) addSnapshots() {
+	add(s, route{
+		method: http.MethodGet, path: "/v1/instances/{id}/snapshots", id: "list-snapshots", tag: "snapshots", summary: "List the snapshots of an instance",
+		description: "Its host is asked. Snapshots that others took are among them; oldest first.",
+	}, s.listSnapshots)
+	add(s, route{
+		method: http.MethodPost, path: "/v1/instances/{id}/snapshots", id: "take-snapshot", tag: "snapshots", status: http.StatusAccepted, summary: "Take a snapshot of an instance",
+		description: "It holds the disks and, of an instance that runs or is paused, the memory; the instance goes on. " + about,
+	}, s.takeSnapshot)
+	add(s, route{
+		method: http.MethodPost, path: "/v1/instances/{id}/snapshots/{name}/revert", id: "revert-snapshot", tag: "snapshots", status: http.StatusAccepted, summary: "Bring an instance back to a snapshot",
+		description: "Its disks, size and power are as they were; what came since is lost. Its name, labels and project stay. " + about,
+	}, s.revertSnapshot)
+	add(s, route{
+		method: http.MethodDelete, path: "/v1/instances/{id}/snapshots/{name}", id: "delete-snapshot", tag: "snapshots", status: http.StatusAccepted, summary: "Delete a snapshot of an instance",
+		description: "The instance, and snapshots taken upon this one, stay as they are. " + about,
+	}, s.deleteSnapshot)
+}
+
+func (s *server) listSnapshots(ctx context.Context, in *snapshotsIn) (*out[fleet.SnapshotList], error) {
+	id, err := parseID("instance", in.ID)
+	if err != nil {
+		return nil, err
+	}
+	list, err := s.core.Snapshots(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if list.Items == nil {
+		list.Items = []fleet.Snapshot{}
+	}
+	return &out[fleet.SnapshotList]{list}, nil
+}
+
+func (s *server) takeSnapshot(ctx context.Context, in *takeSnapshotIn) (*acceptedOut, error) {
+	return s.changeSnapshot(ctx, in.ID, in.Wait, fleet.SnapshotChange{Verb: fleet.TakeSnapshot, Name: in.Body.Name})
+}
+
+func (s *server) revertSnapshot(ctx context.Context, in *snapshotIn) (*acceptedOut, error) {
+	return s.changeSnapshot(ctx, in.ID, in.Wait, fleet.SnapshotChange{Verb: fleet.RevertSnapshot, Name: in.Name})
+}
+
+func (s *server) deleteSnapshot(ctx context.Context, in *snapshotIn) (*acceptedOut, error) {
+	return s.changeSnapshot(ctx, in.ID, in.Wait, fleet.SnapshotChange{Verb: fleet.DeleteSnapshot, Name: in.Name})
+}
+
+func (s *server) changeSnapshot(ctx context.Context, instance, hold string, change fleet.SnapshotChange) (*acceptedOut, error) {
+	wait, err := parseWait(hold)
+	if err != nil {
+		return nil, err
+	}
+	id, err := parseID("instance", instance)
+	if err != nil {
+		return nil, err
+	}
+	if err := change.Validate(); err != nil {
+		return nil, err
+	}
+	accepted, err := s.core.ChangeSnapshot(ctx, id, change)
+	if err != nil {
+		return nil, err
+	}
+	return s.reply(ctx, accepted, wait), nil
+}
