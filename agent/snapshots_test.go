@@ -38,9 +38,9 @@ func (s *site) snapshotNames(id fleet.InstanceID) []string {
 }
 
 // built makes a running instance.
-func (s *site) built(n byte) fleet.InstanceID {
+func (s *site) built() fleet.InstanceID {
 	s.t.Helper()
-	p := proposal(n, 512)
+	p := proposal(1, 512)
 	if _, err := s.Claim(s.t.Context(), p); err != nil {
 		s.t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func (s *site) built(n byte) fleet.InstanceID {
 
 func TestSnapshotLife(t *testing.T) {
 	s := newSite(t, nil)
-	id := s.built(1)
+	id := s.built()
 	s.change(id, fleet.TakeSnapshot, "fresh")
 	if _, err := s.ActInstance(t.Context(), id, fleet.Stop, client.ActOptions{Force: true, Wait: patience}); err != nil {
 		t.Fatal(err)
@@ -69,7 +69,7 @@ func TestSnapshotLife(t *testing.T) {
 
 func TestSnapshotThatDoesNotFitIsRefusedAtOnce(t *testing.T) {
 	s := newSite(t, nil)
-	id := s.built(1)
+	id := s.built()
 	s.change(id, fleet.TakeSnapshot, "one")
 	foreign, err := s.hypervisor.Define(simulated.Foreign{Name: "by-hand", Resources: fleet.Resources{VCPUs: 1, MemoryMiB: 64}})
 	if err != nil {
@@ -125,7 +125,7 @@ func (d *interrupted) RevertSnapshot(ctx context.Context, id fleet.InstanceID, n
 
 func TestRevertCutShortIsDoneAgainWithTheMarkFromBefore(t *testing.T) {
 	s := newSite(t, nil)
-	id := s.built(1)
+	id := s.built()
 	s.change(id, fleet.TakeSnapshot, "fresh")
 	broken := &interrupted{stopped: make(chan struct{})}
 	s.wrap = func(d *simulated.Driver) drivers.Driver { broken.Driver = d; return broken }
@@ -142,7 +142,7 @@ func TestRevertCutShortIsDoneAgainWithTheMarkFromBefore(t *testing.T) {
 
 func TestHostWithoutSnapshotsSaysSo(t *testing.T) {
 	s := newSiteOn(t, simulated.Config{Hypervisor: fleet.Xen, Hardware: "board-1", Resources: fleet.Resources{VCPUs: 4, MemoryMiB: 4096, DiskGiB: 100}}, nil)
-	id := s.built(1)
+	id := s.built()
 	_, err := s.ChangeSnapshot(t.Context(), id, fleet.SnapshotChange{Verb: fleet.TakeSnapshot, Name: "one"}, 0)
 	code(t, err, fleet.CodeUnsupported)
 	_, err = s.Snapshots(t.Context(), id)

@@ -6,7 +6,7 @@ import (
 	"grapevine/fleet"
 )
 
-// FeatureSnapshot: the driver is a Snapshotter.
+// FeatureSnapshot says that the driver is a Snapshotter.
 const FeatureSnapshot Feature = "snapshot"
 
 // Snapshotter is a driver that keeps snapshots of machines on its hypervisor.
