@@ -111,6 +111,15 @@ func gcPercent(nodes int) int {
 	return 100
 }
 
+// shardsOf is in how many shards a fleet runs. Smaller ones would spend more on
+// waiting for each other than they save.
+func shardsOf(nodes int) int {
+	if nodes < 10_000 {
+		return 1
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
 func BenchmarkSpread(b *testing.B) {
 	for _, nodes := range []int{10, 100, 1000, 10000} {
 		for _, rate := range []float64{100, 1000} {
@@ -118,7 +127,7 @@ func BenchmarkSpread(b *testing.B) {
 				defer debug.SetGCPercent(debug.SetGCPercent(gcPercent(nodes)))
 				for b.Loop() {
 					s := newSpreadFleet(b, spreadPlan{
-						seed: 1, nodes: nodes, rate: rate, shards: runtime.GOMAXPROCS(0),
+						seed: 1, nodes: nodes, rate: rate, shards: shardsOf(nodes),
 						warm: 500 * time.Millisecond, window: time.Second, tail: 100 * time.Millisecond,
 					})
 					s.run(b)
