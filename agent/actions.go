@@ -16,7 +16,7 @@ func (a *Agent) ActInstance(_ context.Context, id fleet.InstanceID, action fleet
 	if action.Task() == fleet.TaskNone {
 		return fleet.Accepted{}, errorf(fleet.CodeInvalid, "instance action %.40q is not known", string(action))
 	}
-	return a.begin(id, work{verb: string(action), force: opts.Force}, func(row *fleet.Instance, picture *observer.Picture) error {
+	return a.begin(id, &work{verb: string(action), force: opts.Force}, func(row *fleet.Instance, picture *observer.Picture) error {
 		_, built := picture.Machines[id]
 		switch {
 		case action == fleet.Adopt && row.Ownership == fleet.Managed:
@@ -35,7 +35,7 @@ func (a *Agent) ActInstance(_ context.Context, id fleet.InstanceID, action fleet
 
 // DeleteInstance implements api.Writer for the machines of this host.
 func (a *Agent) DeleteInstance(_ context.Context, id fleet.InstanceID) (fleet.Accepted, error) {
-	return a.begin(id, work{verb: verbDelete}, func(row *fleet.Instance, _ *observer.Picture) error {
+	return a.begin(id, &work{verb: verbDelete}, func(row *fleet.Instance, _ *observer.Picture) error {
 		if row.Ownership == fleet.Foreign {
 			return notManaged(row)
 		}

@@ -32,7 +32,8 @@ func (a *Agent) Claim(_ context.Context, p fleet.Proposal) (fleet.Accepted, erro
 			return fleet.Accepted{}, errorf(fleet.CodeInternal, "%v", err)
 		}
 		a.metrics.refusals.Inc()
-		return fleet.Accepted{}, a.refused(refusals)
+		host := a.hostRow()
+		return fleet.Accepted{}, refused(&host, refusals)
 	}
 	if err := a.journal.Begin(*op, claim); err != nil {
 		a.withdraw(p.ID)
@@ -131,14 +132,13 @@ func (a *Agent) elsewhere(id fleet.InstanceID) string {
 }
 
 // refused is the error of a refusal, with the host's fresh row.
-func (a *Agent) refused(refusals []fleet.Refusal) error {
-	host := a.hostRow()
+func refused(host *fleet.Host, refusals []fleet.Refusal) error {
 	verdict := fleet.Verdict{Host: host.ID, HostName: host.Name, Refusals: refusals}
 	return &fleet.Error{
 		Code:     fleet.CodeRefused,
 		Detail:   "host " + verdict.String(),
 		Refusals: refusals,
-		Host:     &host,
+		Host:     host,
 		Verdicts: []fleet.Verdict{verdict},
 	}
 }

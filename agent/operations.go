@@ -30,11 +30,15 @@ type work struct {
 	verb     string
 	force    bool
 	snapshot string
+	// A permit fills in what depends on the machine as it is: the size that it
+	// is to get, and the mark that it is to carry afterwards.
+	size *fleet.Resources
+	mark *drivers.Mark
 }
 
 // begin starts an operation on an instance, where may allows it. It answers
 // once the operation is durable; one runs at a time on each instance.
-func (a *Agent) begin(id fleet.InstanceID, w work, may permit) (fleet.Accepted, error) {
+func (a *Agent) begin(id fleet.InstanceID, w *work, may permit) (fleet.Accepted, error) {
 	if err := a.settled(); err != nil {
 		return fleet.Accepted{}, err
 	}
@@ -57,7 +61,7 @@ type permit func(row *fleet.Instance, picture *observer.Picture) error
 
 // reserve puts the instance under an operation. What is judged is the instance
 // at this moment: one that another operation has just deleted is not there.
-func (a *Agent) reserve(id fleet.InstanceID, w work, may permit) (*journal.Operation, error) {
+func (a *Agent) reserve(id fleet.InstanceID, w *work, may permit) (*journal.Operation, error) {
 	a.state.mu.Lock()
 	defer a.state.mu.Unlock()
 	picture := a.observer.Picture()
@@ -72,11 +76,13 @@ func (a *Agent) reserve(id fleet.InstanceID, w work, may permit) (*journal.Opera
 	if op := a.state.busy[id]; op != nil {
 		return nil, errorf(fleet.CodeBusy, "instance %s is %s (operation %s); wait for it to end", id, taskOf(op), op.ID)
 	}
-	op := a.state.newOperation(a.hostID, id, w.verb)
-	op.Force, op.Snapshot = w.force, w.snapshot
-	if fleet.SnapshotVerb(w.verb) == fleet.RevertSnapshot {
-		op.Mark = picture.Machines[id].Mark
+	if w.size != nil {
+		if refusals := a.state.ledger.Grow(id, *w.size); len(refusals) > 0 {
+			return nil, refused(&rows.Host, refusals)
+		}
 	}
+	op := a.state.newOperation(a.hostID, id, w.verb)
+	op.Force, op.Snapshot, op.Size, op.Mark = w.force, w.snapshot, w.size, w.mark
 	a.state.busy[id] = op
 	if w.verb == verbDelete {
 		op.RequestHash = a.state.requestHash(&picture, id)
@@ -93,6 +99,7 @@ func (a *Agent) withdraw(id fleet.InstanceID) {
 	if op := a.state.busy[id]; op != nil && op.Verb == verbCreate {
 		a.state.ledger.Release(id)
 	}
+	a.state.ledger.Grown(id)
 	delete(a.state.busy, id)
 	delete(a.state.leaving, id)
 }
@@ -130,6 +137,9 @@ func (a *Agent) resume() error {
 		a.log.Info("operation resumed", "operation", op.ID, "verb", op.Verb, "instance", op.Instance, "step", op.Step)
 		a.state.mu.Lock()
 		a.state.busy[op.Instance] = &op
+		if op.Size != nil {
+			a.state.ledger.Growing(op.Instance, *op.Size)
+		}
 		a.state.mu.Unlock()
 		a.spawn(&op)
 	}
@@ -209,6 +219,7 @@ func (a *Agent) conclude(op *journal.Operation, out journal.Outcome) {
 	if op.Fault != "" {
 		a.state.faults[op.Instance] = op.Fault
 	}
+	a.state.ledger.Grown(op.Instance)
 	if out.Fault != "" {
 		a.state.ledger.Fail(op.Instance, out.Fault)
 	}

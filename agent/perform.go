@@ -22,6 +22,8 @@ func (a *Agent) perform(ctx context.Context, op *journal.Operation) (journal.Out
 		return a.remove(ctx, op)
 	case string(fleet.Adopt):
 		return journal.Outcome{}, a.adopt(ctx, op)
+	case verbResize:
+		return journal.Outcome{}, a.resize(ctx, op)
 	case string(fleet.TakeSnapshot), string(fleet.RevertSnapshot), string(fleet.DeleteSnapshot):
 		return journal.Outcome{}, a.snapshot(ctx, op)
 	default:

@@ -70,6 +70,7 @@ func claimRow(host *fleet.Host, c *ledger.Claim, op *journal.Operation, at time.
 const (
 	verbCreate = "create"
 	verbDelete = "delete"
+	verbResize = "resize"
 )
 
 // taskOf names what an operation does, as a row shows it.
@@ -81,6 +82,8 @@ func taskOf(op *journal.Operation) fleet.Task {
 		return fleet.TaskBuilding
 	case op.Verb == verbDelete:
 		return fleet.TaskDeleting
+	case op.Verb == verbResize:
+		return fleet.TaskResizing
 	case fleet.SnapshotVerb(op.Verb).Known():
 		return fleet.TaskSnapshotting
 	default:

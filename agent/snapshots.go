@@ -48,8 +48,12 @@ func (a *Agent) ChangeSnapshot(ctx context.Context, id fleet.InstanceID, change 
 			return fleet.Accepted{}, err
 		}
 	}
-	return a.begin(id, work{verb: string(change.Verb), snapshot: change.Name}, func(row *fleet.Instance, picture *observer.Picture) error {
+	w := &work{verb: string(change.Verb), snapshot: change.Name}
+	return a.begin(id, w, func(row *fleet.Instance, picture *observer.Picture) error {
 		machine, built := picture.Machines[id]
+		if change.Verb == fleet.RevertSnapshot {
+			w.mark = machine.Mark.Clone()
+		}
 		switch {
 		case row.Ownership == fleet.Foreign:
 			return notManaged(row)

@@ -30,6 +30,7 @@ var access = map[string][]PrincipalRole{
 	"GET /v1/instances/{id}":           readers,
 	"DELETE /v1/instances/{id}":        mutators,
 	"POST /v1/instances/{id}/{action}": mutators,
+	"POST /v1/instances/{id}/resize":   mutators,
 	"GET /v1/instances/{id}/log":       readers,
 
 	"GET /v1/instances/{id}/snapshots":                readers,
@@ -60,6 +61,7 @@ var access = map[string][]PrincipalRole{
 	"GET /v1/keys/{id}":   nodes,
 	"PUT /v1/keys/{id}":   nodes,
 	"PUT /v1/claims/{id}": registries,
+	"PUT /v1/sizes/{id}":  registries,
 }
 
 // admits reports whether the route is open to a role.

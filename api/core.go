@@ -50,6 +50,8 @@ type Writer interface {
 	CreateInstance(ctx context.Context, c CreateInstance) (fleet.Accepted, error)
 	ActInstance(ctx context.Context, id fleet.InstanceID, action fleet.InstanceAction, opts ActOptions) (fleet.Accepted, error)
 	DeleteInstance(ctx context.Context, id fleet.InstanceID) (fleet.Accepted, error)
+	// ResizeInstance gives an instance the size that a flavor has at this node.
+	ResizeInstance(ctx context.Context, id fleet.InstanceID, flavor string) (fleet.Accepted, error)
 	ChangeSnapshot(ctx context.Context, id fleet.InstanceID, change fleet.SnapshotChange) (fleet.Accepted, error)
 	ActHost(ctx context.Context, id fleet.HostID, action fleet.HostAction) (fleet.Host, error)
 	// ImportImage stores an image at host (at an agent: its own; the zero id at
@@ -98,6 +100,8 @@ type Node interface {
 	// Claim judges a proposal and promises it durably, or refuses it durably
 	// with *fleet.Error{Code: CodeRefused}, its reasons and the host's row.
 	Claim(ctx context.Context, p fleet.Proposal) (fleet.Accepted, error)
+	// SetSize promises an instance of this host another size, or refuses it.
+	SetSize(ctx context.Context, id fleet.InstanceID, size fleet.Size) (fleet.Accepted, error)
 	// Key returns what this agent, as the key's home, holds.
 	Key(ctx context.Context, id fleet.InstanceID) (fleet.KeyRecord, error)
 	// ChangeKey is a compare-and-set on the key's record.

@@ -24,6 +24,8 @@ type fakeCore struct {
 	operation  func(string) (fleet.Operation, error)
 	log        func(fleet.InstanceID, int64) (io.ReadCloser, error)
 	snapshots  func(fleet.InstanceID) (fleet.SnapshotList, error)
+	resize     func(fleet.InstanceID, string) (fleet.Accepted, error)
+	size       func(fleet.InstanceID, fleet.Size) (fleet.Accepted, error)
 	snapshot   func(fleet.InstanceID, fleet.SnapshotChange) (fleet.Accepted, error)
 	await      func(context.Context, fleet.InstanceID, fleet.Version) (*fleet.Instance, error)
 	explain    func(fleet.Create) (fleet.Explanation, error)
@@ -76,6 +78,14 @@ func (f *fakeCore) InstanceLog(_ context.Context, id fleet.InstanceID, offset in
 
 func (f *fakeCore) Snapshots(_ context.Context, id fleet.InstanceID) (fleet.SnapshotList, error) {
 	return f.snapshots(id)
+}
+
+func (f *fakeCore) ResizeInstance(_ context.Context, id fleet.InstanceID, flavor string) (fleet.Accepted, error) {
+	return f.resize(id, flavor)
+}
+
+func (f *fakeCore) SetSize(_ context.Context, id fleet.InstanceID, size fleet.Size) (fleet.Accepted, error) {
+	return f.size(id, size)
 }
 
 func (f *fakeCore) ChangeSnapshot(_ context.Context, id fleet.InstanceID, change fleet.SnapshotChange) (fleet.Accepted, error) {
@@ -201,6 +211,8 @@ func full() *fakeCore {
 			return io.NopCloser(strings.NewReader("hello\n")), nil
 		},
 		snapshots: func(id fleet.InstanceID) (fleet.SnapshotList, error) { return fleet.SnapshotList{Instance: id}, nil },
+		resize:    func(fleet.InstanceID, string) (fleet.Accepted, error) { return accepted() },
+		size:      func(fleet.InstanceID, fleet.Size) (fleet.Accepted, error) { return accepted() },
 		snapshot:  func(fleet.InstanceID, fleet.SnapshotChange) (fleet.Accepted, error) { return accepted() },
 		await: func(context.Context, fleet.InstanceID, fleet.Version) (*fleet.Instance, error) {
 			row := acceptedNow.Instance

@@ -40,6 +40,12 @@ type actIn struct {
 	Force  bool   `query:"force" doc:"do not leave it to the guest"`
 }
 
+type resizeIn struct {
+	ID   string `path:"id" doc:"its id"`
+	Wait string `query:"wait" example:"30s" doc:"hold the reply until the instance has no task, at most so long: 200 says that it is done, 202 that it goes on"`
+	Body fleet.ResizeInstance
+}
+
 // acceptedOut is the answer to a mutation of an instance.
 type acceptedOut struct {
 	Status  int
@@ -55,6 +61,10 @@ const about = "202 says that the owning host has promised it durably; it is done
 func (s *server) addMutations() {
 	add(s, route{method: http.MethodPost, path: "/v1/instances", id: "create-instance", tag: "instances", status: http.StatusAccepted, summary: "Create an instance", description: about}, s.createInstance)
 	add(s, route{method: http.MethodDelete, path: "/v1/instances/{id}", id: "delete-instance", tag: "instances", status: http.StatusAccepted, summary: "Delete an instance", description: about}, s.deleteInstance)
+	add(s, route{
+		method: http.MethodPost, path: "/v1/instances/{id}/resize", id: "resize-instance", tag: "instances", status: http.StatusAccepted, summary: "Give a stopped instance another size",
+		description: "Its host must have room for it. A disk may grow and never shrinks; a flavor without a disk leaves it as it is. " + about,
+	}, s.resizeInstance)
 	add(s, route{method: http.MethodPost, path: "/v1/instances/{id}/{action}", id: "act-instance", tag: "instances", status: http.StatusAccepted, summary: "Do something to an instance", description: about}, s.actInstance)
 }
 
@@ -109,6 +119,25 @@ func (s *server) actInstance(ctx context.Context, in *actIn) (*acceptedOut, erro
 		return nil, invalid("instance action %.40q is not one of %v", in.Action, fleet.InstanceActions())
 	}
 	accepted, err := s.core.ActInstance(ctx, id, action, ActOptions{Force: in.Force})
+	if err != nil {
+		return nil, err
+	}
+	return s.reply(ctx, accepted, wait), nil
+}
+
+func (s *server) resizeInstance(ctx context.Context, in *resizeIn) (*acceptedOut, error) {
+	wait, err := parseWait(in.Wait)
+	if err != nil {
+		return nil, err
+	}
+	id, err := parseID("instance", in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if in.Body.Flavor == "" {
+		return nil, invalid("flavor is empty; list them with: grapevine flavor list")
+	}
+	accepted, err := s.core.ResizeInstance(ctx, id, in.Body.Flavor)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,11 @@ type claimIn struct {
 	Body fleet.Proposal
 }
 
+type sizeIn struct {
+	ID   string `path:"id" doc:"the instance's id"`
+	Body fleet.Size
+}
+
 type keyIn struct {
 	ID   string `path:"id" doc:"its id"`
 	Body fleet.KeyChange
@@ -26,6 +31,10 @@ func (s *server) addNode() {
 		method: http.MethodPut, path: "/v1/claims/{id}", id: "put-claim", tag: "nodes", status: http.StatusAccepted,
 		summary: "Propose an instance to this host", description: "The host promises durably, or refuses durably with its reasons and its fresh row.",
 	}, s.putClaim)
+	add(s, route{
+		method: http.MethodPut, path: "/v1/sizes/{id}", id: "put-size", tag: "nodes", status: http.StatusAccepted,
+		summary: "Give an instance of this host another size", description: "In numbers, as a registry has worked them out from a flavor. The host promises durably, or refuses.",
+	}, s.putSize)
 	add(s, route{method: http.MethodGet, path: "/v1/keys/{id}", id: "get-key", tag: "nodes", summary: "Show what this key home holds of an instance id"}, s.getKey)
 	add(s, route{
 		method: http.MethodPut, path: "/v1/keys/{id}", id: "put-key", tag: "nodes",
@@ -50,6 +59,21 @@ func (s *server) putClaim(ctx context.Context, in *claimIn) (*acceptedOut, error
 		return nil, err
 	}
 	accepted, err := s.opts.Node.Claim(ctx, in.Body)
+	if err != nil {
+		return nil, err
+	}
+	return s.reply(ctx, accepted, 0), nil
+}
+
+func (s *server) putSize(ctx context.Context, in *sizeIn) (*acceptedOut, error) {
+	id, err := parseID("instance", in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if err := in.Body.Validate(); err != nil {
+		return nil, err
+	}
+	accepted, err := s.opts.Node.SetSize(ctx, id, in.Body)
 	if err != nil {
 		return nil, err
 	}

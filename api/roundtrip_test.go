@@ -134,6 +134,12 @@ func TestClientHasAMethodForEveryRoute(t *testing.T) {
 		"PUT /v1/keys/{id}": func(ctx context.Context, c *client.Client) (any, error) {
 			return c.ChangeKey(ctx, instanceID, fleet.KeyChange{Record: record})
 		},
+		"POST /v1/instances/{id}/resize": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.ResizeInstance(ctx, instanceID, "small", time.Second)
+		},
+		"PUT /v1/sizes/{id}": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.SetSize(ctx, instanceID, fleet.Size{Flavor: "small", Resources: fleet.Resources{VCPUs: 1, MemoryMiB: 64}})
+		},
 		"PUT /v1/claims/{id}": func(ctx context.Context, c *client.Client) (any, error) { return c.Claim(ctx, proposal) },
 	}
 	c := dial(t, full(), AsRegistry) // the one role that every route is open to

@@ -40,6 +40,8 @@ var good = map[string]struct {
 	"DELETE /v1/instances/{id}":                       {request{method: "DELETE", target: "/v1/instances/" + instanceText}, 202, `"version":"` + hostText + `:3:7"`},
 	"POST /v1/instances/{id}/{action}":                {request{method: "POST", target: "/v1/instances/" + instanceText + "/stop?force=true"}, 202, `"task":"building"`},
 	"GET /v1/instances/{id}/log":                      {request{method: "GET", target: "/v1/instances/" + instanceText + "/log?offset=3"}, 200, "hello\n"},
+	"POST /v1/instances/{id}/resize":                  {request{method: "POST", target: "/v1/instances/" + instanceText + "/resize", body: `{"flavor":"small"}`}, 202, `"operation":"` + hostText + `.4"`},
+	"PUT /v1/sizes/{id}":                              {request{method: "PUT", target: "/v1/sizes/" + instanceText, role: AsRegistry, body: `{"flavor":"small","vcpus":1,"memory_mib":64,"disk_gib":0}`}, 202, `"operation"`},
 	"GET /v1/instances/{id}/snapshots":                {request{method: "GET", target: "/v1/instances/" + instanceText + "/snapshots"}, 200, `"items":[]`},
 	"POST /v1/instances/{id}/snapshots":               {request{method: "POST", target: "/v1/instances/" + instanceText + "/snapshots", body: `{"name":"clean"}`}, 202, `"operation":"` + hostText + `.4"`},
 	"POST /v1/instances/{id}/snapshots/{name}/revert": {request{method: "POST", target: "/v1/instances/" + instanceText + "/snapshots/a%20b/revert"}, 202, `"operation":"` + hostText + `.4"`},

@@ -49,6 +49,18 @@ func (c *core) DeleteInstance(ctx context.Context, id fleet.InstanceID) (fleet.A
 	})
 }
 
+// ResizeInstance implements api.Core: the instance's host is asked for the
+// numbers that the flavor stands for here.
+func (c *core) ResizeInstance(ctx context.Context, id fleet.InstanceID, flavor string) (fleet.Accepted, error) {
+	size, err := c.Flavor(flavor)
+	if err != nil {
+		return fleet.Accepted{}, err
+	}
+	return c.atOwner(ctx, id, func(ctx context.Context, peer *client.Client) (fleet.Accepted, error) {
+		return peer.SetSize(ctx, id, fleet.Size{Flavor: size.Name, Resources: size.Resources})
+	})
+}
+
 // ChangeSnapshot implements api.Core: the instance's host does it.
 func (c *core) ChangeSnapshot(ctx context.Context, id fleet.InstanceID, change fleet.SnapshotChange) (fleet.Accepted, error) {
 	return c.atOwner(ctx, id, func(ctx context.Context, peer *client.Client) (fleet.Accepted, error) {

@@ -31,6 +31,30 @@ func TestActionIsDoneByTheOwner(t *testing.T) {
 	}
 }
 
+func TestResizeAsksTheOwnerForTheNumbersOfTheFlavorHere(t *testing.T) {
+	w := newWorld(t, 2)
+	c, n := w.registry()
+	in := running(1)
+	n.publish(w.agents[1].row, in)
+	accepted, err := c.ResizeInstance(t.Context(), in.ID, "small")
+	if row := accepted.Instance; err != nil || row.Host != w.agents[1].row.ID || row.Flavor != "small" || row.MemoryMiB != 2048 {
+		t.Errorf("accepted %+v, %v; want hostb to have been asked for small, 2048 MiB", accepted, err)
+	}
+	_, err = c.ResizeInstance(t.Context(), in.ID, "no such")
+	wantCode(t, err, fleet.CodeUnknownFlavor)
+}
+
+func TestSnapshotIsTakenByTheOwner(t *testing.T) {
+	w := newWorld(t, 2)
+	c, n := w.registry()
+	in := running(1)
+	n.publish(w.agents[1].row, in)
+	accepted, err := c.ChangeSnapshot(t.Context(), in.ID, fleet.SnapshotChange{Verb: fleet.TakeSnapshot, Name: "a b"})
+	if row := accepted.Instance; err != nil || row.Host != w.agents[1].row.ID || row.Name != "a b" {
+		t.Errorf("accepted %+v, %v; want hostb to have been asked for a b", accepted, err)
+	}
+}
+
 func TestMutationAtAnUnheardHostFailsAtOnce(t *testing.T) {
 	w := newWorld(t, 1)
 	c, n := w.registry()

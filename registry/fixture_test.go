@@ -203,6 +203,16 @@ func (a *fakeAgent) ActInstance(_ context.Context, id fleet.InstanceID, action f
 	return fleet.Accepted{Instance: fleet.Instance{ID: id, Host: a.row.ID, Task: action.Task()}}, nil
 }
 
+// SetSize implements api.Node.
+func (a *fakeAgent) SetSize(_ context.Context, id fleet.InstanceID, size fleet.Size) (fleet.Accepted, error) {
+	return fleet.Accepted{Instance: fleet.Instance{ID: id, Host: a.row.ID, Task: fleet.TaskResizing, Flavor: size.Flavor, MemoryMiB: size.MemoryMiB}}, nil
+}
+
+// ChangeSnapshot implements api.Core.
+func (a *fakeAgent) ChangeSnapshot(_ context.Context, id fleet.InstanceID, change fleet.SnapshotChange) (fleet.Accepted, error) {
+	return fleet.Accepted{Instance: fleet.Instance{ID: id, Host: a.row.ID, Task: fleet.TaskSnapshotting, Name: change.Name}}, nil
+}
+
 // DeleteInstance implements api.Core.
 func (a *fakeAgent) DeleteInstance(context.Context, fleet.InstanceID) (fleet.Accepted, error) {
 	panic(http.ErrAbortHandler) // takes the request and never answers

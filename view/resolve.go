@@ -66,6 +66,9 @@ func (v *View) Resolve(_ context.Context, c fleet.Create) (fleet.Request, error)
 	return req, nil
 }
 
+// Flavor returns the flavor with this name.
+func (v *View) Flavor(name string) (fleet.Flavor, error) { return v.flavor(name) }
+
 func (v *View) flavor(name string) (fleet.Flavor, error) {
 	names := make([]string, 0, len(v.cfg.Flavors))
 	for _, f := range v.cfg.Flavors {

@@ -18,10 +18,12 @@ type Operation struct {
 	fleet.Operation
 	// Force is set for an action that skips the guest's own shutdown.
 	Force bool `json:"force,omitempty"`
-	// Snapshot is the name of the snapshot that the operation is about, and Mark
-	// what the machine is to carry after it was brought back to that.
-	Snapshot string        `json:"snapshot,omitempty"`
-	Mark     *drivers.Mark `json:"mark,omitempty"`
+	// Snapshot is the name of the snapshot that the operation is about, and Size
+	// what the machine is to get; Mark is what it is to carry afterwards, where
+	// the operation changes that.
+	Snapshot string           `json:"snapshot,omitempty"`
+	Size     *fleet.Resources `json:"size,omitempty"`
+	Mark     *drivers.Mark    `json:"mark,omitempty"`
 	// RequestHash, of a delete, is that of the create that the instance came
 	// from: once the machine is gone nothing else remembers it.
 	RequestHash string `json:"request_hash,omitempty"`

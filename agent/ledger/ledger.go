@@ -29,7 +29,8 @@ type Ledger struct {
 	physical fleet.Resources
 	machines map[fleet.InstanceID]fleet.Resources
 	claims   map[fleet.InstanceID]*Claim
-	refused  map[fleet.InstanceID]uint32 // highest attempt refused for good
+	growing  map[fleet.InstanceID]fleet.Resources // the size that each machine is getting
+	refused  map[fleet.InstanceID]uint32          // highest attempt refused for good
 }
 
 // New returns an empty account.
@@ -38,6 +39,7 @@ func New(terms Terms) *Ledger {
 		terms:    terms,
 		machines: map[fleet.InstanceID]fleet.Resources{},
 		claims:   map[fleet.InstanceID]*Claim{},
+		growing:  map[fleet.InstanceID]fleet.Resources{},
 		refused:  map[fleet.InstanceID]uint32{},
 	}
 }
@@ -59,6 +61,9 @@ func (l *Ledger) Capacity() fleet.Capacity {
 		if c.Fault == "" {
 			allocated = allocated.Plus(beyond(c.Proposal.Resources, l.machines[id]))
 		}
+	}
+	for id, size := range l.growing {
+		allocated = allocated.Plus(beyond(size, l.machines[id]))
 	}
 	total := fleet.Resources{
 		VCPUs:     scale(l.physical.VCPUs, l.terms.VCPURatio),

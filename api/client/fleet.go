@@ -46,6 +46,12 @@ func (c *Client) Claim(ctx context.Context, p fleet.Proposal) (fleet.Accepted, e
 	return send[fleet.Accepted](ctx, c, call{method: http.MethodPut, path: "/v1/claims/" + p.ID.String()}, p)
 }
 
+// SetSize asks an agent for another size of an instance of its host, as a
+// registry does.
+func (c *Client) SetSize(ctx context.Context, id fleet.InstanceID, size fleet.Size) (fleet.Accepted, error) {
+	return send[fleet.Accepted](ctx, c, call{method: http.MethodPut, path: "/v1/sizes/" + id.String()}, size)
+}
+
 // Key returns what an agent, as the key's home, holds of an instance id.
 func (c *Client) Key(ctx context.Context, id fleet.InstanceID) (fleet.KeyRecord, error) {
 	return get[fleet.KeyRecord](ctx, c, "/v1/keys/"+id.String(), nil)

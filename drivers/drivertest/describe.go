@@ -43,6 +43,9 @@ func declaredFeaturesAreThere(k *kit) {
 	if _, is := k.d.(drivers.Snapshotter); has(drivers.FeatureSnapshot) && !is {
 		k.Error("snapshot is declared and the driver is no Snapshotter")
 	}
+	if _, is := k.d.(drivers.Resizer); has(drivers.FeatureResize) && !is {
+		k.Error("resize is declared and the driver is no Resizer")
+	}
 	if has(drivers.FeaturePause) {
 		return
 	}

@@ -66,6 +66,8 @@ func cases() []testCase {
 		{name: "RevertLeavesTheMarkThatIsAskedFor", needs: drivers.FeatureSnapshot, run: revertKeepsMark},
 		{name: "SnapshotsOfForeignMachinesAreOnlyRead", needs: drivers.FeatureSnapshot, run: foreignSnapshots},
 		{name: "DeleteRemovesSnapshots", needs: drivers.FeatureSnapshot, run: deleteRemovesSnapshots},
+		{name: "ResizeChangesSizeAndMark", needs: drivers.FeatureResize, run: resizeChangesSize},
+		{name: "ResizeRefusesWhatItCannotDo", needs: drivers.FeatureResize, run: resizeRefusals},
 		{name: "ManyMachinesAreListed", run: manyMachines},
 		{name: "ConcurrentUse", run: concurrentUse},
 		{name: "CloseLeavesNoGoroutine", run: closeLeavesNothing},
@@ -88,7 +90,8 @@ func FeatureTable(features []drivers.Feature) string {
 	var b strings.Builder
 	b.WriteString("\n| feature | supported |\n| --- | --- |\n")
 	for _, f := range []drivers.Feature{
-		drivers.FeatureBootDisk, drivers.FeatureBootKernel, drivers.FeatureConsoleLog, drivers.FeaturePause, drivers.FeatureSnapshot,
+		drivers.FeatureBootDisk, drivers.FeatureBootKernel, drivers.FeatureConsoleLog, drivers.FeaturePause,
+		drivers.FeatureResize, drivers.FeatureSnapshot,
 	} {
 		word := "no"
 		if slices.Contains(features, f) {

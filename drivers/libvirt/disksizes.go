@@ -41,6 +41,13 @@ func (s *diskSizes) put(id golibvirt.UUID, disks string, gib int64) {
 	s.known[id] = knownSize{disks: disks, gib: gib, until: time.Now().Add(sizeLifetime)}
 }
 
+// forget makes the next look ask anew.
+func (s *diskSizes) forget(id golibvirt.UUID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.known, id)
+}
+
 // keep forgets all domains but these.
 func (s *diskSizes) keep(domains []golibvirt.Domain) {
 	s.mu.Lock()

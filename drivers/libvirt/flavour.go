@@ -24,7 +24,7 @@ const hypervisor = fleet.KVM
 func features() []drivers.Feature {
 	return []drivers.Feature{
 		drivers.FeatureBootDisk, drivers.FeatureBootKernel, drivers.FeatureConsoleLog, drivers.FeaturePause,
-		drivers.FeatureSnapshot,
+		drivers.FeatureResize, drivers.FeatureSnapshot,
 	}
 }
 

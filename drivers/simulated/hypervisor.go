@@ -104,7 +104,7 @@ func (h *Hypervisor) describe() drivers.Description {
 		Version:    "simulated " + string(h.config.Hypervisor),
 		Total:      h.config.Resources,
 		Hardware:   h.config.Hardware,
-		Features:   []drivers.Feature{drivers.FeatureBootDisk, drivers.FeatureConsoleLog},
+		Features:   []drivers.Feature{drivers.FeatureBootDisk, drivers.FeatureConsoleLog, drivers.FeatureResize},
 		Traits:     []string{"simulated"},
 	}
 	if h.canSnapshot() == nil {

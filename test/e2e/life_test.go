@@ -80,6 +80,14 @@ func TestLifeOfAnInstanceOnRealQEMU(t *testing.T) {
 		t.Error("the guest booted instead of going on")
 	}
 
+	first.do("instance", "snapshot", "delete", row.ID.String(), "up", "--wait", "80s")
+	first.do("instance", "resize", row.ID.String(), "--flavor", "wide", "--wait", "80s")
+	w.seen("it wide", row.ID, everywhere, func(row fleet.Instance) bool {
+		return row.Flavor == "wide" && row.VCPUs == 2 && row.MemoryMiB == 160 && row.DiskGiB == 2
+	})
+	first.do("instance", "start", row.ID.String(), "--wait", "80s")
+	w.until("the guest is up in its new size", func() error { return logged(second, row.ID, line, 4) })
+
 	first.do("instance", "delete", row.ID.String(), "--wait", "80s")
 	w.gone(row.ID, append(everywhere, first))
 	if left := real.domains(); len(left) != 0 {

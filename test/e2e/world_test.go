@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -85,8 +86,11 @@ type node struct {
 	*built.Daemon
 }
 
-// withDisk is a size with a disk of its own, beside the built-in ones.
-var withDisk = fleet.Flavor{Name: "micro", Resources: fleet.Resources{VCPUs: 1, MemoryMiB: 128, DiskGiB: 1}}
+// withDisk are sizes with a disk of their own, beside the built-in ones.
+var withDisk = []fleet.Flavor{
+	{Name: "micro", Resources: fleet.Resources{VCPUs: 1, MemoryMiB: 128, DiskGiB: 1}},
+	{Name: "wide", Resources: fleet.Resources{VCPUs: 2, MemoryMiB: 160, DiskGiB: 2}},
+}
 
 // newNode makes a node that does not run yet. Extra is more TOML for it.
 func (w *world) newNode(role, name, extra string) *node {
@@ -110,7 +114,7 @@ func (w *world) newNode(role, name, extra string) *node {
 	fmt.Fprintf(&b, "gossip_bind = %q\njoin = [%s]\n", gossip, quoted(w.seeds))
 	w.seeds = append(w.seeds, gossip)
 	b.WriteString(extra)
-	for _, f := range append(fleet.BuiltinFlavors(), withDisk) {
+	for _, f := range slices.Concat(fleet.BuiltinFlavors(), withDisk) {
 		fmt.Fprintf(&b, "[[flavors]]\nname = %q\nvcpus = %d\nmemory_mib = %d\ndisk_gib = %d\n", f.Name, f.VCPUs, f.MemoryMiB, f.DiskGiB)
 	}
 	n.config = w.path(name + ".toml")

@@ -1,0 +1,92 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"grapevine/agent/journal"
+	"grapevine/agent/observer"
+	"grapevine/drivers"
+	"grapevine/fleet"
+)
+
+// ResizeInstance implements api.Writer for the machines of this host, with the
+// flavors that this agent knows.
+func (a *Agent) ResizeInstance(ctx context.Context, id fleet.InstanceID, flavor string) (fleet.Accepted, error) {
+	size, err := a.Flavor(flavor)
+	if err != nil {
+		return fleet.Accepted{}, err
+	}
+	return a.SetSize(ctx, id, fleet.Size{Flavor: size.Name, Resources: size.Resources})
+}
+
+// SetSize implements api.Node: it promises a size if the host has room for it.
+func (a *Agent) SetSize(ctx context.Context, id fleet.InstanceID, size fleet.Size) (fleet.Accepted, error) {
+	if err := size.Validate(); err != nil {
+		return fleet.Accepted{}, err
+	}
+	if d := a.observer.Description(); !slices.Contains(d.Features, drivers.FeatureResize) {
+		return fleet.Accepted{}, errorf(fleet.CodeUnsupported, "%s on host %s cannot resize machines", d.Hypervisor, a.name())
+	}
+	if s, here := a.observer.Machine(id); here && size.DiskGiB > s.Resources.DiskGiB {
+		if err := a.mayGrow(ctx, id); err != nil {
+			return fleet.Accepted{}, err
+		}
+	}
+	w := &work{verb: verbResize}
+	return a.begin(id, w, func(row *fleet.Instance, picture *observer.Picture) error {
+		machine, built := picture.Machines[id]
+		switch {
+		case row.Ownership == fleet.Foreign:
+			return notManaged(row)
+		case !built:
+			return neverBuilt(row)
+		}
+		return w.fit(&machine.Machine, size)
+	})
+}
+
+// fit works out what the machine gets, or why it cannot.
+func (w *work) fit(m *drivers.Machine, size fleet.Size) error {
+	if size.DiskGiB == 0 {
+		size.DiskGiB = m.Resources.DiskGiB
+	}
+	if m.Power != fleet.PowerStopped {
+		return errorf(fleet.CodeConflict, "instance %s is %s; stop it first, for only a stopped one is resized", m.ID, m.Power)
+	}
+	if err := drivers.Resizable(m, size.Resources); err != nil {
+		return errorf(fleet.CodeInvalid, "instance %s cannot be of flavor %s: %v", m.ID, size.Flavor, err)
+	}
+	w.size, w.mark = &size.Resources, m.Mark.Clone()
+	w.mark.Flavor, w.mark.DiskGiB = size.Flavor, size.DiskGiB
+	return nil
+}
+
+// mayGrow says whether a machine's disk may grow: hypervisors refuse that while
+// there are snapshots of it.
+func (a *Agent) mayGrow(ctx context.Context, id fleet.InstanceID) error {
+	if _, err := a.snapshotter(); err != nil {
+		return nil // none here, and so none of this machine
+	}
+	list, err := (*local)(a).Snapshots(ctx, id)
+	if err != nil {
+		return err
+	}
+	if len(list.Items) > 0 {
+		return errorf(fleet.CodeConflict, "instance %s has %d snapshots, and its disk cannot grow while it does; delete them first, or choose a flavor with the disk as it is", id, len(list.Items))
+	}
+	return nil
+}
+
+// resize does what the operation says.
+func (a *Agent) resize(ctx context.Context, op *journal.Operation) error {
+	resizer, ok := a.driver.(drivers.Resizer)
+	if !ok || op.Size == nil || op.Mark == nil {
+		return fmt.Errorf("resize: %w", drivers.ErrUnsupported)
+	}
+	if err := resizer.Resize(ctx, op.Instance, *op.Size, *op.Mark); err != nil {
+		return fmt.Errorf("resize: %w", err)
+	}
+	return nil
+}

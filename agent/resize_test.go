@@ -1,0 +1,129 @@
+package agent_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"grapevine/api/client"
+	"grapevine/drivers"
+	"grapevine/drivers/simulated"
+	"grapevine/fleet"
+)
+
+// stopped makes an instance of 512 MiB that is stopped.
+func (s *site) stopped() fleet.InstanceID {
+	s.t.Helper()
+	id := s.built()
+	if _, err := s.ActInstance(s.t.Context(), id, fleet.Stop, client.ActOptions{Force: true, Wait: patience}); err != nil {
+		s.t.Fatal(err)
+	}
+	return id
+}
+
+func size(flavor string, vcpus, memory, disk int64) fleet.Size {
+	return fleet.Size{Flavor: flavor, Resources: fleet.Resources{VCPUs: vcpus, MemoryMiB: memory, DiskGiB: disk}}
+}
+
+func TestResizeGivesTheSizeAndAccountsForIt(t *testing.T) {
+	s := newSite(t, nil)
+	id := s.stopped()
+	accepted, err := s.ResizeInstance(t.Context(), id, "small", patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := accepted.Instance
+	if row.Task != fleet.TaskNone || row.Flavor != "small" || row.VCPUs != 1 || row.MemoryMiB != 2048 || row.DiskGiB != 1 {
+		t.Errorf("its row is %+v, want it small, with the disk that it had", row)
+	}
+	if got := s.host().Capacity.MemoryMiB.Allocated; got != 2048 {
+		t.Errorf("%d MiB are allocated, want 2048", got)
+	}
+	if _, err := s.SetSize(t.Context(), id, size("lean", 1, 256, 3)); err != nil {
+		t.Fatal(err)
+	}
+	s.until("it is lean", func() bool {
+		row := s.row(id)
+		return row.Task == fleet.TaskNone && row.MemoryMiB == 256 && row.DiskGiB == 3
+	})
+}
+
+func TestResizeThatDoesNotFitIsRefusedAndBooksNothing(t *testing.T) {
+	s := newSite(t, nil)
+	id := s.stopped()
+	for _, c := range []struct {
+		name string
+		size fleet.Size
+		want fleet.Code
+	}{
+		{"more than the host has", size("huge", 1, 8192, 0), fleet.CodeRefused},
+		{"no processors", size("odd", 0, 512, 0), fleet.CodeInvalid},
+		{"no flavor's name", size("", 1, 512, 0), fleet.CodeInvalid},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := s.SetSize(t.Context(), id, c.size)
+			code(t, err, c.want)
+		})
+	}
+	_, err := s.ResizeInstance(t.Context(), id, "no such", 0)
+	code(t, err, fleet.CodeUnknownFlavor)
+	if got := s.host().Capacity.MemoryMiB.Allocated; got != 512 {
+		t.Errorf("%d MiB are allocated after refusals, want 512", got)
+	}
+
+	s.change(id, fleet.TakeSnapshot, "one")
+	_, err = s.SetSize(t.Context(), id, size("wide", 1, 512, 5))
+	code(t, err, fleet.CodeConflict) // the disk has a snapshot
+	s.change(id, fleet.DeleteSnapshot, "one")
+	if _, err := s.ActInstance(t.Context(), id, fleet.Start, client.ActOptions{Wait: patience}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.SetSize(t.Context(), id, size("tiny", 1, 512, 0))
+	code(t, err, fleet.CodeConflict) // it runs
+}
+
+// held is a driver whose resizes wait until they are let go, the first time.
+type held struct {
+	*simulated.Driver
+	once    sync.Once
+	reached chan struct{}
+}
+
+func (d *held) Resize(ctx context.Context, id fleet.InstanceID, size fleet.Resources, mark drivers.Mark) error {
+	first := false
+	d.once.Do(func() { first = true })
+	if !first {
+		return d.Driver.Resize(ctx, id, size, mark)
+	}
+	close(d.reached)
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func TestResizeUnderWayIsAccountedForAndTakenUpAfterARestart(t *testing.T) {
+	s := newSite(t, nil)
+	id := s.stopped()
+	slow := &held{reached: make(chan struct{})}
+	s.wrap = func(d *simulated.Driver) drivers.Driver { slow.Driver = d; return slow }
+	s.restart()
+	if _, err := s.SetSize(t.Context(), id, size("large", 1, 3072, 0)); err != nil {
+		t.Fatal(err)
+	}
+	<-slow.reached
+	if row := s.row(id); row.Task != fleet.TaskResizing {
+		t.Errorf("its task is %q, want resizing", row.Task)
+	}
+	if got := s.host().Capacity.MemoryMiB.Free; got != 1024 {
+		t.Errorf("%d MiB are free while it grows, want 1024", got)
+	}
+	_, err := s.Claim(t.Context(), proposal(2, 2048))
+	code(t, err, fleet.CodeRefused)
+	s.restart()
+	s.until("it is large", func() bool {
+		row := s.row(id)
+		return row != nil && row.Task == fleet.TaskNone && row.MemoryMiB == 3072 && row.Flavor == "large"
+	})
+	if got := s.host().Capacity.MemoryMiB.Allocated; got != 3072 {
+		t.Errorf("%d MiB are allocated, want 3072", got)
+	}
+}

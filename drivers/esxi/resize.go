@@ -1,0 +1,58 @@
+package esxi
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/vmware/govmomi/object"
+	"github.com/vmware/govmomi/vim25/types"
+
+	"grapevine/drivers"
+	"grapevine/fleet"
+)
+
+var _ drivers.Resizer = (*Driver)(nil)
+
+// Resize implements drivers.Resizer. The host takes processors, memory, disk
+// and mark in one task: all of it or nothing.
+func (d *Driver) Resize(ctx context.Context, id fleet.InstanceID, size fleet.Resources, mark drivers.Mark) error {
+	return d.do(ctx, fmt.Sprintf("resize machine %s", id), func(ctx context.Context, s *session) error {
+		m, err := d.find(ctx, s, id)
+		if err != nil {
+			return err
+		}
+		if err := drivers.Resizable(&m.Machine, size); err != nil {
+			return err
+		}
+		options, err := markOptions(mark)
+		if err != nil {
+			return err
+		}
+		spec := types.VirtualMachineConfigSpec{NumCPUs: int32(size.VCPUs), MemoryMB: size.MemoryMiB, ExtraConfig: options} // bounded by what a host has
+		vm := object.NewVirtualMachine(s.client, m.ref)
+		if size.DiskGiB > m.Resources.DiskGiB {
+			if spec.DeviceChange, err = grownDisk(ctx, vm, size.DiskGiB-m.Resources.DiskGiB); err != nil {
+				return err
+			}
+		}
+		task, err := vm.Reconfigure(ctx, spec)
+		return wait(ctx, task, err)
+	})
+}
+
+// grownDisk is the change that makes a machine's one disk larger by so much.
+func grownDisk(ctx context.Context, vm *object.VirtualMachine, gib int64) ([]types.BaseVirtualDeviceConfigSpec, error) {
+	devices, err := vm.Device(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read devices: %w", err)
+	}
+	disks := devices.SelectByType((*types.VirtualDisk)(nil))
+	if len(disks) != 1 {
+		return nil, fmt.Errorf("%w: it has %d disks; which one is to grow cannot be told", drivers.ErrUnsupported, len(disks))
+	}
+	disk := disks[0].(*types.VirtualDisk)
+	whole := (disk.CapacityInKB<<10 + 1<<30 - 1) >> 30 // in GiB, as it is counted
+	disk.CapacityInKB = (whole + gib) << 20
+	disk.CapacityInBytes = disk.CapacityInKB << 10
+	return []types.BaseVirtualDeviceConfigSpec{&types.VirtualDeviceConfigSpec{Operation: types.VirtualDeviceConfigSpecOperationEdit, Device: disk}}, nil
+}
