@@ -47,7 +47,7 @@ func TestResizeAsksTheOwnerForTheNumbersOfTheFlavorHere(t *testing.T) {
 func TestSnapshotIsTakenByTheOwner(t *testing.T) {
 	w := newWorld(t, 2)
 	c, n := w.registry()
-	in := running(1)
+	in := running(2)
 	n.publish(w.agents[1].row, in)
 	accepted, err := c.ChangeSnapshot(t.Context(), in.ID, fleet.SnapshotChange{Verb: fleet.TakeSnapshot, Name: "a b"})
 	if row := accepted.Instance; err != nil || row.Host != w.agents[1].row.ID || row.Name != "a b" {
