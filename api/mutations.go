@@ -28,21 +28,28 @@ func (in *createIn) Resolve(ctx huma.Context) []error {
 	return nil
 }
 
-type deleteIn struct {
-	ID   string `path:"id" doc:"its id"`
+// InstanceMutation is what every mutation of an instance takes. It is exported
+// because huma reads no other struct that is embedded.
+type InstanceMutation struct {
+	ID   string `path:"id" doc:"the instance's id"`
 	Wait string `query:"wait" example:"30s" doc:"hold the reply until the instance has no task, at most so long: 200 says that it is done, 202 that it goes on"`
 }
 
+func (in *InstanceMutation) parse() (id fleet.InstanceID, wait time.Duration, err error) {
+	if wait, err = parseWait(in.Wait); err == nil {
+		id, err = parseID("instance", in.ID)
+	}
+	return id, wait, err
+}
+
 type actIn struct {
-	ID     string `path:"id" doc:"its id"`
-	Wait   string `query:"wait" example:"30s" doc:"hold the reply until the instance has no task, at most so long: 200 says that it is done, 202 that it goes on"`
+	InstanceMutation
 	Action string `path:"action" doc:"start, stop, reboot, pause, resume or adopt"`
 	Force  bool   `query:"force" doc:"do not leave it to the guest"`
 }
 
 type resizeIn struct {
-	ID   string `path:"id" doc:"its id"`
-	Wait string `query:"wait" example:"30s" doc:"hold the reply until the instance has no task, at most so long: 200 says that it is done, 202 that it goes on"`
+	InstanceMutation
 	Body fleet.ResizeInstance
 }
 
@@ -89,12 +96,8 @@ func (s *server) createInstance(ctx context.Context, in *createIn) (*acceptedOut
 	return s.reply(ctx, accepted, wait), nil
 }
 
-func (s *server) deleteInstance(ctx context.Context, in *deleteIn) (*acceptedOut, error) {
-	wait, err := parseWait(in.Wait)
-	if err != nil {
-		return nil, err
-	}
-	id, err := parseID("instance", in.ID)
+func (s *server) deleteInstance(ctx context.Context, in *InstanceMutation) (*acceptedOut, error) {
+	id, wait, err := in.parse()
 	if err != nil {
 		return nil, err
 	}
@@ -106,11 +109,7 @@ func (s *server) deleteInstance(ctx context.Context, in *deleteIn) (*acceptedOut
 }
 
 func (s *server) actInstance(ctx context.Context, in *actIn) (*acceptedOut, error) {
-	wait, err := parseWait(in.Wait)
-	if err != nil {
-		return nil, err
-	}
-	id, err := parseID("instance", in.ID)
+	id, wait, err := in.parse()
 	if err != nil {
 		return nil, err
 	}
@@ -126,11 +125,7 @@ func (s *server) actInstance(ctx context.Context, in *actIn) (*acceptedOut, erro
 }
 
 func (s *server) resizeInstance(ctx context.Context, in *resizeIn) (*acceptedOut, error) {
-	wait, err := parseWait(in.Wait)
-	if err != nil {
-		return nil, err
-	}
-	id, err := parseID("instance", in.ID)
+	id, wait, err := in.parse()
 	if err != nil {
 		return nil, err
 	}

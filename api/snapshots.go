@@ -12,15 +12,13 @@ type snapshotsIn struct {
 }
 
 type takeSnapshotIn struct {
-	ID   string `path:"id" doc:"the instance's id"`
-	Wait string `query:"wait" example:"30s" doc:"hold the reply until the instance has no task, at most so long: 200 says that it is done, 202 that it goes on"`
+	InstanceMutation
 	Body fleet.CreateSnapshot
 }
 
 type snapshotIn struct {
-	ID   string `path:"id" doc:"the instance's id"`
+	InstanceMutation
 	Name string `path:"name" doc:"the snapshot's name"`
-	Wait string `query:"wait" example:"30s" doc:"hold the reply until the instance has no task, at most so long: 200 says that it is done, 202 that it goes on"`
 }
 
 func (s *server) addSnapshots() {
@@ -58,23 +56,19 @@ func (s *server) listSnapshots(ctx context.Context, in *snapshotsIn) (*out[fleet
 }
 
 func (s *server) takeSnapshot(ctx context.Context, in *takeSnapshotIn) (*acceptedOut, error) {
-	return s.changeSnapshot(ctx, in.ID, in.Wait, fleet.SnapshotChange{Verb: fleet.TakeSnapshot, Name: in.Body.Name})
+	return s.changeSnapshot(ctx, &in.InstanceMutation, fleet.SnapshotChange{Verb: fleet.TakeSnapshot, Name: in.Body.Name})
 }
 
 func (s *server) revertSnapshot(ctx context.Context, in *snapshotIn) (*acceptedOut, error) {
-	return s.changeSnapshot(ctx, in.ID, in.Wait, fleet.SnapshotChange{Verb: fleet.RevertSnapshot, Name: in.Name})
+	return s.changeSnapshot(ctx, &in.InstanceMutation, fleet.SnapshotChange{Verb: fleet.RevertSnapshot, Name: in.Name})
 }
 
 func (s *server) deleteSnapshot(ctx context.Context, in *snapshotIn) (*acceptedOut, error) {
-	return s.changeSnapshot(ctx, in.ID, in.Wait, fleet.SnapshotChange{Verb: fleet.DeleteSnapshot, Name: in.Name})
+	return s.changeSnapshot(ctx, &in.InstanceMutation, fleet.SnapshotChange{Verb: fleet.DeleteSnapshot, Name: in.Name})
 }
 
-func (s *server) changeSnapshot(ctx context.Context, instance, hold string, change fleet.SnapshotChange) (*acceptedOut, error) {
-	wait, err := parseWait(hold)
-	if err != nil {
-		return nil, err
-	}
-	id, err := parseID("instance", instance)
+func (s *server) changeSnapshot(ctx context.Context, in *InstanceMutation, change fleet.SnapshotChange) (*acceptedOut, error) {
+	id, wait, err := in.parse()
 	if err != nil {
 		return nil, err
 	}

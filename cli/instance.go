@@ -125,11 +125,7 @@ func stale(row *fleet.Instance, now time.Time) cell {
 }
 
 func (a *app) instanceShow(cmd *cobra.Command, args []string) error {
-	node, err := a.node(cmd.Context())
-	if err != nil {
-		return err
-	}
-	row, err := findInstance(cmd.Context(), node, args[0])
+	_, row, err := a.instance(cmd, args[0])
 	if err != nil {
 		return err
 	}

@@ -28,11 +28,7 @@ func (a *app) instanceLog() *cobra.Command {
 		if offset < 0 {
 			return usage(cmd, "--offset is %d; it must not be negative", offset)
 		}
-		node, err := a.node(cmd.Context())
-		if err != nil {
-			return err
-		}
-		row, err := findInstance(cmd.Context(), node, args[0])
+		node, row, err := a.instance(cmd, args[0])
 		if err != nil {
 			return err
 		}

@@ -19,11 +19,7 @@ func (a *app) instanceResize() *cobra.Command {
 		if err := need(cmd, "flavor"); err != nil {
 			return err
 		}
-		node, err := a.node(cmd.Context())
-		if err != nil {
-			return err
-		}
-		row, err := findInstance(cmd.Context(), node, args[0])
+		node, row, err := a.instance(cmd, args[0])
 		if err != nil {
 			return err
 		}

@@ -22,11 +22,7 @@ func (a *app) instanceSnapshot() *cobra.Command {
 }
 
 func (a *app) snapshotList(cmd *cobra.Command, args []string) error {
-	node, err := a.node(cmd.Context())
-	if err != nil {
-		return err
-	}
-	row, err := findInstance(cmd.Context(), node, args[0])
+	node, row, err := a.instance(cmd, args[0])
 	if err != nil {
 		return err
 	}
@@ -64,11 +60,7 @@ func (a *app) snapshotChange(verb fleet.SnapshotVerb, use, short string) *cobra.
 	var wait time.Duration
 	cmd.Flags().DurationVar(&wait, "wait", 0, "wait until it is done, at most so long")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		node, err := a.node(cmd.Context())
-		if err != nil {
-			return err
-		}
-		row, err := findInstance(cmd.Context(), node, args[0])
+		node, row, err := a.instance(cmd, args[0])
 		if err != nil {
 			return err
 		}

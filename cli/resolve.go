@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"grapevine/api/client"
 	"grapevine/fleet"
 )
@@ -81,6 +83,17 @@ func findHost(ctx context.Context, c *client.Client, ref string) (fleet.Host, er
 		return fleet.Host{}, err
 	}
 	return hosts.Items[i], nil
+}
+
+// instance returns the node that is asked and the instance that a word names
+// there.
+func (a *app) instance(cmd *cobra.Command, ref string) (*client.Client, fleet.Instance, error) {
+	node, err := a.node(cmd.Context())
+	if err != nil {
+		return nil, fleet.Instance{}, err
+	}
+	row, err := findInstance(cmd.Context(), node, ref)
+	return node, row, err
 }
 
 // findInstance finds an instance by id, name or the beginning of its id. Only
