@@ -18,13 +18,14 @@ func (a *Agent) ActInstance(_ context.Context, id fleet.InstanceID, action fleet
 	}
 	return a.begin(id, &work{verb: string(action), force: opts.Force}, func(row *fleet.Instance, picture *observer.Picture) error {
 		_, built := picture.Machines[id]
+		if action != fleet.Adopt {
+			if err := ours(row, built); err != nil {
+				return err
+			}
+		}
 		switch {
 		case action == fleet.Adopt && row.Ownership == fleet.Managed:
 			return errorf(fleet.CodeConflict, "instance %s is managed already", id)
-		case action != fleet.Adopt && row.Ownership == fleet.Foreign:
-			return notManaged(row)
-		case !built && row.Task == fleet.TaskNone:
-			return neverBuilt(row)
 		case (action == fleet.Pause || action == fleet.Resume) && !slices.Contains(picture.Description.Features, drivers.FeaturePause):
 			return errorf(fleet.CodeUnsupported, "%s on host %s cannot pause and resume", row.Hypervisor, a.name())
 		default:
@@ -48,8 +49,18 @@ func notManaged(row *fleet.Instance) error {
 		row.ID, row.Name, row.ID)
 }
 
-func neverBuilt(row *fleet.Instance) error {
-	return errorf(fleet.CodeConflict, "instance %s was never built (%s); delete it", row.ID, row.Fault)
+// ours says why a machine is not one that may be changed: somebody else's, or
+// one that was never built. One that is being built is busy, which is said where
+// operations begin.
+func ours(row *fleet.Instance, built bool) error {
+	switch {
+	case row.Ownership == fleet.Foreign:
+		return notManaged(row)
+	case !built && row.Task == fleet.TaskNone:
+		return errorf(fleet.CodeConflict, "instance %s was never built (%s); delete it", row.ID, row.Fault)
+	default:
+		return nil
+	}
 }
 
 // writable returns the row of an instance of this host that may be written to

@@ -37,11 +37,8 @@ func (a *Agent) SetSize(ctx context.Context, id fleet.InstanceID, size fleet.Siz
 	w := &work{verb: verbResize}
 	return a.begin(id, w, func(row *fleet.Instance, picture *observer.Picture) error {
 		machine, built := picture.Machines[id]
-		switch {
-		case row.Ownership == fleet.Foreign:
-			return notManaged(row)
-		case !built:
-			return neverBuilt(row)
+		if err := ours(row, built); err != nil || !built {
+			return err
 		}
 		return w.fit(&machine.Machine, size)
 	})

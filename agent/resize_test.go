@@ -82,6 +82,21 @@ func TestResizeThatDoesNotFitIsRefusedAndBooksNothing(t *testing.T) {
 	code(t, err, fleet.CodeConflict) // it runs
 }
 
+func TestWhatIsBeingBuiltIsBusyAndNotNeverBuilt(t *testing.T) {
+	s := newSite(t, nil)
+	gate := s.hypervisor.HoldNextBuild(simulated.BeforeDefine)
+	defer gate.Release()
+	p := proposal(1, 512)
+	if _, err := s.Claim(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	<-gate.Reached()
+	_, err := s.SetSize(t.Context(), p.ID, size("tiny", 1, 512, 0))
+	code(t, err, fleet.CodeBusy)
+	_, err = s.ChangeSnapshot(t.Context(), p.ID, fleet.SnapshotChange{Verb: fleet.RevertSnapshot, Name: "one"}, 0)
+	code(t, err, fleet.CodeBusy)
+}
+
 // held is a driver whose resizes wait until they are let go, the first time.
 type held struct {
 	*simulated.Driver

@@ -51,14 +51,13 @@ func (a *Agent) ChangeSnapshot(ctx context.Context, id fleet.InstanceID, change 
 	w := &work{verb: string(change.Verb), snapshot: change.Name}
 	return a.begin(id, w, func(row *fleet.Instance, picture *observer.Picture) error {
 		machine, built := picture.Machines[id]
-		if change.Verb == fleet.RevertSnapshot {
-			w.mark = machine.Mark.Clone()
+		if err := ours(row, built); err != nil {
+			return err
 		}
 		switch {
-		case row.Ownership == fleet.Foreign:
-			return notManaged(row)
-		case !built && row.Task == fleet.TaskNone:
-			return neverBuilt(row)
+		case change.Verb == fleet.RevertSnapshot:
+			w.mark = machine.Mark.Clone()
+			return nil
 		case change.Verb == fleet.TakeSnapshot && built && machine.Resources.DiskGiB == 0:
 			return errorf(fleet.CodeUnsupported, "instance %s has no disk, and a snapshot lies in the disks", id)
 		default:
