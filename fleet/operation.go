@@ -22,7 +22,7 @@ type Operation struct {
 	ID        string         `json:"id"`
 	Host      HostID         `json:"host"`
 	Instance  InstanceID     `json:"instance"`
-	Verb      string         `json:"verb"` // create, delete, an instance action or a snapshot verb
+	Verb      string         `json:"verb"` // create, delete, resize, an instance action or a snapshot verb
 	State     OperationState `json:"state"`
 	Step      string         `json:"step,omitempty"` // journalled before what must not be done twice
 	Fault     string         `json:"fault,omitempty"`

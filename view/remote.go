@@ -19,17 +19,24 @@ func (v *View) Operation(ctx context.Context, id string) (fleet.Operation, error
 	if err != nil {
 		return fleet.Operation{}, &fleet.Error{Code: fleet.CodeNotFound, Detail: err.Error()}
 	}
+	return ask(ctx, v, host, func(ctx context.Context, at Local) (fleet.Operation, error) { return at.Operation(ctx, id) })
+}
+
+// ask reads at a host: here where it is this node's own, and otherwise at its
+// agent, which has AnswerWithin for the whole answer.
+func ask[T any](ctx context.Context, v *View, host fleet.HostID, read func(context.Context, Local) (T, error)) (T, error) {
 	if v.isLocal(host) {
-		return v.cfg.Local.Operation(ctx, id)
+		return read(ctx, v.cfg.Local)
 	}
 	peer, err := v.Peer(host)
 	if err != nil {
-		return fleet.Operation{}, err
+		var none T
+		return none, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, v.cfg.AnswerWithin)
 	defer cancel()
-	op, err := peer.Operation(ctx, id)
-	return op, v.ReadError(host, err)
+	answer, err := read(ctx, peer)
+	return answer, v.ReadError(host, err)
 }
 
 // InstanceLog reads what the instance has printed on its console, from byte
@@ -65,17 +72,7 @@ func (v *View) Snapshots(ctx context.Context, id fleet.InstanceID) (fleet.Snapsh
 	if err != nil {
 		return fleet.SnapshotList{}, err
 	}
-	if v.isLocal(row.Host) {
-		return v.cfg.Local.Snapshots(ctx, id)
-	}
-	peer, err := v.Peer(row.Host)
-	if err != nil {
-		return fleet.SnapshotList{}, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, v.cfg.AnswerWithin)
-	defer cancel()
-	list, err := peer.Snapshots(ctx, id)
-	return list, v.ReadError(row.Host, err)
+	return ask(ctx, v, row.Host, func(ctx context.Context, at Local) (fleet.SnapshotList, error) { return at.Snapshots(ctx, id) })
 }
 
 // remoteLog is a log on its way from its host.

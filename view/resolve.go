@@ -46,7 +46,7 @@ func (v *View) Resolve(_ context.Context, c fleet.Create) (fleet.Request, error)
 	if req.Project == "" {
 		req.Project = fleet.DefaultProject
 	}
-	flavor, err := v.flavor(c.Flavor)
+	flavor, err := v.Flavor(c.Flavor)
 	if err != nil {
 		return fleet.Request{}, err
 	}
@@ -67,9 +67,7 @@ func (v *View) Resolve(_ context.Context, c fleet.Create) (fleet.Request, error)
 }
 
 // Flavor returns the flavor with this name.
-func (v *View) Flavor(name string) (fleet.Flavor, error) { return v.flavor(name) }
-
-func (v *View) flavor(name string) (fleet.Flavor, error) {
+func (v *View) Flavor(name string) (fleet.Flavor, error) {
 	names := make([]string, 0, len(v.cfg.Flavors))
 	for _, f := range v.cfg.Flavors {
 		if f.Name == name {
