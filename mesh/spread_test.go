@@ -36,14 +36,9 @@ func newSpreadFleet(tb testing.TB, plan spreadPlan) *spreadFleet {
 		}),
 		figures: newSpreadFigures(plan, updates), index: map[fleet.HostID]int{}, seen: make([]spreadSeen, max(plan.shards, 1)),
 	}
-	list := make([]fleet.Member, 0, plan.nodes)
+	list, shelf := s.Everybody(), &meshtest.Shelf{}
 	for i, m := range s.Nodes {
 		s.index[m.ID] = i
-		list = append(list, m.Listed())
-	}
-	slices.SortFunc(list, func(a, b fleet.Member) int { return a.ID.Compare(b.ID) })
-	shelf := &meshtest.Shelf{}
-	for _, m := range s.Nodes {
 		r := replica.New()
 		r.ShareWith(shelf)
 		s.See(m, list)

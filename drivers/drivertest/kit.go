@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -59,15 +60,18 @@ func newID() fleet.InstanceID {
 	return fleet.NewUUIDv4(b)
 }
 
-// images is the driver's image store.
-func (k *kit) images() drivers.ImageStore {
+// ability is the driver with what only some can do.
+func ability[T any](k *kit) T {
 	k.Helper()
-	store, ok := k.d.(drivers.ImageStore)
+	able, ok := k.d.(T)
 	if !ok {
-		k.Fatalf("%T keeps no images", k.d)
+		k.Fatalf("%T is no %s", k.d, reflect.TypeFor[T]())
 	}
-	return store
+	return able
 }
+
+// images is the driver's image store.
+func (k *kit) images() drivers.ImageStore { return ability[drivers.ImageStore](k) }
 
 // spec is a machine to build, of a fresh id; its image is imported, and the
 // machine is deleted at the end of the case.

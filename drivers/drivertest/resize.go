@@ -11,11 +11,7 @@ import (
 
 func (k *kit) resize(id fleet.InstanceID, size fleet.Resources, mark drivers.Mark) error {
 	k.Helper()
-	r, ok := k.d.(drivers.Resizer)
-	if !ok {
-		k.Fatalf("%T resizes nothing", k.d)
-	}
-	return r.Resize(k.Context(), id, size, mark)
+	return ability[drivers.Resizer](k).Resize(k.Context(), id, size, mark)
 }
 
 // wantSize compares size and mark, as a new connection sees them.

@@ -13,14 +13,7 @@ import (
 )
 
 // snapshotter is the driver with its snapshots.
-func (k *kit) snapshotter() drivers.Snapshotter {
-	k.Helper()
-	s, ok := k.d.(drivers.Snapshotter)
-	if !ok {
-		k.Fatalf("%T keeps no snapshots", k.d)
-	}
-	return s
-}
+func (k *kit) snapshotter() drivers.Snapshotter { return ability[drivers.Snapshotter](k) }
 
 // withDisk makes a machine with a disk of its own, as a snapshot needs one, and
 // returns its mark.

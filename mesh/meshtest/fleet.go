@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"grapevine/fleet"
@@ -152,6 +153,17 @@ func (m *Member) Listed() fleet.Member {
 		ID: m.ID, Name: addressOf(m.Index), Role: m.Role, Status: fleet.MemberAlive,
 		API: addressOf(m.Index), Gossip: addressOf(m.Index), Protocol: node.Protocol,
 	}
+}
+
+// Everybody is how gossip lists the whole fleet while all of it is alive,
+// ordered by id.
+func (f *Fleet) Everybody() []fleet.Member {
+	list := make([]fleet.Member, 0, len(f.Nodes))
+	for _, m := range f.Nodes {
+		list = append(list, m.Listed())
+	}
+	slices.SortFunc(list, func(a, b fleet.Member) int { return a.ID.Compare(b.ID) })
+	return list
 }
 
 // Now is the fleet's time by a clock that is right.

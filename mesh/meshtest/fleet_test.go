@@ -2,7 +2,6 @@ package meshtest_test
 
 import (
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
@@ -25,11 +24,7 @@ func live(t *testing.T, opts meshtest.FleetOptions) []string {
 			history[m.Index] += fmt.Sprintln(m.Clock(), d.Head.Host, d.Head.Seq, applied)
 		}
 	}
-	var list []fleet.Member
-	for _, m := range f.Nodes {
-		list = append(list, m.Listed())
-	}
-	slices.SortFunc(list, func(a, b fleet.Member) int { return a.ID.Compare(b.ID) })
+	list := f.Everybody()
 	shelf := &meshtest.Shelf{}
 	say := func(m *meshtest.Member, number int) {
 		row := replica.OwnRow{Key: wire.HostKey(m.ID), Body: wire.Body{Core: []byte(fmt.Sprint("state ", number))}}

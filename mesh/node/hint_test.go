@@ -21,11 +21,7 @@ const flight = 100 * time.Millisecond
 func linkedFleet(t *testing.T, agents int) *meshtest.Fleet {
 	t.Helper()
 	f := meshtest.NewFleet(agents, meshtest.FleetOptions{Seed: 1, MinDelay: flight, MaxDelay: flight})
-	var list []fleet.Member
-	for _, m := range f.Nodes {
-		list = append(list, m.Listed())
-	}
-	slices.SortFunc(list, func(a, b fleet.Member) int { return a.ID.Compare(b.ID) })
+	list := f.Everybody()
 	for _, m := range f.Nodes {
 		f.See(m, list)
 		f.Start(m, replica.New())
