@@ -10,6 +10,7 @@ import (
 	golibvirt "github.com/digitalocean/go-libvirt"
 
 	"grapevine/drivers"
+	"grapevine/drivers/libvirt/session"
 	"grapevine/fleet"
 )
 
@@ -20,7 +21,7 @@ func (d *Driver) find(ctx context.Context, id fleet.InstanceID) (golibvirt.Domai
 		return dom, nil, err
 	}
 	var text string
-	err = d.session.call(ctx, func(rpc *golibvirt.Libvirt) (err error) {
+	err = d.session.Call(ctx, func(rpc *golibvirt.Libvirt) (err error) {
 		text, err = rpc.DomainGetXMLDesc(dom, 0)
 		return err
 	})
@@ -36,7 +37,7 @@ func (d *Driver) find(ctx context.Context, id fleet.InstanceID) (golibvirt.Domai
 
 // power asks for a domain's state.
 func (d *Driver) power(ctx context.Context, dom golibvirt.Domain) (power fleet.Power, err error) {
-	err = d.session.call(ctx, func(rpc *golibvirt.Libvirt) error {
+	err = d.session.Call(ctx, func(rpc *golibvirt.Libvirt) error {
 		state, reason, err := rpc.DomainGetState(dom, 0)
 		power = powerOf(state, reason)
 		return err
@@ -84,7 +85,7 @@ func (d *Driver) act(ctx context.Context, id fleet.InstanceID, action fleet.Inst
 // forgive drops libvirt's refusal where the effect has come by itself between
 // our look at the machine and our call.
 func (d *Driver) forgive(ctx context.Context, dom golibvirt.Domain, action fleet.InstanceAction, err error) error {
-	if !isCode(err, golibvirt.ErrOperationInvalid) {
+	if !session.IsCode(err, golibvirt.ErrOperationInvalid) {
 		return err
 	}
 	wanted := map[fleet.InstanceAction]fleet.Power{
@@ -136,7 +137,7 @@ func (d *Driver) launch(ctx context.Context, dom golibvirt.Domain, start func(*g
 		return err
 	}
 	for range startTries {
-		err = d.session.call(ctx, start)
+		err = d.session.Call(ctx, start)
 		if !slain(err) {
 			return err
 		}
@@ -153,9 +154,9 @@ func (d *Driver) launch(ctx context.Context, dom golibvirt.Domain, start func(*g
 // so, or nothing at all. One that cannot start says why.
 func slain(err error) bool {
 	switch {
-	case isCode(err, golibvirt.ErrInternalError):
+	case session.IsCode(err, golibvirt.ErrInternalError):
 		return strings.Contains(err.Error(), "terminating on signal 15") || strings.HasSuffix(err.Error(), "connecting to monitor")
-	case isCode(err, golibvirt.ErrOperationFailed):
+	case session.IsCode(err, golibvirt.ErrOperationFailed):
 		return strings.HasSuffix(err.Error(), "domain is no longer running")
 	default:
 		return false
@@ -163,14 +164,14 @@ func slain(err error) bool {
 }
 
 func (d *Driver) wake(ctx context.Context, dom golibvirt.Domain) error {
-	return d.session.call(ctx, func(rpc *golibvirt.Libvirt) error { return rpc.DomainPmWakeup(dom, 0) })
+	return d.session.Call(ctx, func(rpc *golibvirt.Libvirt) error { return rpc.DomainPmWakeup(dom, 0) })
 }
 
 // destroy takes the power away; a domain that has none is left as it is.
 func (d *Driver) destroy(ctx context.Context, dom golibvirt.Domain) error {
-	err := d.session.call(ctx, func(rpc *golibvirt.Libvirt) error { return rpc.DomainDestroyFlags(dom, 0) })
+	err := d.session.Call(ctx, func(rpc *golibvirt.Libvirt) error { return rpc.DomainDestroyFlags(dom, 0) })
 	d.rests.begin(dom.UUID)
-	if isCode(err, golibvirt.ErrOperationInvalid) {
+	if session.IsCode(err, golibvirt.ErrOperationInvalid) {
 		if power, again := d.power(ctx, dom); again == nil && (power == fleet.PowerStopped || power == fleet.PowerCrashed) {
 			return nil
 		}
@@ -187,7 +188,7 @@ func (d *Driver) stopMachine(ctx context.Context, dom golibvirt.Domain, power fl
 	if power == fleet.PowerRunning && grace > 0 {
 		down, err := d.coax(ctx, dom, grace, func(rpc *golibvirt.Libvirt) error {
 			return rpc.DomainShutdownFlags(dom, golibvirt.DomainShutdownAcpiPowerBtn)
-		}, func(happening) bool {
+		}, func(session.Happening) bool {
 			power, err := d.power(ctx, dom)
 			return power == fleet.PowerStopped || errors.Is(err, drivers.ErrNotFound)
 		})
@@ -210,12 +211,12 @@ func (d *Driver) rebootMachine(ctx context.Context, dom golibvirt.Domain, power 
 	if grace > 0 {
 		done, err := d.coax(ctx, dom, grace, func(rpc *golibvirt.Libvirt) error {
 			return rpc.DomainReboot(dom, golibvirt.DomainRebootAcpiPowerBtn)
-		}, func(h happening) bool { return h.rebooted })
+		}, func(h session.Happening) bool { return h.Rebooted })
 		if done || err != nil {
 			return err
 		}
 	}
-	return d.session.call(ctx, func(rpc *golibvirt.Libvirt) error { return rpc.DomainReset(dom, 0) })
+	return d.session.Call(ctx, func(rpc *golibvirt.Libvirt) error { return rpc.DomainReset(dom, 0) })
 }
 
 func (d *Driver) pauseMachine(ctx context.Context, dom golibvirt.Domain, power fleet.Power) error {
@@ -223,7 +224,7 @@ func (d *Driver) pauseMachine(ctx context.Context, dom golibvirt.Domain, power f
 	case fleet.PowerPaused:
 		return nil
 	case fleet.PowerRunning:
-		return d.session.call(ctx, func(rpc *golibvirt.Libvirt) error { return rpc.DomainSuspend(dom) })
+		return d.session.Call(ctx, func(rpc *golibvirt.Libvirt) error { return rpc.DomainSuspend(dom) })
 	default:
 		return inState(power)
 	}
@@ -234,7 +235,7 @@ func (d *Driver) resumeMachine(ctx context.Context, dom golibvirt.Domain, power 
 	case fleet.PowerRunning:
 		return nil
 	case fleet.PowerPaused:
-		return d.session.call(ctx, func(rpc *golibvirt.Libvirt) error { return rpc.DomainResume(dom) })
+		return d.session.Call(ctx, func(rpc *golibvirt.Libvirt) error { return rpc.DomainResume(dom) })
 	case fleet.PowerSuspended:
 		return d.wake(ctx, dom)
 	default:
@@ -249,14 +250,14 @@ const lookAgain = time.Second
 // coax asks the guest to do something and waits until done says so of an
 // event, or of the zero one each second; false when its grace is over.
 func (d *Driver) coax(ctx context.Context, dom golibvirt.Domain, grace time.Duration,
-	ask func(*golibvirt.Libvirt) error, done func(happening) bool,
+	ask func(*golibvirt.Libvirt) error, done func(session.Happening) bool,
 ) (bool, error) {
-	f, err := d.session.openFeed(ctx) // before asking, so that no event is missed
+	f, err := d.session.OpenFeed(ctx) // before asking, so that no event is missed
 	if err != nil {
 		return false, err
 	}
-	defer f.close()
-	if err := d.session.call(ctx, ask); err != nil {
+	defer f.Close()
+	if err := d.session.Call(ctx, ask); err != nil {
 		return false, err
 	}
 	over := time.NewTimer(grace)
@@ -264,16 +265,16 @@ func (d *Driver) coax(ctx context.Context, dom golibvirt.Domain, grace time.Dura
 	again := time.NewTicker(lookAgain)
 	defer again.Stop()
 	for {
-		var h happening
+		var h session.Happening
 		select {
-		case h = <-f.events:
-			if h.id != fleet.InstanceID(dom.UUID) {
+		case h = <-f.Events():
+			if h.ID != fleet.InstanceID(dom.UUID) {
 				continue
 			}
 		case <-again.C:
 		case <-over.C:
 			return false, nil
-		case <-f.lost:
+		case <-f.Lost():
 			return false, fmt.Errorf("%w: the connection was lost", drivers.ErrUnavailable)
 		case <-ctx.Done():
 			return false, ctx.Err()

@@ -31,7 +31,7 @@ func (d *Driver) adopt(ctx context.Context, id fleet.InstanceID, mark drivers.Ma
 	if err != nil {
 		return err
 	}
-	return d.session.call(ctx, func(rpc *golibvirt.Libvirt) error {
+	return d.session.Call(ctx, func(rpc *golibvirt.Libvirt) error {
 		var where golibvirt.DomainModificationImpact
 		persistent, err := rpc.DomainIsPersistent(dom)
 		if err != nil {

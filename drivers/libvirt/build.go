@@ -4,16 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	golibvirt "github.com/digitalocean/go-libvirt"
 
 	"grapevine/drivers"
+	"grapevine/drivers/libvirt/storage"
 	"grapevine/fleet"
 )
-
-// undoLimit bounds cleaning up after a build or an import that failed.
-const undoLimit = 30 * time.Second
 
 func diskName(id fleet.InstanceID) string    { return "disk-" + id.String() + ".qcow2" }
 func consoleName(id fleet.InstanceID) string { return "console-" + id.String() + ".log" }
@@ -44,7 +41,7 @@ func (d *Driver) build(ctx context.Context, spec drivers.Spec) error {
 	if err := drivers.Bootable(spec.Image, features()); err != nil {
 		return err
 	}
-	pool, err := d.ensurePool(ctx)
+	pool, err := d.storage.Pool(ctx)
 	if err != nil {
 		return err
 	}
@@ -53,27 +50,15 @@ func (d *Driver) build(ctx context.Context, spec drivers.Spec) error {
 		return err
 	}
 	if err := d.assemble(ctx, pool, plan); err != nil {
-		return errors.Join(err, d.undo(ctx, func(ctx context.Context) error {
-			return d.deleteVolumes(ctx, pool, diskName(spec.Mark.ID), consoleName(spec.Mark.ID))
-		}))
-	}
-	return nil
-}
-
-// undo cleans up also when ctx has ended.
-func (d *Driver) undo(ctx context.Context, clean func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoLimit)
-	defer cancel()
-	if err := clean(ctx); err != nil {
-		return fmt.Errorf("clean up: %w", err)
+		return pool.Undo(ctx, err, diskName(spec.Mark.ID), consoleName(spec.Mark.ID))
 	}
 	return nil
 }
 
 // plan finds out all that the domain depends on; it changes nothing.
-func (d *Driver) plan(ctx context.Context, pool golibvirt.StoragePool, spec drivers.Spec) (b blueprint, err error) {
+func (d *Driver) plan(ctx context.Context, pool *storage.Pool, spec drivers.Spec) (b blueprint, err error) {
 	b.spec = spec
-	held, err := d.heldImage(ctx, pool, spec.Image.ID)
+	held, err := d.storage.Image(ctx, pool, spec.Image.ID)
 	if err != nil {
 		return b, err
 	}
@@ -93,7 +78,7 @@ func (d *Driver) plan(ctx context.Context, pool golibvirt.StoragePool, spec driv
 		if _, ok := held.File(role); !ok {
 			continue
 		}
-		if *path, err = d.path(ctx, pool, fileName(held.ID, role)); err != nil {
+		if *path, err = pool.Path(ctx, storage.FileName(held.ID, role)); err != nil {
 			return b, fmt.Errorf("find the image's %s: %w", role, err)
 		}
 	}
@@ -105,7 +90,7 @@ func (d *Driver) plan(ctx context.Context, pool golibvirt.StoragePool, spec driv
 // when another machine has that.
 func (d *Driver) freeName(ctx context.Context, mark drivers.Mark) (string, error) {
 	name := domainName(mark.Name, mark.ID, 8)
-	err := d.session.call(ctx, func(rpc *golibvirt.Libvirt) error {
+	err := d.session.Call(ctx, func(rpc *golibvirt.Libvirt) error {
 		_, err := rpc.DomainLookupByName(name)
 		return err
 	})
@@ -121,10 +106,10 @@ func (d *Driver) freeName(ctx context.Context, mark drivers.Mark) (string, error
 
 // assemble makes the volumes and defines the domain, looking at ctx between
 // steps.
-func (d *Driver) assemble(ctx context.Context, pool golibvirt.StoragePool, b blueprint) error {
+func (d *Driver) assemble(ctx context.Context, pool *storage.Pool, b blueprint) error {
 	var err error
 	id := b.spec.Mark.ID
-	if err := d.deleteVolumes(ctx, pool, diskName(id), consoleName(id)); err != nil {
+	if err := pool.Delete(ctx, diskName(id), consoleName(id)); err != nil {
 		return err
 	}
 	if b.disk, err = d.makeDisk(ctx, pool, b.spec); err != nil {
@@ -132,7 +117,7 @@ func (d *Driver) assemble(ctx context.Context, pool golibvirt.StoragePool, b blu
 	}
 	// The log is a volume from the start, so that libvirt knows it without
 	// looking through the pool.
-	console, err := d.createVolume(ctx, pool, rawVolume(consoleName(id), 0))
+	console, err := pool.Create(ctx, storage.Raw(consoleName(id), 0))
 	if err != nil {
 		return err
 	}
@@ -141,7 +126,7 @@ func (d *Driver) assemble(ctx context.Context, pool golibvirt.StoragePool, b blu
 	if err != nil {
 		return err
 	}
-	err = d.session.settle(ctx, func(rpc *golibvirt.Libvirt) error {
+	err = d.session.Settle(ctx, func(rpc *golibvirt.Libvirt) error {
 		_, err := rpc.DomainDefineXML(text)
 		return err
 	})
@@ -153,7 +138,7 @@ func (d *Driver) assemble(ctx context.Context, pool golibvirt.StoragePool, b blu
 
 // makeDisk makes the machine's disk and returns its path, empty when it has
 // none.
-func (d *Driver) makeDisk(ctx context.Context, pool golibvirt.StoragePool, spec drivers.Spec) (string, error) {
+func (d *Driver) makeDisk(ctx context.Context, pool *storage.Pool, spec drivers.Spec) (string, error) {
 	gib := spec.DiskGiB()
 	if gib == 0 {
 		return "", nil
@@ -162,11 +147,11 @@ func (d *Driver) makeDisk(ctx context.Context, pool golibvirt.StoragePool, spec 
 	image, ok := spec.Image.File(fleet.RoleDisk)
 	if ok {
 		var err error
-		if backing, err = d.path(ctx, pool, fileName(spec.Image.ID, fleet.RoleDisk)); err != nil {
+		if backing, err = pool.Path(ctx, storage.FileName(spec.Image.ID, fleet.RoleDisk)); err != nil {
 			return "", fmt.Errorf("find the image's disk: %w", err)
 		}
 	}
-	vol, err := d.createVolume(ctx, pool, diskVolume(diskName(spec.Mark.ID), gib, backing, image.Format))
+	vol, err := pool.Create(ctx, storage.Disk(diskName(spec.Mark.ID), gib, backing, image.Format))
 	return vol.Key, err
 }
 
@@ -200,7 +185,7 @@ func (d *Driver) remove(ctx context.Context, id fleet.InstanceID) error {
 	if err := d.discard(ctx, id); err != nil {
 		return err
 	}
-	err = d.session.call(ctx, func(rpc *golibvirt.Libvirt) error {
+	err = d.session.Call(ctx, func(rpc *golibvirt.Libvirt) error {
 		return rpc.DomainUndefineFlags(dom, golibvirt.DomainUndefineManagedSave|golibvirt.DomainUndefineNvram|
 			golibvirt.DomainUndefineSnapshotsMetadata|golibvirt.DomainUndefineCheckpointsMetadata)
 	})
@@ -213,15 +198,15 @@ func (d *Driver) remove(ctx context.Context, id fleet.InstanceID) error {
 // discard deletes the volumes that Build made for the machine, and the older
 // parts of its console log.
 func (d *Driver) discard(ctx context.Context, id fleet.InstanceID) error {
-	pool, err := d.findPool(ctx)
+	pool, err := d.storage.Find(ctx)
 	if errors.Is(err, drivers.ErrNotFound) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if err := d.refresh(ctx, pool); err != nil {
+	if err := pool.Refresh(ctx); err != nil {
 		return err
 	}
-	return d.deleteVolumes(ctx, pool, append(consoleParts(id), diskName(id))...)
+	return pool.Delete(ctx, append(consoleParts(id), diskName(id))...)
 }

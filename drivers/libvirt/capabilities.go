@@ -3,13 +3,10 @@ package libvirt
 import (
 	"context"
 	"encoding/xml"
-	"errors"
 	"fmt"
 	"slices"
 
 	golibvirt "github.com/digitalocean/go-libvirt"
-
-	"grapevine/drivers"
 )
 
 // capabilities is what we read of libvirt's description of the host.
@@ -41,7 +38,7 @@ func parseCapabilities(text string) (*capabilities, error) {
 
 func (d *Driver) capabilities(ctx context.Context) (*capabilities, error) {
 	var text string
-	err := d.session.call(ctx, func(rpc *golibvirt.Libvirt) (err error) {
+	err := d.session.Call(ctx, func(rpc *golibvirt.Libvirt) (err error) {
 		text, err = rpc.ConnectGetCapabilities()
 		return err
 	})
@@ -92,9 +89,4 @@ func hasExtension(cpu string) bool {
 		}
 	}
 	return false
-}
-
-// unanswered tells an error that says nothing from libvirt's refusal.
-func unanswered(err error) bool {
-	return errors.Is(err, drivers.ErrUnavailable) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }

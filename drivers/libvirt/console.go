@@ -10,6 +10,8 @@ import (
 	golibvirt "github.com/digitalocean/go-libvirt"
 
 	"grapevine/drivers"
+	"grapevine/drivers/libvirt/session"
+	"grapevine/drivers/libvirt/storage"
 	"grapevine/fleet"
 )
 
@@ -42,7 +44,7 @@ func (d *Driver) consoleLog(ctx context.Context, id fleet.InstanceID, offset int
 	if _, err := d.lookup(ctx, id); err != nil {
 		return nil, err
 	}
-	pool, err := d.findPool(ctx)
+	pool, err := d.storage.Find(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +54,7 @@ func (d *Driver) consoleLog(ctx context.Context, id fleet.InstanceID, offset int
 	}
 	if offset == 0 || offset > size {
 		// Only a look through the pool shows parts that were moved aside since.
-		if err := d.refresh(ctx, pool); err != nil {
+		if err := pool.Refresh(ctx); err != nil {
 			return nil, err
 		}
 		if parts, _, err = d.recorded(ctx, pool, id); err != nil {
@@ -76,26 +78,18 @@ type part struct {
 }
 
 // recorded returns the parts that libvirt knows of, and their size in all.
-func (d *Driver) recorded(ctx context.Context, pool golibvirt.StoragePool, id fleet.InstanceID) (parts []part, size int64, err error) {
+func (d *Driver) recorded(ctx context.Context, pool *storage.Pool, id fleet.InstanceID) (parts []part, total int64, err error) {
 	for _, name := range consoleParts(id) {
-		p := part{}
-		err := d.session.call(ctx, func(rpc *golibvirt.Libvirt) (err error) {
-			if p.vol, err = rpc.StorageVolLookupByName(pool, name); err != nil {
-				return err
-			}
-			_, capacity, _, err := rpc.StorageVolGetInfo(p.vol)
-			p.size = int64(capacity)
-			return err
-		})
+		vol, size, err := pool.Sized(ctx, name)
 		switch {
-		case unanswered(err):
+		case session.Unanswered(err):
 			return nil, 0, err
 		case err == nil:
-			parts = append(parts, p)
-			size += p.size
+			parts = append(parts, part{vol, size})
+			total += size
 		}
 	}
-	return parts, size, nil
+	return parts, total, nil
 }
 
 // consoleReader reads the parts one after the other.
@@ -113,7 +107,7 @@ func (r *consoleReader) Read(p []byte) (int, error) {
 			if len(r.parts) == 0 {
 				return 0, io.EOF
 			}
-			open, err := r.d.session.download(r.ctx, r.parts[0].vol, r.offset)
+			open, err := r.d.session.Download(r.ctx, r.parts[0].vol, r.offset)
 			if err != nil {
 				return 0, err
 			}

@@ -11,6 +11,7 @@ import (
 	golibvirt "github.com/digitalocean/go-libvirt"
 
 	"grapevine/drivers"
+	"grapevine/drivers/libvirt/session"
 	"grapevine/fleet"
 )
 
@@ -36,11 +37,15 @@ func (d *Driver) describe(ctx context.Context) (drivers.Description, error) {
 	}
 	desc.Traits = []string{"accelerator-" + accelerator}
 	desc.Hardware = hardware(caps.Host.UUID, smbiosPath, machineIDPath)
-	pool, err := d.ensurePool(ctx)
+	pool, err := d.storage.Pool(ctx)
 	if err != nil {
 		return desc, err
 	}
-	err = d.session.call(ctx, func(rpc *golibvirt.Libvirt) error {
+	size, err := pool.Bytes(ctx)
+	if err != nil {
+		return desc, err
+	}
+	err = d.session.Call(ctx, func(rpc *golibvirt.Libvirt) error {
 		kind, err := rpc.ConnectGetType()
 		if err != nil {
 			return err
@@ -50,28 +55,25 @@ func (d *Driver) describe(ctx context.Context) (drivers.Description, error) {
 			return err
 		}
 		desc.Version = versionOf(kind, version)
-		desc.Total, err = totals(rpc, pool)
+		desc.Total, err = totals(rpc)
+		desc.Total.DiskGiB = int64(size >> 30)
 		return err
 	})
 	return desc, err
 }
 
-// totals are the machine's processors and memory and the pool's size.
-func totals(rpc *golibvirt.Libvirt, pool golibvirt.StoragePool) (fleet.Resources, error) {
+// totals are the machine's processors and memory.
+func totals(rpc *golibvirt.Libvirt) (fleet.Resources, error) {
 	_, memoryKiB, cpus, _, _, _, _, _, err := rpc.NodeGetInfo()
 	if err != nil {
 		return fleet.Resources{}, err
 	}
 	if accounted, err := kernelMemory(rpc); err == nil {
 		memoryKiB = accounted
-	} else if !isCode(err, golibvirt.ErrNoSupport) {
+	} else if !session.IsCode(err, golibvirt.ErrNoSupport) {
 		return fleet.Resources{}, err
 	}
-	_, capacity, _, _, err := rpc.StoragePoolGetInfo(pool)
-	if err != nil {
-		return fleet.Resources{}, err
-	}
-	return fleet.Resources{VCPUs: int64(cpus), MemoryMiB: int64(memoryKiB / 1024), DiskGiB: int64(capacity >> 30)}, nil
+	return fleet.Resources{VCPUs: int64(cpus), MemoryMiB: int64(memoryKiB / 1024)}, nil
 }
 
 // kernelMemory returns the KiB of memory that the host's kernel accounts for.

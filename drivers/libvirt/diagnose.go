@@ -10,6 +10,7 @@ import (
 	golibvirt "github.com/digitalocean/go-libvirt"
 
 	"grapevine/drivers"
+	"grapevine/drivers/libvirt/session"
 )
 
 // Diagnose implements drivers.Diagnoser: the socket, the way guests run, the
@@ -24,10 +25,9 @@ func (d *Driver) Diagnose(ctx context.Context) []drivers.Finding {
 
 func (d *Driver) diagnoseSocket(ctx context.Context) drivers.Finding {
 	f := drivers.Finding{Code: "libvirt_unreachable", Severity: drivers.SeverityError, Subject: d.socket()}
-	c, err := d.session.dial(ctx)
+	err := d.session.Greet(ctx)
 	switch {
 	case err == nil:
-		_ = c.Close()
 		f.Code, f.Severity, f.Detail = "libvirt_ok", drivers.SeverityOK, "libvirt answers"
 	case errors.Is(err, fs.ErrNotExist):
 		f.Code, f.Detail = "libvirt_socket_absent", "there is no socket at "+f.Subject
@@ -73,7 +73,7 @@ func (d *Driver) diagnosePool(ctx context.Context) drivers.Finding {
 	f := drivers.Finding{Code: "pool_ok", Severity: drivers.SeverityOK, Subject: d.config.Pool}
 	var active int32
 	var free uint64
-	err := d.session.call(ctx, func(rpc *golibvirt.Libvirt) error {
+	err := d.session.Call(ctx, func(rpc *golibvirt.Libvirt) error {
 		pool, err := rpc.StoragePoolLookupByName(d.config.Pool)
 		if err != nil {
 			return err
@@ -85,7 +85,7 @@ func (d *Driver) diagnosePool(ctx context.Context) drivers.Finding {
 		return err
 	})
 	switch {
-	case isCode(err, golibvirt.ErrNoStoragePool):
+	case session.IsCode(err, golibvirt.ErrNoStoragePool):
 		f.Code, f.Severity = "pool_missing", drivers.SeverityWarning
 		f.Detail = "there is no storage pool of this name yet"
 		f.Fix = "Start the agent, which makes it at " + d.config.PoolPath + ", or make one of this name elsewhere: virsh pool-define-as."

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	golibvirt "github.com/digitalocean/go-libvirt"
+
+	"grapevine/drivers/libvirt/session"
 )
 
 // diskSizes remembers disk sizes between listings: asking QEMU costs a call a
@@ -82,7 +84,7 @@ func (d *Driver) diskGiB(ctx context.Context, dom golibvirt.Domain, seen *seenDo
 			continue
 		}
 		bytes, err := d.diskBytes(ctx, dom, disk)
-		if unanswered(err) || isCode(err, golibvirt.ErrNoDomain) {
+		if session.Unanswered(err) || session.IsCode(err, golibvirt.ErrNoDomain) {
 			return 0, err
 		}
 		sum += int64((bytes + 1<<30 - 1) >> 30)
@@ -92,7 +94,7 @@ func (d *Driver) diskGiB(ctx context.Context, dom golibvirt.Domain, seen *seenDo
 }
 
 func (d *Driver) diskBytes(ctx context.Context, dom golibvirt.Domain, disk seenDisk) (size uint64, err error) {
-	err = d.session.call(ctx, func(rpc *golibvirt.Libvirt) error {
+	err = d.session.Call(ctx, func(rpc *golibvirt.Libvirt) error {
 		if disk.Source.File != "" {
 			// A volume of any pool has its size without asking QEMU.
 			if vol, err := rpc.StorageVolLookupByPath(disk.Source.File); err == nil {

@@ -3,7 +3,6 @@ package libvirt
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -12,6 +11,8 @@ import (
 	"sync"
 
 	"grapevine/drivers"
+	"grapevine/drivers/libvirt/session"
+	"grapevine/drivers/libvirt/storage"
 	"grapevine/fleet"
 )
 
@@ -52,11 +53,11 @@ const (
 type Driver struct {
 	config  Config
 	log     *slog.Logger
-	session *session
+	session *session.Session
+	storage *storage.Storage
 	builds  locks // by instance id
 	sizes   diskSizes
 	rests   rests
-	images  *shelf
 }
 
 var (
@@ -83,8 +84,9 @@ func New(config Config) (*Driver, error) {
 	config.Pool = cmp.Or(config.Pool, "grapevine")
 	config.PoolPath = cmp.Or(config.PoolPath, "/var/lib/libvirt/images/grapevine")
 	config.Network = cmp.Or(config.Network, "default")
-	d := &Driver{config: config, log: cmp.Or(config.Log, slog.New(slog.DiscardHandler)), images: newShelf()}
-	d.session = newSession(d.socket, uri)
+	d := &Driver{config: config, log: cmp.Or(config.Log, slog.New(slog.DiscardHandler))}
+	d.session = session.New(d.socket, uri)
+	d.storage = storage.New(d.session, storage.Config{Pool: config.Pool, Path: config.PoolPath, Log: d.log})
 	return d, nil
 }
 
@@ -125,7 +127,7 @@ func (d *Driver) socket() string {
 // Close hangs up and waits for the driver's goroutines; a Watch under way ends
 // with ErrUnavailable. Machines go on.
 func (d *Driver) Close() error {
-	d.session.close()
+	d.session.Close()
 	return nil
 }
 
@@ -162,6 +164,3 @@ func (l *locks) acquire(ctx context.Context, id fleet.InstanceID) (release func(
 		}
 	}
 }
-
-// errClosed is why a closed driver is unavailable.
-var errClosed = errors.New("the driver is closed")

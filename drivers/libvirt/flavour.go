@@ -8,6 +8,7 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"grapevine/drivers"
+	"grapevine/drivers/libvirt/session"
 	"grapevine/fleet"
 )
 
@@ -47,11 +48,11 @@ func (d *Driver) accelerate(ctx context.Context, caps *capabilities) (accelerato
 		return KVM, "libvirt offers KVM", nil
 	}
 	var expanded string
-	err = d.session.call(ctx, func(rpc *golibvirt.Libvirt) (err error) {
+	err = d.session.Call(ctx, func(rpc *golibvirt.Libvirt) (err error) {
 		expanded, err = rpc.ConnectBaselineCPU([]string{caps.hostCPU()}, golibvirt.ConnectBaselineCPUExpandFeatures)
 		return err
 	})
-	if unanswered(err) {
+	if session.Unanswered(err) {
 		return "", "", fmt.Errorf("expand the host's processor: %w", err)
 	}
 	switch {

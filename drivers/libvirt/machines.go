@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"grapevine/drivers"
+	"grapevine/drivers/libvirt/session"
 	"grapevine/fleet"
 )
 
@@ -28,7 +29,7 @@ func (d *Driver) List(ctx context.Context) ([]drivers.Machine, error) {
 
 func (d *Driver) list(ctx context.Context) ([]drivers.Machine, error) {
 	var domains []golibvirt.Domain
-	err := d.session.call(ctx, func(rpc *golibvirt.Libvirt) (err error) {
+	err := d.session.Call(ctx, func(rpc *golibvirt.Libvirt) (err error) {
 		domains, _, err = rpc.ConnectListAllDomains(1, 0)
 		return err
 	})
@@ -89,7 +90,7 @@ func (d *Driver) inspect(ctx context.Context, id fleet.InstanceID) (*drivers.Mac
 }
 
 func (d *Driver) lookup(ctx context.Context, id fleet.InstanceID) (dom golibvirt.Domain, err error) {
-	err = d.session.call(ctx, func(rpc *golibvirt.Libvirt) (err error) {
+	err = d.session.Call(ctx, func(rpc *golibvirt.Libvirt) (err error) {
 		dom, err = rpc.DomainLookupByUUID(golibvirt.UUID(id))
 		return err
 	})
@@ -102,7 +103,7 @@ func (d *Driver) read(ctx context.Context, dom golibvirt.Domain, leases leases) 
 	m := &drivers.Machine{ID: fleet.InstanceID(dom.UUID), Name: dom.Name, Power: fleet.PowerUnknown}
 	var text string
 	var state, reason int32
-	err := d.session.call(ctx, func(rpc *golibvirt.Libvirt) (err error) {
+	err := d.session.Call(ctx, func(rpc *golibvirt.Libvirt) (err error) {
 		if text, err = rpc.DomainGetXMLDesc(dom, 0); err != nil {
 			return err
 		}
@@ -110,9 +111,9 @@ func (d *Driver) read(ctx context.Context, dom golibvirt.Domain, leases leases) 
 		return err
 	})
 	switch {
-	case isCode(err, golibvirt.ErrNoDomain):
+	case session.IsCode(err, golibvirt.ErrNoDomain):
 		return nil, nil
-	case unanswered(err):
+	case session.Unanswered(err):
 		return nil, err
 	case err != nil:
 		d.log.Warn("a machine cannot be read", "instance", m.ID.String(), "error", err)
@@ -128,7 +129,7 @@ func (d *Driver) read(ctx context.Context, dom golibvirt.Domain, leases leases) 
 	m.Resources = fleet.Resources{VCPUs: seen.VCPUs(), MemoryMiB: seen.Memory.mib()}
 	m.Addresses = leases.of(seen)
 	m.Resources.DiskGiB, err = d.diskGiB(ctx, dom, seen)
-	if isCode(err, golibvirt.ErrNoDomain) {
+	if session.IsCode(err, golibvirt.ErrNoDomain) {
 		return nil, nil
 	}
 	return m, err

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	golibvirt "github.com/digitalocean/go-libvirt"
+
+	"grapevine/drivers/libvirt/session"
 )
 
 // leases are the addresses that libvirt's own DHCP gave out on the configured
@@ -26,7 +28,7 @@ func (l leases) of(seen *seenDomain) []string {
 // none; only a libvirt that does not answer is an error.
 func (d *Driver) leases(ctx context.Context) (leases, error) {
 	found := make(leases)
-	err := d.session.call(ctx, func(rpc *golibvirt.Libvirt) error {
+	err := d.session.Call(ctx, func(rpc *golibvirt.Libvirt) error {
 		network, err := rpc.NetworkLookupByName(d.config.Network)
 		if err != nil {
 			return err
@@ -40,7 +42,7 @@ func (d *Driver) leases(ctx context.Context) (leases, error) {
 		}
 		return err
 	})
-	if unanswered(err) {
+	if session.Unanswered(err) {
 		return nil, err
 	}
 	return found, nil
@@ -49,7 +51,7 @@ func (d *Driver) leases(ctx context.Context) (leases, error) {
 // card returns the network that a new machine gets a card on, empty for none.
 func (d *Driver) card(ctx context.Context) (string, error) {
 	active := false
-	err := d.session.call(ctx, func(rpc *golibvirt.Libvirt) error {
+	err := d.session.Call(ctx, func(rpc *golibvirt.Libvirt) error {
 		network, err := rpc.NetworkLookupByName(d.config.Network)
 		if err != nil {
 			return err
@@ -59,7 +61,7 @@ func (d *Driver) card(ctx context.Context) (string, error) {
 		return err
 	})
 	switch {
-	case unanswered(err):
+	case session.Unanswered(err):
 		return "", err
 	case err != nil || !active:
 		return "", nil

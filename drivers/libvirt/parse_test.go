@@ -1,13 +1,8 @@
 package libvirt
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/binary"
 	"errors"
 	"flag"
-	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -151,29 +146,6 @@ func TestPowerOf(t *testing.T) {
 	}
 }
 
-func TestErrorsAreTyped(t *testing.T) {
-	for _, tt := range []struct {
-		err  error
-		want error
-	}{
-		{golibvirt.Error{Code: uint32(golibvirt.ErrNoDomain), Message: "x"}, drivers.ErrNotFound},
-		{golibvirt.Error{Code: uint32(golibvirt.ErrNoStorageVol), Message: "x"}, drivers.ErrNotFound},
-		{golibvirt.Error{Code: uint32(golibvirt.ErrNoSupport), Message: "x"}, drivers.ErrUnsupported},
-		{golibvirt.Error{Code: uint32(golibvirt.ErrSystemError), Message: "cannot allocate 5 bytes: No space left on device"}, drivers.ErrOutOfSpace},
-		{golibvirt.ErrUnsupported, drivers.ErrUnsupported},
-		{golibvirt.ErrInterrupted, drivers.ErrUnavailable},
-		{fmt.Errorf("send: %w", syscall.EINVAL), drivers.ErrUnavailable},
-		{io.EOF, drivers.ErrUnavailable},
-	} {
-		if got := translate(tt.err); !errors.Is(got, tt.want) {
-			t.Errorf("%v: got %v, want %v", tt.err, got, tt.want)
-		}
-	}
-	if got := translate(golibvirt.Error{Code: 1, Message: "other"}); got.Error() != "other" {
-		t.Errorf("another error became %v", got)
-	}
-}
-
 func TestOnlyStartsCutShortByLibvirtAreTriedAgain(t *testing.T) {
 	const internal = uint32(golibvirt.ErrInternalError)
 	for _, tt := range []struct {
@@ -190,18 +162,6 @@ func TestOnlyStartsCutShortByLibvirtAreTriedAgain(t *testing.T) {
 	} {
 		if got := slain(tt.err); got != tt.want {
 			t.Errorf("%v: got %v", tt.err, got)
-		}
-	}
-}
-
-func TestSaidErrorReadsWhatIsThere(t *testing.T) {
-	whole := xdr{}.u32(uint32(golibvirt.ErrNoStorageVol)).u32(18).u32(1).str("no such volume")
-	if got := saidError(whole); got.Error() != "no such volume" || !isCode(got, golibvirt.ErrNoStorageVol) {
-		t.Errorf("got %v", got)
-	}
-	for n := range len(whole) {
-		if saidError(whole[:n]) == nil {
-			t.Errorf("%d bytes of an error are no error", n)
 		}
 	}
 }
@@ -286,54 +246,6 @@ func write(t *testing.T, file, text string) {
 	t.Helper()
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
-	}
-}
-
-func TestDisksThatNameOtherFilesAreRefused(t *testing.T) {
-	qcow := func(backing, features uint64) []byte {
-		b := append([]byte("QFI\xfb"), make([]byte, 100)...)
-		binary.BigEndian.PutUint32(b[4:], 3)
-		binary.BigEndian.PutUint64(b[8:], backing)
-		binary.BigEndian.PutUint64(b[24:], 1<<30)
-		binary.BigEndian.PutUint64(b[72:], features)
-		return b
-	}
-	vmdk := func(sectors uint64, description string) []byte {
-		b := append([]byte("KDMV"), make([]byte, 1<<10-4)...)
-		binary.LittleEndian.PutUint64(b[12:], sectors)
-		binary.LittleEndian.PutUint64(b[28:], 1)
-		binary.LittleEndian.PutUint64(b[36:], 1)
-		copy(b[512:], description)
-		return b
-	}
-	for what, tt := range map[string]struct {
-		format  string
-		virtual int64
-		head    []byte
-		ok      bool
-	}{
-		"qcow2":                   {"qcow2", 1 << 30, qcow(0, 0), true},
-		"qcow2, backing file":     {"qcow2", 1 << 30, qcow(104, 0), false},
-		"qcow2, external data":    {"qcow2", 1 << 30, qcow(0, 4), false},
-		"qcow2, larger than said": {"qcow2", 1<<30 - 1, qcow(0, 0), false},
-		"qcow2 that is not":       {"qcow2", 1 << 30, []byte("short"), false},
-		"raw":                     {"raw", 5, []byte("short"), true},
-		"raw, larger than said":   {"raw", 4, []byte("short"), false},
-		"raw that looks like one": {"raw", 1 << 30, qcow(104, 0), true},
-		"vmdk":                    {"vmdk", 1 << 20, vmdk(2048, "createType=monolithicSparse"), true},
-		"vmdk, parent":            {"vmdk", 1 << 20, vmdk(2048, "parentFileNameHint=/etc/shadow"), false},
-		"vmdk, flat description":  {"vmdk", 1 << 20, []byte("# Disk DescriptorFile\nRW 1 FLAT \"/etc/shadow\" 0"), false},
-		"vmdk, extents elsewhere": {"vmdk", 1 << 20, vmdk(0, `RW 1 FLAT "/etc/shadow" 0`), false},
-	} {
-		f := fleet.ImageFile{Role: fleet.RoleDisk, Format: tt.format, Bytes: int64(len(tt.head)), VirtualBytes: tt.virtual}
-		r := bufio.NewReaderSize(bytes.NewReader(tt.head), headBytes)
-		err := checkDisk(f, r)
-		if (err == nil) != tt.ok || err != nil && !errors.Is(err, drivers.ErrBadImage) {
-			t.Errorf("%s: got %v", what, err)
-		}
-		if rest, _ := io.ReadAll(r); err == nil && !bytes.Equal(rest, tt.head) {
-			t.Errorf("%s: looking at the disk has changed it", what)
-		}
 	}
 }
 

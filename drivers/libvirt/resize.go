@@ -46,7 +46,7 @@ func (d *Driver) resize(ctx context.Context, id fleet.InstanceID, size fleet.Res
 		}
 		d.sizes.forget(dom.UUID)
 	}
-	err = d.session.call(ctx, func(rpc *golibvirt.Libvirt) error {
+	err = d.session.Call(ctx, func(rpc *golibvirt.Libvirt) error {
 		if err := setVCPUs(rpc, dom, uint32(size.VCPUs)); err != nil { // bounded by what a host has
 			return err
 		}
@@ -87,7 +87,7 @@ func setVCPUs(rpc *golibvirt.Libvirt, dom golibvirt.Domain, n uint32) error {
 // growDisk makes a machine's one disk so large. It lies in a volume, for Build
 // made it so, or somebody did who uses pools.
 func (d *Driver) growDisk(ctx context.Context, dom golibvirt.Domain, gib int64) error {
-	return d.session.call(ctx, func(rpc *golibvirt.Libvirt) error {
+	return d.session.Call(ctx, func(rpc *golibvirt.Libvirt) error {
 		text, err := rpc.DomainGetXMLDesc(dom, 0)
 		if err != nil {
 			return err

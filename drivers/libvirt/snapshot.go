@@ -12,6 +12,7 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"grapevine/drivers"
+	"grapevine/drivers/libvirt/session"
 	"grapevine/fleet"
 )
 
@@ -32,7 +33,7 @@ func (d *Driver) snapshots(ctx context.Context, id fleet.InstanceID) ([]fleet.Sn
 		return nil, err
 	}
 	var list []fleet.Snapshot
-	err = d.session.call(ctx, func(rpc *golibvirt.Libvirt) error {
+	err = d.session.Call(ctx, func(rpc *golibvirt.Libvirt) error {
 		all, _, err := rpc.DomainListAllSnapshots(dom, 1, uint32(golibvirt.DomainSnapshotListTopological))
 		if err != nil {
 			return err
@@ -40,7 +41,7 @@ func (d *Driver) snapshots(ctx context.Context, id fleet.InstanceID) ([]fleet.Sn
 		read := make([]fleet.Snapshot, 0, len(all))
 		for _, snap := range all {
 			s, err := readSnapshot(rpc, snap)
-			if err != nil && !isCode(err, golibvirt.ErrNoDomainSnapshot) { // it went since
+			if err != nil && !session.IsCode(err, golibvirt.ErrNoDomainSnapshot) { // it went since
 				return err
 			}
 			if err == nil {
@@ -123,9 +124,9 @@ func (d *Driver) takeSnapshot(ctx context.Context, id fleet.InstanceID, name str
 	if err != nil {
 		return fmt.Errorf("write snapshot XML: %w", err)
 	}
-	err = d.session.call(ctx, func(rpc *golibvirt.Libvirt) error {
+	err = d.session.Call(ctx, func(rpc *golibvirt.Libvirt) error {
 		_, err := rpc.DomainSnapshotLookupByName(dom, name, 0)
-		if !isCode(err, golibvirt.ErrNoDomainSnapshot) {
+		if !session.IsCode(err, golibvirt.ErrNoDomainSnapshot) {
 			return err
 		}
 		_, err = rpc.DomainSnapshotCreateXML(dom, text, 0)
@@ -139,7 +140,7 @@ func cannot(err error) error {
 	for _, code := range []golibvirt.ErrorNumber{
 		golibvirt.ErrConfigUnsupported, golibvirt.ErrOperationUnsupported, golibvirt.ErrArgumentUnsupported,
 	} {
-		if isCode(err, code) {
+		if session.IsCode(err, code) {
 			return fmt.Errorf("%w: %w", drivers.ErrUnsupported, err)
 		}
 	}
@@ -191,7 +192,7 @@ func (d *Driver) deleteSnapshot(ctx context.Context, id fleet.InstanceID, name s
 	if mark == nil {
 		return drivers.ErrForeign
 	}
-	err = d.session.call(ctx, func(rpc *golibvirt.Libvirt) error {
+	err = d.session.Call(ctx, func(rpc *golibvirt.Libvirt) error {
 		snap, err := rpc.DomainSnapshotLookupByName(dom, name, 0)
 		if err != nil {
 			return err

@@ -1,4 +1,4 @@
-package libvirt
+package session
 
 import (
 	"context"
@@ -55,7 +55,7 @@ func (t *stream) Route(h *socket.Header, payload []byte) {
 }
 
 // openStream connects and greets.
-func (s *session) openStream(ctx context.Context) (*stream, error) {
+func (s *Session) openStream(ctx context.Context) (*stream, error) {
 	w, err := s.dialWire(ctx)
 	if err != nil {
 		return nil, err
@@ -145,9 +145,9 @@ func (t *stream) refused() error {
 	return nil
 }
 
-// upload fills a volume from r, whole. The volume is to be discarded after an
+// Upload fills a volume from r, whole. The volume is to be discarded after an
 // error, which is r's own where r failed.
-func (s *session) upload(ctx context.Context, vol golibvirt.StorageVol, r io.Reader, length int64) error {
+func (s *Session) Upload(ctx context.Context, vol golibvirt.StorageVol, r io.Reader, length int64) error {
 	t, err := s.openStream(ctx)
 	if err != nil {
 		return err
@@ -197,9 +197,9 @@ func (t *stream) send(r io.Reader) (source, err error) {
 	return nil, err
 }
 
-// download reads a volume from offset to its end as it is now. It holds a
+// Download reads a volume from offset to its end as it is now. It holds a
 // connection until it is closed; ctx ending ends it too.
-func (s *session) download(ctx context.Context, vol golibvirt.StorageVol, offset int64) (io.ReadCloser, error) {
+func (s *Session) Download(ctx context.Context, vol golibvirt.StorageVol, offset int64) (io.ReadCloser, error) {
 	t, err := s.openStream(ctx)
 	if err != nil {
 		return nil, err

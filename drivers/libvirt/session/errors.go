@@ -1,6 +1,7 @@
-package libvirt
+package session
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -55,8 +56,13 @@ func kindOf(said golibvirt.Error) error {
 	return nil
 }
 
-// isCode reports whether libvirt itself answered with this code.
-func isCode(err error, code golibvirt.ErrorNumber) bool {
+// IsCode reports whether libvirt itself answered with this code.
+func IsCode(err error, code golibvirt.ErrorNumber) bool {
 	var said golibvirt.Error
 	return errors.As(err, &said) && golibvirt.ErrorNumber(said.Code) == code
+}
+
+// Unanswered tells an error that says nothing from libvirt's refusal.
+func Unanswered(err error) bool {
+	return errors.Is(err, drivers.ErrUnavailable) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }

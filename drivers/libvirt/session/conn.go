@@ -1,4 +1,4 @@
-package libvirt
+package session
 
 import (
 	"context"
@@ -64,7 +64,7 @@ type conn struct {
 }
 
 // dialWire connects to the daemon's socket, without a word yet.
-func (s *session) dialWire(ctx context.Context) (*wire, error) {
+func (s *Session) dialWire(ctx context.Context) (*wire, error) {
 	path := s.socket()
 	raw, err := (&net.Dialer{Timeout: dialLimit}).DialContext(ctx, "unix", path)
 	if err != nil {
@@ -82,7 +82,7 @@ func (s *session) dialWire(ctx context.Context) (*wire, error) {
 }
 
 // dial opens a connection for calls and events.
-func (s *session) dial(ctx context.Context) (*conn, error) {
+func (s *Session) dial(ctx context.Context) (*conn, error) {
 	w, err := s.dialWire(ctx)
 	if err != nil {
 		return nil, err
@@ -98,7 +98,7 @@ func (s *session) dial(ctx context.Context) (*conn, error) {
 
 // refused is the error of a greeting that failed. Also a daemon that answers
 // and does not let us in is one that cannot be asked anything.
-func (s *session) refused(ctx context.Context, err error) error {
+func (s *Session) refused(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()

@@ -1,7 +1,8 @@
-package libvirt
+package session
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -31,9 +32,10 @@ const (
 	maxCalls = 16
 )
 
-// session is the connection that calls share. It connects on demand, again
-// after each loss, never more often than the back-off allows.
-type session struct {
+// Session is the connection that calls share, and where the others come from.
+// It connects on demand, again after each loss, never more often than the
+// back-off allows.
+type Session struct {
 	socket func() string
 	uri    string
 	slots  chan struct{}
@@ -49,24 +51,26 @@ type session struct {
 	running sync.WaitGroup
 }
 
-func newSession(socket func() string, uri string) *session {
-	return &session{socket: socket, uri: uri, slots: make(chan struct{}, maxCalls), wires: make(map[*wire]struct{})}
+// New returns a session that connects to whatever socket returns, when it is
+// first used.
+func New(socket func() string, uri string) *Session {
+	return &Session{socket: socket, uri: uri, slots: make(chan struct{}, maxCalls), wires: make(map[*wire]struct{})}
 }
 
-// call does fn and waits for it, or until ctx ends: fn may then still go on,
+// Call does fn and waits for it, or until ctx ends: fn may then still go on,
 // and its effect may come later. fn is given the connection and returns
 // go-libvirt's errors as they are.
-func (s *session) call(ctx context.Context, fn func(*golibvirt.Libvirt) error) error {
+func (s *Session) Call(ctx context.Context, fn func(*golibvirt.Libvirt) error) error {
 	return s.do(ctx, 0, fn)
 }
 
-// settle is call for a step of which the caller must know the end, to undo it:
+// Settle is Call for a step of which the caller must know the end, to undo it:
 // it goes on for a little while after ctx has ended. It then hangs up.
-func (s *session) settle(ctx context.Context, fn func(*golibvirt.Libvirt) error) error {
+func (s *Session) Settle(ctx context.Context, fn func(*golibvirt.Libvirt) error) error {
 	return s.do(ctx, settleLimit, fn)
 }
 
-func (s *session) do(ctx context.Context, settle time.Duration, fn func(*golibvirt.Libvirt) error) error {
+func (s *Session) do(ctx context.Context, settle time.Duration, fn func(*golibvirt.Libvirt) error) error {
 	c, err := s.connection(ctx)
 	if err != nil {
 		return err
@@ -126,7 +130,7 @@ func await(ctx context.Context, answer <-chan error, limit time.Duration) (error
 
 // connection returns the shared connection, made anew when it is lost. While
 // the daemon is away it fails at once, between attempts.
-func (s *session) connection(ctx context.Context) (*conn, error) {
+func (s *Session) connection(ctx context.Context) (*conn, error) {
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -145,7 +149,7 @@ func (s *session) connection(ctx context.Context) (*conn, error) {
 
 // poll returns the connection, or an attempt to wait for, or why there is
 // neither.
-func (s *session) poll() (*conn, <-chan struct{}, error) {
+func (s *Session) poll() (*conn, <-chan struct{}, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -164,7 +168,7 @@ func (s *session) poll() (*conn, <-chan struct{}, error) {
 }
 
 // connect is one attempt.
-func (s *session) connect() {
+func (s *Session) connect() {
 	c, err := s.dial(context.Background())
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -179,9 +183,18 @@ func (s *session) connect() {
 	s.retryAt = time.Now().Add(s.wait)
 }
 
-// start runs fn in a goroutine that close waits for; false when it is too
+// Greet connects anew, to see whether the daemon lets us in, and hangs up.
+func (s *Session) Greet(ctx context.Context) error {
+	c, err := s.dial(ctx)
+	if err != nil {
+		return err
+	}
+	return c.Close()
+}
+
+// start runs fn in a goroutine that Close waits for; false when it is too
 // late for that.
-func (s *session) start(fn func()) bool {
+func (s *Session) start(fn func()) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -191,7 +204,7 @@ func (s *session) start(fn func()) bool {
 	return true
 }
 
-func (s *session) remember(w *wire) bool {
+func (s *Session) remember(w *wire) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -201,14 +214,14 @@ func (s *session) remember(w *wire) bool {
 	return true
 }
 
-func (s *session) forget(w *wire) {
+func (s *Session) forget(w *wire) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.wires, w)
 }
 
-// close hangs up every connection and waits for what used them.
-func (s *session) close() {
+// Close hangs up every connection and waits for what used them.
+func (s *Session) Close() {
 	s.mu.Lock()
 	s.closed = true
 	open := make([]*wire, 0, len(s.wires))
@@ -221,3 +234,6 @@ func (s *session) close() {
 	}
 	s.running.Wait()
 }
+
+// errClosed is why a closed driver is unavailable.
+var errClosed = errors.New("the driver is closed")
