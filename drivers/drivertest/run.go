@@ -58,13 +58,9 @@ func cases() []testCase {
 		{name: "OpenedWhileCutHeals", run: openedWhileCut},
 		{name: "ImagesAreKept", run: imagesAreKept},
 		{name: "BadImageLeavesNothing", run: badImageLeavesNothing},
+		{name: "ImagesAreReadBack", needs: drivers.FeatureImageSource, run: imagesAreReadBack},
+		{name: "ReadingWhatIsNotThereIsNotFound", needs: drivers.FeatureImageSource, run: readMissingImage},
 		{name: "ConsoleLogShowsTheGuest", needs: drivers.FeatureConsoleLog, run: consoleLog},
-		{name: "ConsoleEchoesWhatIsTyped", needs: drivers.FeatureConsole, run: consoleEchoes},
-		{name: "ConsoleNeedsARunningManagedMachine", needs: drivers.FeatureConsole, run: consoleNeedsAMachine},
-		{name: "SecondConsoleIsRefusedOrTakesOver", needs: drivers.FeatureConsole, run: consoleHasOneHolder},
-		{name: "ConsoleEndsWithTheMachine", needs: drivers.FeatureConsole, run: consoleEnds},
-		{name: "ConsoleLogStaysBoundedAndIsFollowed", needs: drivers.FeatureConsole, run: logStaysBounded},
-		{name: "VNCSpeaksRFB", needs: drivers.FeatureVNC, run: vncSpeaksRFB},
 		{name: "SnapshotBringsTheMachineBack", needs: drivers.FeatureSnapshot, run: snapshotBringsBack},
 		{name: "SnapshotOfARunningMachineRunsAgain", needs: drivers.FeatureSnapshot, run: snapshotWithMemory},
 		{name: "SnapshotIsTakenAndDeletedOnce", needs: drivers.FeatureSnapshot, run: snapshotOnce},
@@ -96,8 +92,8 @@ func FeatureTable(features []drivers.Feature) string {
 	var b strings.Builder
 	b.WriteString("\n| feature | supported |\n| --- | --- |\n")
 	for _, f := range []drivers.Feature{
-		drivers.FeatureBootDisk, drivers.FeatureBootKernel, drivers.FeatureConsole, drivers.FeatureConsoleLog, drivers.FeaturePause,
-		drivers.FeatureResize, drivers.FeatureSnapshot, drivers.FeatureVNC,
+		drivers.FeatureBootDisk, drivers.FeatureBootKernel, drivers.FeatureConsoleLog, drivers.FeaturePause,
+		drivers.FeatureImageSource, drivers.FeatureResize, drivers.FeatureSnapshot,
 	} {
 		word := "no"
 		if slices.Contains(features, f) {

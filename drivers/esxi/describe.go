@@ -44,13 +44,14 @@ func (s *session) describe(ctx context.Context) (drivers.Description, error) {
 		Hardware: hw.Uuid,
 		HostID:   hostID(hw.Uuid),
 		Features: features,
+		Disks:    []string{fleet.FormatVMDK},
 	}, nil
 }
 
 // features: ESXi has no pause; suspend, which it has, writes the memory to
 // disk. It boots disks only. Console logs are left out until they have been
 // seen on a real host.
-var features = []drivers.Feature{drivers.FeatureBootDisk, drivers.FeatureResize, drivers.FeatureSnapshot}
+var features = []drivers.Feature{drivers.FeatureBootDisk, drivers.FeatureImageSource, drivers.FeatureResize, drivers.FeatureSnapshot}
 
 // hardwareSpace is the name space for hardware whose own UUID is none.
 var hardwareSpace = fleet.UUID{0x1d, 0x0b, 0x5a, 0x62, 0x94, 0x3c, 0x4f, 0x88, 0xb1, 0x0e, 0x65, 0x73, 0x78, 0x69, 0x68, 0x77}

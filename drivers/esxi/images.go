@@ -54,7 +54,7 @@ func (s *session) imageFolders(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("browse images: %w", err)
 	}
-	info, err := s.result(ctx, task.Reference())
+	info, err := task.WaitForResult(ctx)
 	if isNoFile(err) {
 		return nil, nil
 	}
@@ -90,7 +90,8 @@ func (s *session) manifest(ctx context.Context, id string) (im fleet.Image, held
 // ImportImage implements drivers.ImageStore. It takes images of one VMDK disk
 // that is one sparse file, monolithicSparse or streamOptimized: a host by
 // itself converts nothing else. The disk is uploaded, verified on the way, and
-// copied into the host's own form; the manifest comes last.
+// copied into the host's own form; what was uploaded stays, for other hosts to
+// fetch. The manifest comes last.
 func (d *Driver) ImportImage(ctx context.Context, im fleet.Image, content io.Reader) error {
 	return d.do(ctx, fmt.Sprintf("import image %.12s", im.ID), func(ctx context.Context, s *session) error {
 		_, held, err := s.manifest(ctx, im.ID)
@@ -145,9 +146,6 @@ func (s *session) store(ctx context.Context, im fleet.Image, folder string, cont
 	}
 	if err := s.copyDisk(ctx, folder+"/"+uploadFile, folder+"/"+diskFile); err != nil {
 		return fmt.Errorf("convert disk: %w", err)
-	}
-	if err := s.removeFile(ctx, folder+"/"+uploadFile); err != nil {
-		return err
 	}
 	im.Hosts = nil
 	text, err := json.Marshal(im)

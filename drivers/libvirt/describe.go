@@ -12,6 +12,7 @@ import (
 
 	"grapevine/drivers"
 	"grapevine/drivers/libvirt/session"
+	"grapevine/drivers/libvirt/storage"
 	"grapevine/fleet"
 )
 
@@ -26,7 +27,7 @@ func (d *Driver) Describe(ctx context.Context) (drivers.Description, error) {
 }
 
 func (d *Driver) describe(ctx context.Context) (drivers.Description, error) {
-	desc := drivers.Description{Hypervisor: hypervisor, Features: features()}
+	desc := drivers.Description{Hypervisor: hypervisor, Features: features(), Disks: storage.Disks}
 	caps, err := d.capabilities(ctx)
 	if err != nil {
 		return desc, err

@@ -25,7 +25,7 @@ const hypervisor = fleet.KVM
 func features() []drivers.Feature {
 	return []drivers.Feature{
 		drivers.FeatureBootDisk, drivers.FeatureBootKernel, drivers.FeatureConsoleLog, drivers.FeaturePause,
-		drivers.FeatureResize, drivers.FeatureSnapshot,
+		drivers.FeatureImageSource, drivers.FeatureResize, drivers.FeatureSnapshot,
 	}
 }
 

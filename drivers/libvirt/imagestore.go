@@ -18,6 +18,11 @@ func (d *Driver) ImportImage(ctx context.Context, im fleet.Image, content io.Rea
 	return d.storage.ImportImage(ctx, im, content)
 }
 
+// ReadImage implements drivers.ImageReader.
+func (d *Driver) ReadImage(ctx context.Context, id string, role fleet.ImageRole, offset, length int64) (io.ReadCloser, error) {
+	return d.storage.ReadImage(ctx, id, role, offset, length)
+}
+
 // RemoveImage implements drivers.ImageStore. An image that a machine was built
 // from stays: the machine's disk and kernel are parts of it.
 func (d *Driver) RemoveImage(ctx context.Context, id string) error {

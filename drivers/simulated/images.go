@@ -2,6 +2,7 @@ package simulated
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -29,8 +30,8 @@ func (d *Driver) Images(ctx context.Context) ([]fleet.Image, error) {
 	return out, nil
 }
 
-// ImportImage implements drivers.ImageStore. It verifies the content and keeps
-// only the manifest: nothing boots from it.
+// ImportImage implements drivers.ImageStore. Nothing boots from the content; it
+// is kept so that other hosts can fetch it.
 func (d *Driver) ImportImage(ctx context.Context, im fleet.Image, content io.Reader) error {
 	if err := d.importImage(ctx, im, content); err != nil {
 		return fmt.Errorf("import image %.12s: %w", im.ID, err)
@@ -51,17 +52,36 @@ func (d *Driver) importImage(ctx context.Context, im fleet.Image, content io.Rea
 	if full {
 		return drivers.ErrOutOfSpace
 	}
-	err = drivers.EachFile(im, &callReader{ctx, c, content}, func(fleet.ImageFile, io.Reader) error { return nil })
-	if err != nil {
-		return err
-	}
+	var kept []fleet.ImageFile
+	err = drivers.EachFile(im, &callReader{ctx, c, content}, func(f fleet.ImageFile, r io.Reader) error {
+		if err := d.h.keepContent(f, r); err != nil {
+			return err
+		}
+		kept = append(kept, f)
+		return nil
+	})
 	im.Files, im.Hosts = slices.Clone(im.Files), nil
 	d.h.mu.Lock()
 	defer d.h.mu.Unlock()
-	if err := d.h.store.save(imagesDir, im.ID, im); err != nil {
+	if err == nil {
+		err = d.h.addImage(im)
+	}
+	if err != nil {
+		return errors.Join(err, d.h.dropContents(kept))
+	}
+	return nil
+}
+
+// addImage takes an image in, of which the content is there. Of two that came
+// at once the first stands. The caller holds the lock.
+func (h *Hypervisor) addImage(im fleet.Image) error {
+	if _, held := h.images[im.ID]; held {
+		return h.dropContents(im.Files)
+	}
+	if err := h.store.save(imagesDir, im.ID, im); err != nil {
 		return err
 	}
-	d.h.images[im.ID] = im
+	h.images[im.ID] = im
 	return nil
 }
 
@@ -82,13 +102,17 @@ func (d *Driver) RemoveImage(ctx context.Context, id string) error {
 	defer done()
 	d.h.mu.Lock()
 	defer d.h.mu.Unlock()
-	if _, held := d.h.images[id]; !held {
+	im, held := d.h.images[id]
+	if !held {
 		return nil
 	}
 	if err := d.h.store.remove(imagesDir, id); err != nil {
 		return fmt.Errorf("remove image %.12s: %w", id, err)
 	}
 	delete(d.h.images, id)
+	if err := d.h.dropContents(im.Files); err != nil {
+		return fmt.Errorf("remove image %.12s: %w", id, err)
+	}
 	return nil
 }
 

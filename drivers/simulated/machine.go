@@ -11,6 +11,9 @@ import (
 	"grapevine/fleet"
 )
 
+// maxConsole bounds a machine's console log, in bytes.
+const maxConsole = 1 << 20
+
 // machine is a virtual machine as it is kept, in memory and in the folder.
 type machine struct {
 	ID              fleet.InstanceID `json:"id"`
@@ -18,21 +21,17 @@ type machine struct {
 	Power           fleet.Power      `json:"power"`
 	Resources       fleet.Resources  `json:"resources"`
 	Mark            *drivers.Mark    `json:"mark,omitempty"`
-	Console         []byte           `json:"console,omitempty"`           // the last that it printed
-	Forgotten       int64            `json:"console_forgotten,omitempty"` // bytes printed before that
-	Boots           int              `json:"boots,omitempty"`             // since it was last powered on
+	Console         string           `json:"console,omitempty"`
+	Boots           int              `json:"boots,omitempty"` // since it was last powered on
 	IgnoresShutdown bool             `json:"ignores_shutdown,omitempty"`
 	Snapshots       []snapshot       `json:"snapshots,omitempty"`
 	Current         string           `json:"current_snapshot,omitempty"`
-
-	starts int    // how often it was powered on since this process began
-	line   []byte // what was typed on its console after the last line
 }
 
 // view is the machine as drivers show it, sharing nothing.
 func (m *machine) view() drivers.Machine {
 	v := drivers.Machine{ID: m.ID, Name: m.Name, Power: m.Power, Resources: m.Resources, Mark: m.Mark.Clone()}
-	if m.awake() {
+	if m.Power == fleet.PowerRunning || m.Power == fleet.PowerPaused {
 		v.Addresses = []string{address(m.ID).String()}
 	}
 	return v
@@ -47,14 +46,9 @@ func address(id fleet.InstanceID) netip.Addr {
 	return netip.AddrFrom4(b)
 }
 
-// awake reports whether the machine has not been switched off.
-func (m *machine) awake() bool { return m.Power == fleet.PowerRunning || m.Power == fleet.PowerPaused }
-
-// powerOn starts the machine.
+// powerOn starts the machine with an empty console log.
 func (m *machine) powerOn(now time.Time) {
-	m.Boots = 0
-	m.starts++
-	m.line = nil
+	m.Console, m.Boots = "", 0
 	m.Power = fleet.PowerRunning
 	m.boot(now)
 }
@@ -71,6 +65,7 @@ func (m *machine) boot(now time.Time) {
 	fmt.Fprintf(&b, "name   %s\n", name)
 	fmt.Fprintf(&b, "image  %s\n", image)
 	fmt.Fprintf(&b, "boot   %d, %s\n", m.Boots, now.UTC().Format(time.RFC3339))
-	b.WriteString(prompt)
-	m.print([]byte(b.String()))
+	if len(m.Console)+b.Len() <= maxConsole {
+		m.Console += b.String()
+	}
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // store writes machines, disks and images through to a folder, one small JSON
-// file each, by renaming over the old one: a process that dies at any moment
+// file each and the content of images beside, by renaming over the old one: a process that dies at any moment
 // leaves every file whole. It does not sync: surviving a power cut is not
 // promised. A nil store keeps nothing.
 type store struct{ dir string }
@@ -22,6 +22,7 @@ const (
 	machinesDir = "machines"
 	disksDir    = "disks"
 	imagesDir   = "images"
+	contentsDir = "contents" // by digest, as they are
 )
 
 func (s *store) path(kind, name string) string { return filepath.Join(s.dir, kind, name+".json") }
@@ -59,7 +60,7 @@ func (s *store) remove(kind, name string) error {
 // load makes the folders where they are missing and reads all files into h,
 // which nobody else has yet.
 func (s *store) load(h *Hypervisor) error {
-	for _, kind := range []string{machinesDir, disksDir, imagesDir} {
+	for _, kind := range []string{machinesDir, disksDir, imagesDir, contentsDir} {
 		if err := os.MkdirAll(filepath.Join(s.dir, kind), 0o700); err != nil {
 			return fmt.Errorf("make folder: %w", err)
 		}

@@ -12,9 +12,6 @@ import (
 
 	"github.com/vmware/govmomi"
 	"github.com/vmware/govmomi/object"
-	"github.com/vmware/govmomi/session"
-	"github.com/vmware/govmomi/vim25"
-	"github.com/vmware/govmomi/vim25/soap"
 	"github.com/vmware/govmomi/vim25/types"
 
 	"grapevine/fleet"
@@ -45,25 +42,15 @@ func (h *Host) client() (*govmomi.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read own address: %w", err)
 	}
-	transport := soap.NewClient(u, true)
-	transport.UserAgent = personAgent
+	u.User = url.UserPassword(h.User(), h.password)
 	ctx, cancel := deadline()
 	defer cancel()
-	client, err := vim25.NewClient(ctx, transport)
+	h.admin, err = govmomi.NewClient(ctx, u, true)
 	if err != nil {
-		return nil, fmt.Errorf("reach the host: %w", err)
-	}
-	admin := &govmomi.Client{Client: client, SessionManager: session.NewManager(client)}
-	if err := admin.Login(ctx, url.UserPassword(h.User(), h.password)); err != nil {
 		return nil, fmt.Errorf("log in: %w", err)
 	}
-	h.admin = admin
-	return admin, nil
+	return h.admin, nil
 }
-
-// personAgent is what a person's client calls itself, so that faults meet
-// drivers alone.
-const personAgent = "a person at the host"
 
 // Define makes a stopped machine without Grapevine's Mark, as a person would:
 // 1 CPU, 64 MiB, no disk.

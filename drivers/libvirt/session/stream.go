@@ -197,15 +197,15 @@ func (t *stream) send(r io.Reader) (source, err error) {
 	return nil, err
 }
 
-// Download reads a volume from offset to its end as it is now. It holds a
-// connection until it is closed; ctx ending ends it too.
-func (s *Session) Download(ctx context.Context, vol golibvirt.StorageVol, offset int64) (io.ReadCloser, error) {
+// Download reads length bytes of a volume from offset on; 0 is to its end as it
+// is now. It holds a connection until it is closed; ctx ending ends it too.
+func (s *Session) Download(ctx context.Context, vol golibvirt.StorageVol, offset, length int64) (io.ReadCloser, error) {
 	t, err := s.openStream(ctx)
 	if err != nil {
 		return nil, err
 	}
 	err = t.guard(ctx, dialLimit, func() error {
-		_, err := t.call(procVolDownload, volArgs(vol).u64(uint64(offset)).u64(0).u32(0))
+		_, err := t.call(procVolDownload, volArgs(vol).u64(uint64(offset)).u64(uint64(length)).u32(0))
 		return err
 	})
 	if err != nil {

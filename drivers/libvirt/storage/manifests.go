@@ -67,7 +67,7 @@ func (s *Storage) readManifest(ctx context.Context, pool *Pool, id string) (im f
 	if err != nil {
 		return im, err
 	}
-	content, err := s.session.Download(ctx, vol, 0)
+	content, err := s.session.Download(ctx, vol, 0, 0)
 	if err != nil {
 		return im, err
 	}
