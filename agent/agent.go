@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"grapevine/agent/fetch"
 	"grapevine/agent/journal"
 	"grapevine/agent/ledger"
 	"grapevine/agent/observer"
@@ -58,6 +59,9 @@ type Agent struct {
 	peers    *client.Peers
 	state    *state
 	keys     keyed
+	shelf    *shelf
+	giving   giving
+	spool    *fetch.Spool
 	metrics  *metrics
 
 	listener net.Listener   // HTTPS and links
@@ -95,7 +99,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Agent, error) {
 	a := &Agent{
 		cfg: cfg, driver: deps.Driver, identity: deps.Identity, hostID: deps.Identity.Subject().ID,
 		log: deps.Log.With("host", cfg.Name), ready: deps.Ready,
-		metrics: newMetrics(), stale: make(chan struct{}, 1), left: rungroup.NewExit(),
+		shelf: newShelf(), giving: make(giving, maxReaders), metrics: newMetrics(), stale: make(chan struct{}, 1), left: rungroup.NewExit(),
 	}
 	a.running, a.halt = context.WithCancel(context.WithoutCancel(ctx))
 	if err := a.open(ctx, deps); err != nil {
@@ -107,6 +111,9 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Agent, error) {
 func (a *Agent) open(ctx context.Context, deps Deps) error {
 	var err error
 	if a.journal, err = journal.Open(filepath.Join(a.cfg.DataDir, "journal.db")); err != nil {
+		return err
+	}
+	if a.spool, err = fetch.Open(fetch.Config{Dir: filepath.Join(a.cfg.DataDir, "images"), Log: a.log}); err != nil {
 		return err
 	}
 	hardware, err := a.bind(ctx)

@@ -13,7 +13,7 @@ import (
 
 // Claim implements api.Node: it judges a proposal against the host as it is
 // now, and answers once the promise, or the refusal, is durable.
-func (a *Agent) Claim(_ context.Context, p fleet.Proposal) (fleet.Accepted, error) {
+func (a *Agent) Claim(ctx context.Context, p fleet.Proposal) (fleet.Accepted, error) {
 	if err := p.Validate(); err != nil {
 		return fleet.Accepted{}, err
 	}
@@ -26,6 +26,7 @@ func (a *Agent) Claim(_ context.Context, p fleet.Proposal) (fleet.Accepted, erro
 	if accepted, known, err := a.answered(p); known {
 		return accepted, err
 	}
+	p.Obtain = a.obtainable(ctx, p.Image)
 	op, claim, refusals := a.admit(p)
 	if len(refusals) > 0 {
 		if err := a.journal.Refuse(journal.Refusal{Instance: p.ID, Attempt: p.Attempt, At: time.Now()}); err != nil {
@@ -86,6 +87,7 @@ func (a *Agent) admit(p fleet.Proposal) (*journal.Operation, *ledger.Claim, []fl
 	picture := a.observer.Picture()
 	host := a.state.settle(&picture)
 	op := a.state.newOperation(host.ID, p.ID, verbCreate)
+	op.Image = p.Image
 	if duplicate := a.state.duplicate(p.ID, &picture, elsewhere); duplicate != "" {
 		a.state.ledger.Refuse(p)
 		return nil, nil, []fleet.Refusal{{Code: fleet.RefuseDuplicate, Detail: duplicate}}

@@ -29,6 +29,7 @@ type site struct {
 	hypervisor *simulated.Hypervisor
 	cfg        agent.Config
 	ca         *identity.CA
+	id         fleet.HostID
 	own        *identity.Identity
 	key        []byte
 
@@ -59,16 +60,9 @@ func newSiteOn(t *testing.T, host simulated.Config, change func(*agent.Config)) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{t: t, hypervisor: hypervisor, ca: ca, key: identity.NewGossipKey()}
-	s.cfg = agent.Default()
-	s.cfg.Name, s.cfg.Zone, s.cfg.DataDir = "host-1", "a", t.TempDir()
-	s.cfg.Listen, s.cfg.GossipBind, s.cfg.Socket = "127.0.0.1:0", "127.0.0.1:0", ""
-	s.cfg.ListEvery = 200 * time.Millisecond
-	s.cfg.ReserveMemoryMiB, s.cfg.OvercommitVCPUs = 0, 1
-	if change != nil {
-		change(&s.cfg)
-	}
-	s.own = s.issue(identity.Agent, fleet.UUID{1})
+	s := &site{t: t, hypervisor: hypervisor, ca: ca, id: fleet.UUID{1}, key: identity.NewGossipKey()}
+	s.configure("host-1", change)
+	s.own = s.issue(identity.Agent, s.id)
 	s.start()
 	t.Cleanup(s.stop)
 	image, content := tiny()
@@ -76,6 +70,19 @@ func newSiteOn(t *testing.T, host simulated.Config, change func(*agent.Config)) 
 		t.Fatal(err)
 	}
 	return s
+}
+
+// configure gives the site's agent a configuration.
+func (s *site) configure(name string, change func(*agent.Config)) {
+	s.t.Helper()
+	s.cfg = agent.Default()
+	s.cfg.Name, s.cfg.Zone, s.cfg.DataDir = name, "a", s.t.TempDir()
+	s.cfg.Listen, s.cfg.GossipBind, s.cfg.Socket = "127.0.0.1:0", "127.0.0.1:0", ""
+	s.cfg.ListEvery = 200 * time.Millisecond
+	s.cfg.ReserveMemoryMiB, s.cfg.OvercommitVCPUs = 0, 1
+	if change != nil {
+		change(&s.cfg)
+	}
 }
 
 func (s *site) issue(role identity.Role, id fleet.UUID) *identity.Identity {
@@ -122,7 +129,7 @@ func (s *site) start() {
 		s.t.Fatal("the agent is not ready")
 	}
 	registry := s.issue(identity.Registry, fleet.UUID{99})
-	s.Client, err = client.New("https://"+s.agent.Addr(), client.Options{TLS: registry.ClientTLS(fleet.UUID{1}, "http/1.1")})
+	s.Client, err = client.New("https://"+s.agent.Addr(), client.Options{TLS: registry.ClientTLS(s.id, "http/1.1")})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -160,7 +167,7 @@ func (s *site) row(id fleet.InstanceID) *fleet.Instance {
 // host returns the host as the agent shows it now.
 func (s *site) host() fleet.Host {
 	s.t.Helper()
-	host, err := s.Host(s.t.Context(), fleet.UUID{1})
+	host, err := s.Host(s.t.Context(), s.id)
 	if err != nil {
 		s.t.Fatal(err)
 	}

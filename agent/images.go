@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"grapevine/drivers"
 	"grapevine/fleet"
@@ -22,6 +23,7 @@ func (a *Agent) ImportImage(ctx context.Context, host fleet.HostID, im fleet.Ima
 	if !ok {
 		return fleet.Image{}, errorf(fleet.CodeUnsupported, "host %s stores no images", a.name())
 	}
+	im.CreatedAt = time.Now()
 	if err := store.ImportImage(ctx, im, content); err != nil {
 		return fleet.Image{}, driverError(fmt.Sprintf("import image %q at host %s", im.Name, a.name()), err)
 	}

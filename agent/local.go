@@ -29,16 +29,17 @@ func (l *local) Operation(_ context.Context, id string) (fleet.Operation, error)
 	case !ok:
 		return fleet.Operation{}, errorf(fleet.CodeNotFound, "host %s has no operation %s; ended ones are kept for a day", l.cfg.Name, id)
 	}
+	op.Progress = l.shelf.progress(&op.Operation)
 	return op.Operation, nil
 }
 
 // InstanceLog returns what a machine of this host printed.
-func (l *local) InstanceLog(ctx context.Context, id fleet.InstanceID, part fleet.LogRange) (io.ReadCloser, error) {
+func (l *local) InstanceLog(ctx context.Context, id fleet.InstanceID, offset int64) (io.ReadCloser, error) {
 	console, ok := l.driver.(drivers.ConsoleLogger)
 	if !ok {
 		return nil, errorf(fleet.CodeUnsupported, "host %s records no console", l.cfg.Name)
 	}
-	content, err := console.ConsoleLog(ctx, id, part)
+	content, err := console.ConsoleLog(ctx, id, offset)
 	if errors.Is(err, drivers.ErrNotFound) {
 		return nil, errorf(fleet.CodeNotFound, "host %s has no console log of instance %s", l.cfg.Name, id)
 	}

@@ -58,7 +58,9 @@ func (a *Agent) build(ctx context.Context, op *journal.Operation) (journal.Outco
 	defer cancel()
 
 	p := &claim.Proposal
-	image, err := a.image(p.Image)
+	done := a.shelf.use(p.Image)
+	defer done()
+	image, err := a.obtain(within, op, p.Image)
 	if err == nil {
 		spec := drivers.Spec{Mark: a.mark(op, p), Resources: p.Resources, Image: image}
 		err = a.persist(within, func() error { return a.driver.Build(within, spec) })

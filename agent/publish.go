@@ -157,6 +157,9 @@ func (a *Agent) tidy(now time.Time) error {
 	if err := a.sweepKeys(now); err != nil {
 		return err
 	}
+	if err := a.spool.Tidy(now.Add(-keepEntries)); err != nil {
+		return err
+	}
 	pruned, err := a.journal.Prune(now.Add(-keepEntries))
 	if err != nil {
 		return err

@@ -101,6 +101,7 @@ func describeHost(host *fleet.Host, p *observer.Picture) {
 	for _, f := range d.Features {
 		host.Traits = append(host.Traits, string(f))
 	}
+	host.Traits = append(host.Traits, imageTraits(d)...)
 	slices.Sort(host.Traits)
 	host.Images = make([]string, 0, len(p.Images))
 	for _, im := range p.Images {

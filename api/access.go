@@ -38,10 +38,12 @@ var access = map[string][]PrincipalRole{
 	"POST /v1/instances/{id}/snapshots/{name}/revert": mutators,
 	"DELETE /v1/instances/{id}/snapshots/{name}":      mutators,
 
-	"GET /v1/images":          readers,
-	"GET /v1/images/{id}":     readers,
-	"POST /v1/images":         mutators,
-	"GET /v1/flavors":         readers,
+	"GET /v1/images":                   readers,
+	"GET /v1/images/{id}":              readers,
+	"POST /v1/images":                  mutators,
+	"GET /v1/flavors":                  readers,
+	"GET /v1/images/{id}/files/{role}": readers,
+
 	"GET /v1/operations/{id}": readers,
 	"POST /v1/placements":     readers,
 

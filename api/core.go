@@ -30,9 +30,9 @@ type Reader interface {
 	Flavors(ctx context.Context) (fleet.List[fleet.Flavor], error)
 	// Operation asks the host that keeps it.
 	Operation(ctx context.Context, id string) (fleet.Operation, error)
-	// InstanceLog reads the machine's console log at its host. The caller closes
-	// it; where the log is followed it goes on until ctx ends.
-	InstanceLog(ctx context.Context, id fleet.InstanceID, part fleet.LogRange) (io.ReadCloser, error)
+	// InstanceLog reads the machine's console log at its host, from byte offset
+	// on. The caller closes it.
+	InstanceLog(ctx context.Context, id fleet.InstanceID, offset int64) (io.ReadCloser, error)
 	// Snapshots asks the host of the instance for the machine's snapshots.
 	Snapshots(ctx context.Context, id fleet.InstanceID) (fleet.SnapshotList, error)
 	// Await blocks until this node holds the host's block at version at or
@@ -102,6 +102,11 @@ type Node interface {
 	Claim(ctx context.Context, p fleet.Proposal) (fleet.Accepted, error)
 	// SetSize promises an instance of this host another size, or refuses it.
 	SetSize(ctx context.Context, id fleet.InstanceID, size fleet.Size) (fleet.Accepted, error)
+	// ImageFile finds a file of an image that this host holds and can give.
+	ImageFile(ctx context.Context, id string, role fleet.ImageRole) (fleet.ImageFile, error)
+	// ReadImage reads such a file in part. The caller closes it; ctx ends it too.
+	// Only so many are read at once; one more is CodeTooMany.
+	ReadImage(ctx context.Context, id string, role fleet.ImageRole, offset, length int64) (io.ReadCloser, error)
 	// Key returns what this agent, as the key's home, holds.
 	Key(ctx context.Context, id fleet.InstanceID) (fleet.KeyRecord, error)
 	// ChangeKey is a compare-and-set on the key's record.

@@ -22,7 +22,7 @@ type fakeCore struct {
 	instance   func(fleet.InstanceID) (fleet.Instance, error)
 	image      func(string) (fleet.Image, error)
 	operation  func(string) (fleet.Operation, error)
-	log        func(fleet.InstanceID, fleet.LogRange) (io.ReadCloser, error)
+	log        func(fleet.InstanceID, int64) (io.ReadCloser, error)
 	snapshots  func(fleet.InstanceID) (fleet.SnapshotList, error)
 	resize     func(fleet.InstanceID, string) (fleet.Accepted, error)
 	size       func(fleet.InstanceID, fleet.Size) (fleet.Accepted, error)
@@ -38,6 +38,7 @@ type fakeCore struct {
 	watch      func(context.Context, string) (iter.Seq2[[]fleet.HostChange, error], error)
 	trace      func(fleet.TraceQuery) (fleet.Trace, error)
 	claim      func(fleet.Proposal) (fleet.Accepted, error)
+	content    func(offset, length int64) (io.ReadCloser, error) // of the image's file, instead of contentNow
 	key        func(fleet.InstanceID) (fleet.KeyRecord, error)
 	changeKey  func(fleet.InstanceID, fleet.KeyChange) (fleet.KeyAnswer, error)
 }
@@ -72,8 +73,8 @@ func (f *fakeCore) Operation(_ context.Context, id string) (fleet.Operation, err
 	return f.operation(id)
 }
 
-func (f *fakeCore) InstanceLog(_ context.Context, id fleet.InstanceID, part fleet.LogRange) (io.ReadCloser, error) {
-	return f.log(id, part)
+func (f *fakeCore) InstanceLog(_ context.Context, id fleet.InstanceID, offset int64) (io.ReadCloser, error) {
+	return f.log(id, offset)
 }
 
 func (f *fakeCore) Snapshots(_ context.Context, id fleet.InstanceID) (fleet.SnapshotList, error) {
@@ -167,6 +168,23 @@ func (f *fakeCore) Claim(_ context.Context, p fleet.Proposal) (fleet.Accepted, e
 	return f.claim(p)
 }
 
+// contentNow is the one file of the image that the fake holds.
+const contentNow = "0123456789"
+
+func (f *fakeCore) ImageFile(_ context.Context, id string, role fleet.ImageRole) (fleet.ImageFile, error) {
+	if id != hashText || role != fleet.RoleDisk {
+		return fleet.ImageFile{}, &fleet.Error{Code: fleet.CodeNotFound, Detail: "this host does not hold it"}
+	}
+	return fleet.ImageFile{Role: role, SHA256: hashText, Bytes: int64(len(contentNow))}, nil
+}
+
+func (f *fakeCore) ReadImage(_ context.Context, _ string, _ fleet.ImageRole, offset, length int64) (io.ReadCloser, error) {
+	if f.content != nil {
+		return f.content(offset, length)
+	}
+	return io.NopCloser(strings.NewReader(contentNow[offset : offset+length])), nil
+}
+
 func (f *fakeCore) Key(_ context.Context, id fleet.InstanceID) (fleet.KeyRecord, error) {
 	return f.key(id)
 }
@@ -207,7 +225,7 @@ func full() *fakeCore {
 		instance:  func(id fleet.InstanceID) (fleet.Instance, error) { return fleet.Instance{ID: id}, nil },
 		image:     func(id string) (fleet.Image, error) { return fleet.Image{ID: id}, nil },
 		operation: func(id string) (fleet.Operation, error) { return fleet.Operation{ID: id, Host: hostID}, nil },
-		log: func(fleet.InstanceID, fleet.LogRange) (io.ReadCloser, error) {
+		log: func(fleet.InstanceID, int64) (io.ReadCloser, error) {
 			return io.NopCloser(strings.NewReader("hello\n")), nil
 		},
 		snapshots: func(id fleet.InstanceID) (fleet.SnapshotList, error) { return fleet.SnapshotList{Instance: id}, nil },

@@ -40,6 +40,7 @@ func (s *server) addNode() {
 		method: http.MethodPut, path: "/v1/keys/{id}", id: "put-key", tag: "nodes",
 		summary: "Compare and set a key's record", description: "Stores record if the attempt held is if_attempt, 0 for nothing held; the answer is what is held then.",
 	}, s.putKey)
+	s.addImageFiles()
 }
 
 func (s *server) putClaim(ctx context.Context, in *claimIn) (*acceptedOut, error) {

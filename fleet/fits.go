@@ -34,8 +34,12 @@ func Fits(host *Host, req *Request) []Refusal {
 			refuse(RefuseTrait, "it cannot do %s", trait)
 		}
 	}
-	if req.Image != "" && !host.HoldsImage(req.Image) {
-		refuse(RefuseImage, "it does not hold image %.12s", req.Image)
+	switch {
+	case req.Image == "", host.HoldsImage(req.Image):
+	case req.Obtain == "":
+		refuse(RefuseImage, "it does not hold image %.12s, and no host that could give it can be heard", req.Image)
+	case !host.HasTrait(req.Obtain):
+		refuse(RefuseImage, "it does not hold image %.12s, and takes none of its kind from another host (it has no %s)", req.Image, req.Obtain)
 	}
 	free := host.Capacity.Free()
 	out = short(out, "vcpus", "vCPUs", req.VCPUs, free.VCPUs)

@@ -20,6 +20,11 @@ func fittingHost() fleet.Host {
 	}
 }
 
+// without makes a host that holds no image and has one trait more.
+func without(trait string) func(*fleet.Host) {
+	return func(h *fleet.Host) { h.Images, h.Traits = nil, append(h.Traits, trait) }
+}
+
 func TestFitsNamesEveryReason(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -40,6 +45,10 @@ func TestFitsNamesEveryReason(t *testing.T) {
 		{"another zone", nil, fleet.Request{Zone: "b"}, []fleet.RefusalCode{fleet.RefuseZone}},
 		{"a missing trait", nil, fleet.Request{Traits: []string{"boot-kernel", "boot-disk"}}, []fleet.RefusalCode{fleet.RefuseTrait}},
 		{"a missing image", func(h *fleet.Host) { h.Images = nil }, fleet.Request{Image: someImage}, []fleet.RefusalCode{fleet.RefuseImage}},
+		{"an image that it can get", without("image-qcow2"), fleet.Request{Image: someImage, Obtain: "image-qcow2"}, nil},
+		{"an image of a kind that it does not take", without("image-vmdk"), fleet.Request{Image: someImage, Obtain: "image-qcow2"}, []fleet.RefusalCode{fleet.RefuseImage}},
+		{"an image that nobody can give", without("image-qcow2"), fleet.Request{Image: someImage}, []fleet.RefusalCode{fleet.RefuseImage}},
+		{"an image that it holds and could not get", nil, fleet.Request{Image: someImage, Obtain: "image-qcow2"}, nil},
 		{"a cordoned host", func(h *fleet.Host) { h.State = fleet.HostCordoned }, fleet.Request{}, []fleet.RefusalCode{fleet.RefuseCordoned}},
 		{"a state of a newer version", func(h *fleet.Host) { h.State = "melting" }, fleet.Request{}, []fleet.RefusalCode{fleet.RefuseVersion}},
 		{

@@ -17,14 +17,23 @@ const (
 	OperationFailed    OperationState = "failed"
 )
 
-// Operation is one mutation of one instance, kept by the host that does it.
+// Progress is how much of a transfer is done.
+type Progress struct {
+	DoneBytes  int64 `json:"done_bytes"`
+	TotalBytes int64 `json:"total_bytes"` // 0: not known
+}
+
+// Operation is one mutation of one instance, or of an image where Instance is
+// zero, kept by the host that does it.
 type Operation struct {
 	ID        string         `json:"id"`
 	Host      HostID         `json:"host"`
-	Instance  InstanceID     `json:"instance"`
-	Verb      string         `json:"verb"` // create, delete, resize, an instance action or a snapshot verb
+	Instance  InstanceID     `json:"instance,omitzero"`
+	Image     string         `json:"image,omitempty"` // that it is about, or that its instance is built on
+	Verb      string         `json:"verb"`            // create, delete, resize, an instance action or a snapshot verb
 	State     OperationState `json:"state"`
-	Step      string         `json:"step,omitempty"` // journalled before what must not be done twice
+	Step      string         `json:"step,omitempty"`     // journalled before what must not be done twice
+	Progress  *Progress      `json:"progress,omitempty"` // of the transfer under way; not journalled
 	Fault     string         `json:"fault,omitempty"`
 	StartedAt time.Time      `json:"started_at"`         // host's wall clock
 	EndedAt   *time.Time     `json:"ended_at,omitempty"` // host's wall clock

@@ -25,7 +25,10 @@ type Request struct {
 	Project string     `json:"project"`
 	Flavor  string     `json:"flavor"` // a label from here on
 	Resources
-	Image      string            `json:"image"`
+	Image string `json:"image"`
+	// Obtain is the trait of hosts that can get the image from one that holds it;
+	// empty where no holder can be heard. Who judges the request fills it in anew.
+	Obtain     string            `json:"obtain,omitempty"`
 	Hypervisor Hypervisor        `json:"hypervisor,omitempty"` // empty: any
 	Zone       string            `json:"zone,omitempty"`       // empty: any
 	Host       HostID            `json:"host,omitzero"`        // zero: any

@@ -33,6 +33,26 @@ func BenchmarkNoneFits(b *testing.B) {
 	}
 }
 
+// BenchmarkPickToFetch measures the choice for an image of which few of 10,000
+// hosts are holders and which all can fetch.
+func BenchmarkPickToFetch(b *testing.B) {
+	free := make([]fleet.Resources, fleet.MaxHosts)
+	for i := range free {
+		free[i] = freeOf(50, 51200, 500)
+	}
+	hosts, req := fetching(free...)
+	index, rng := placement.NewIndex(hosts), newRNG(1)
+	for name, obtain := range map[string]string{"holders": "", "all": req.Obtain} {
+		b.Run(name, func(b *testing.B) {
+			req.Obtain = obtain
+			b.ReportAllocs()
+			for b.Loop() {
+				index.Pick(req, fleet.Spread, nil, rng)
+			}
+		})
+	}
+}
+
 // BenchmarkUpdate measures one host's change.
 func BenchmarkUpdate(b *testing.B) {
 	hosts := make([]fleet.Host, fleet.MaxHosts)

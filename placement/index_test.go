@@ -45,6 +45,7 @@ func drawRequest(t *rapid.T, hosts int) *fleet.Request {
 	req.Hypervisor = rapid.SampledFrom([]fleet.Hypervisor{"", "", fleet.KVM, fleet.Xen}).Draw(t, "need hypervisor")
 	req.Traits = rapid.SampledFrom([][]string{nil, nil, {"a"}, {"a", "b"}, {"c"}}).Draw(t, "need traits")
 	req.Image = rapid.SampledFrom(images).Draw(t, "need image")
+	req.Obtain = rapid.SampledFrom([]string{"", "a", "b", "c"}).Draw(t, "obtained by")
 	if rapid.IntRange(0, 4).Draw(t, "names a host") == 0 {
 		req.Host = hostID(rapid.IntRange(0, hosts).Draw(t, "host"))
 	}
@@ -111,6 +112,58 @@ func TestPickReachesEveryFittingHost(t *testing.T) {
 		// 100 expected of equals; the walk may not favour a host by half.
 		if got := seen[hosts[i].ID]; got < 50 || got > 150 {
 			t.Errorf("host %d was picked %d times of %d; want about %d", i, got, draws, draws/len(hosts))
+		}
+	}
+}
+
+// fetching is hosts of which the first holds the image, and all can get it.
+func fetching(free ...fleet.Resources) ([]fleet.Host, *fleet.Request) {
+	var hosts []fleet.Host
+	for i, c := range free {
+		host := newHost(i, c)
+		host.Traits = []string{"image-raw"}
+		hosts = append(hosts, host)
+	}
+	hosts[0].Images = []string{"image"}
+	req := request(1, 1024, 1)
+	req.Image, req.Obtain = "image", "image-raw"
+	return hosts, req
+}
+
+func TestHolderIsPreferredUntilOthersHaveMuchMoreToSpare(t *testing.T) {
+	for _, c := range []struct {
+		holder, others, want int64 // free vCPUs, and which host is picked
+	}{
+		{60, 100, 0},
+		{30, 100, 1},
+		{0, 100, 1},
+	} {
+		hosts, req := fetching(freeOf(c.holder, 102400, 1000), freeOf(c.others, 102400, 1000), freeOf(0, 102400, 1000))
+		index, rng := placement.NewIndex(hosts), newRNG(11)
+		for range 50 {
+			if got, ok := index.Pick(req, fleet.Spread, nil, rng); !ok || got != hosts[c.want].ID {
+				t.Fatalf("a holder with %d vCPUs free beside one with %d: picked %s, %v", c.holder, c.others, got, ok)
+			}
+		}
+		req.Obtain = ""
+		if got, ok := index.Pick(req, fleet.Spread, nil, rng); ok != (c.holder > 0) || ok && got != hosts[0].ID {
+			t.Errorf("an image that cannot be fetched: picked %s, %v", got, ok)
+		}
+	}
+}
+
+func TestRareHolderIsFoundAmongManyWhoCouldFetch(t *testing.T) {
+	free := make([]fleet.Resources, 2000)
+	for i := range free {
+		free[i] = freeOf(50, 51200, 500)
+	}
+	hosts, req := fetching(free...)
+	index, rng := placement.NewIndex(hosts), newRNG(5)
+	for _, how := range strategies {
+		for range 20 {
+			if got, _ := index.Pick(req, how, nil, rng); got != hosts[0].ID {
+				t.Fatalf("%q: picked %s, want the one holder", how, got)
+			}
 		}
 	}
 }

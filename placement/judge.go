@@ -35,8 +35,18 @@ func heard(host *fleet.Host) bool {
 // 1, higher is better. To spread: the part of the host's scarcest resource that
 // would be left free; one unit is added on both sides, so that a host which the
 // request just fills still scores above 0. To pack: 1 / (1 + the GiB of memory
-// that would be left free).
+// that would be left free). A host that has to fetch the image first scores half
+// of that: it is as good as a holder that has half as much to spare.
 func Score(host *fleet.Host, req *fleet.Request, how fleet.Strategy) float64 {
+	score := spare(host, req, how)
+	if req.Image != "" && !host.HoldsImage(req.Image) {
+		score /= 2
+	}
+	return score
+}
+
+// spare is the score of a host for what it would have left.
+func spare(host *fleet.Host, req *fleet.Request, how fleet.Strategy) float64 {
 	c := &host.Capacity
 	if how == fleet.Pack {
 		return 1 / (1 + float64(max(c.MemoryMiB.Free-req.MemoryMiB, 0))/1024)

@@ -14,35 +14,73 @@ import (
 // Hosts in exclude, which may be nil, are passed over. It reports false when,
 // and only when, no host fits. It allocates nothing in a fleet of up to 128
 // classes.
+//
+// Of an image that others can fetch, the best of the holders and the best of
+// all are drawn, and the better one is proposed; where at least half of all
+// hosts hold it, a holder that fits is good enough.
 func (x *Index) Pick(req *fleet.Request, how fleet.Strategy, exclude map[fleet.HostID]bool, rng *rand.Rand) (fleet.HostID, bool) {
 	if !req.Host.IsZero() {
 		slot, known := x.at.find(req.Host, x.rows)
 		return pickedIf(req.Host, known && !exclude[req.Host] && x.takes(slot, req))
 	}
-	var filters [8]*bitmap
-	var spans [128]span
 	q := query{how: how, need: newNeed(req.Resources), exclude: exclude, rng: rng}
 	q.low = bucketOf(q.need.memory)
-	if req.Image != "" {
-		if q.image = x.images[req.Image]; q.image == nil {
-			return fleet.HostID{}, false
-		}
+	if req.Image == "" {
+		slot, ok := x.pick(&q, req, "")
+		return x.picked(slot, ok)
 	}
+	var holder int32
+	held := false
+	if q.image = x.images[req.Image]; q.image != nil {
+		holder, held = x.pick(&q, req, "")
+	}
+	if req.Obtain == "" || held && 2*q.image.n >= x.at.n {
+		return x.picked(holder, held)
+	}
+	q.image = nil
+	other, found := x.pick(&q, req, req.Obtain)
+	if !held || found && x.score(other, req, how) > x.score(holder, req, how) {
+		return x.picked(other, found)
+	}
+	return x.picked(holder, held)
+}
+
+// pick chooses among the hosts that the query lets through and that have, if it
+// is not empty, one trait more than the request asks for.
+func (x *Index) pick(q *query, req *fleet.Request, trait string) (slot int32, ok bool) {
+	var filters [8]*bitmap
+	var spans [128]span
 	admitted, ok := x.classes.filters(req, filters[:0])
+	if trait != "" {
+		further := x.classes.traits[trait]
+		admitted, ok = append(admitted, further), ok && further != nil
+	}
 	if !ok {
-		return fleet.HostID{}, false
+		return 0, false
 	}
 	var s sample
 	f := x.field(admitted, q.low, spans[:0])
-	x.draw(&q, &f, admitted, &s)
+	x.draw(q, &f, admitted, &s)
 	if s.n == 0 {
+		return 0, false
+	}
+	if slot, ok := x.choose(&s, req); ok {
+		return slot, true
+	}
+	x.drawThoroughly(q, req, &s)
+	return x.choose(&s, req)
+}
+
+func (x *Index) picked(slot int32, ok bool) (fleet.HostID, bool) {
+	if !ok {
 		return fleet.HostID{}, false
 	}
-	if id, ok := x.choose(&s, req); ok {
-		return id, true
-	}
-	x.drawThoroughly(&q, req, &s)
-	return x.choose(&s, req)
+	return x.rows[slot].id(), true
+}
+
+func (x *Index) score(slot int32, req *fleet.Request, how fleet.Strategy) float64 {
+	var buf fleet.Host
+	return Score(x.host(slot, &buf), req, how)
 }
 
 // takes reports whether the host in this slot fits.

@@ -64,11 +64,11 @@ func (s *sample) remove(top int) seat {
 }
 
 // choose returns the best of the sample that fleet.Fits takes too.
-func (x *Index) choose(s *sample, req *fleet.Request) (fleet.HostID, bool) {
+func (x *Index) choose(s *sample, req *fleet.Request) (slot int32, ok bool) {
 	for s.n > 0 {
 		if slot := x.classes.slot(s.best()); x.takes(slot, req) {
-			return x.rows[slot].id(), true
+			return slot, true
 		}
 	}
-	return fleet.HostID{}, false
+	return 0, false
 }

@@ -64,6 +64,7 @@ func (w *world) identity(role identity.Role, id fleet.UUID) *identity.Identity {
 // and a key's first record wins.
 type fakeAgent struct {
 	api.Core // what is not overridden is not called
+	api.Node // the same
 	row      fleet.Host
 	server   *http.Server
 

@@ -27,6 +27,41 @@ func (v *View) Images(context.Context) (fleet.List[fleet.Image], error) {
 	return out, nil
 }
 
+// ImageSources returns the hosts that hold the image, give it to others and can
+// be heard, in the order of their ids. Self is not among them.
+func (v *View) ImageSources(id string) []fleet.HostID {
+	v.refresh()
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	im, _ := v.images.get(id)
+	return slices.DeleteFunc(im.Hosts, func(host fleet.HostID) bool { return !v.gives(host) })
+}
+
+// Obtainable returns the trait that a host must have to get the image from one
+// of its holders; empty where none of them can give it.
+func (v *View) Obtainable(im *fleet.Image) string {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if slices.ContainsFunc(im.Hosts, v.gives) {
+		return fleet.ObtainTrait(im)
+	}
+	return ""
+}
+
+// gives reports whether a host other than this one can be heard and gives its
+// images to others. The caller holds mu.
+func (v *View) gives(id fleet.HostID) bool {
+	if id == v.cfg.Self || !v.standings[id].heard() {
+		return false
+	}
+	b := v.cfg.Source.Replica().Block(id)
+	if b == nil {
+		return false
+	}
+	host, ok := b.Host()
+	return ok && host.HasTrait(fleet.TraitImageSource)
+}
+
 // Image returns the image that a person means: by id, or by a name that only
 // one digest has.
 func (v *View) Image(_ context.Context, idOrName string) (fleet.Image, error) {

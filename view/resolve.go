@@ -56,6 +56,7 @@ func (v *View) Resolve(_ context.Context, c fleet.Create) (fleet.Request, error)
 		return fleet.Request{}, err
 	}
 	req.Image = image.ID
+	req.Obtain = v.Obtainable(&image)
 	req.Traits = []string{BootTrait(&image)}
 	req.DiskGiB = max(req.DiskGiB, diskGiB(&image))
 	if c.Host != "" {

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -133,6 +134,31 @@ func TestImagesAreGatheredOverTheirHolders(t *testing.T) {
 	wantCode(t, err, fleet.CodeNotFound)
 	m.change(uuid(1), func(s *mesh.State) { s.Images = nil })
 	want()
+}
+
+func TestImageCanBeFetchedWhileAHolderIsHeard(t *testing.T) {
+	m := newFakeMesh(t)
+	im := diskImage(1, "debian", 0)
+	giver := host(1, "alpha")
+	giver.Traits = append(giver.Traits, fleet.TraitImageSource)
+	m.publish(mesh.State{Host: giver, Images: []fleet.Image{im}})
+	m.publish(mesh.State{Host: host(2, "beta"), Images: []fleet.Image{im}}) // holds it and does not give it
+	v := m.view()
+	want := func(trait string, sources ...fleet.HostID) {
+		t.Helper()
+		req, err := v.Resolve(t.Context(), fleet.Create{Name: "vm", Flavor: "nano", Image: "debian"})
+		if err != nil || req.Obtain != trait {
+			t.Errorf("got %q, %v; want %q", req.Obtain, err, trait)
+		}
+		if got := v.ImageSources(im.ID); !slices.Equal(got, sources) {
+			t.Errorf("the sources are %v, want %v", got, sources)
+		}
+	}
+	want("image-"+im.Files[0].Format, uuid(1))
+	m.member(uuid(1), fleet.MemberFailed)
+	want("")
+	m.member(uuid(1), fleet.MemberAlive)
+	want("image-"+im.Files[0].Format, uuid(1))
 }
 
 func TestExplainFollowsTheReplica(t *testing.T) {
