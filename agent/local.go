@@ -34,12 +34,12 @@ func (l *local) Operation(_ context.Context, id string) (fleet.Operation, error)
 }
 
 // InstanceLog returns what a machine of this host printed.
-func (l *local) InstanceLog(ctx context.Context, id fleet.InstanceID, offset int64) (io.ReadCloser, error) {
+func (l *local) InstanceLog(ctx context.Context, id fleet.InstanceID, part fleet.LogRange) (io.ReadCloser, error) {
 	console, ok := l.driver.(drivers.ConsoleLogger)
 	if !ok {
 		return nil, errorf(fleet.CodeUnsupported, "host %s records no console", l.cfg.Name)
 	}
-	content, err := console.ConsoleLog(ctx, id, offset)
+	content, err := console.ConsoleLog(ctx, id, part)
 	if errors.Is(err, drivers.ErrNotFound) {
 		return nil, errorf(fleet.CodeNotFound, "host %s has no console log of instance %s", l.cfg.Name, id)
 	}

@@ -30,9 +30,9 @@ type Reader interface {
 	Flavors(ctx context.Context) (fleet.List[fleet.Flavor], error)
 	// Operation asks the host that keeps it.
 	Operation(ctx context.Context, id string) (fleet.Operation, error)
-	// InstanceLog reads the machine's console log at its host, from byte offset
-	// on. The caller closes it.
-	InstanceLog(ctx context.Context, id fleet.InstanceID, offset int64) (io.ReadCloser, error)
+	// InstanceLog reads the machine's console log at its host. The caller closes
+	// it; where the log is followed it goes on until ctx ends.
+	InstanceLog(ctx context.Context, id fleet.InstanceID, part fleet.LogRange) (io.ReadCloser, error)
 	// Snapshots asks the host of the instance for the machine's snapshots.
 	Snapshots(ctx context.Context, id fleet.InstanceID) (fleet.SnapshotList, error)
 	// Await blocks until this node holds the host's block at version at or

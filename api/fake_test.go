@@ -22,7 +22,7 @@ type fakeCore struct {
 	instance   func(fleet.InstanceID) (fleet.Instance, error)
 	image      func(string) (fleet.Image, error)
 	operation  func(string) (fleet.Operation, error)
-	log        func(fleet.InstanceID, int64) (io.ReadCloser, error)
+	log        func(fleet.InstanceID, fleet.LogRange) (io.ReadCloser, error)
 	snapshots  func(fleet.InstanceID) (fleet.SnapshotList, error)
 	resize     func(fleet.InstanceID, string) (fleet.Accepted, error)
 	size       func(fleet.InstanceID, fleet.Size) (fleet.Accepted, error)
@@ -73,8 +73,8 @@ func (f *fakeCore) Operation(_ context.Context, id string) (fleet.Operation, err
 	return f.operation(id)
 }
 
-func (f *fakeCore) InstanceLog(_ context.Context, id fleet.InstanceID, offset int64) (io.ReadCloser, error) {
-	return f.log(id, offset)
+func (f *fakeCore) InstanceLog(_ context.Context, id fleet.InstanceID, part fleet.LogRange) (io.ReadCloser, error) {
+	return f.log(id, part)
 }
 
 func (f *fakeCore) Snapshots(_ context.Context, id fleet.InstanceID) (fleet.SnapshotList, error) {
@@ -225,7 +225,7 @@ func full() *fakeCore {
 		instance:  func(id fleet.InstanceID) (fleet.Instance, error) { return fleet.Instance{ID: id}, nil },
 		image:     func(id string) (fleet.Image, error) { return fleet.Image{ID: id}, nil },
 		operation: func(id string) (fleet.Operation, error) { return fleet.Operation{ID: id, Host: hostID}, nil },
-		log: func(fleet.InstanceID, int64) (io.ReadCloser, error) {
+		log: func(fleet.InstanceID, fleet.LogRange) (io.ReadCloser, error) {
 			return io.NopCloser(strings.NewReader("hello\n")), nil
 		},
 		snapshots: func(id fleet.InstanceID) (fleet.SnapshotList, error) { return fleet.SnapshotList{Instance: id}, nil },

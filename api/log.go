@@ -13,7 +13,9 @@ import (
 
 type logIn struct {
 	ID     string `path:"id" doc:"its id"`
-	Offset int64  `query:"offset" minimum:"0" doc:"first byte wanted"`
+	Offset int64  `query:"offset" minimum:"0" doc:"first byte wanted, counted from the oldest that is kept"`
+	Tail   int64  `query:"tail" minimum:"0" doc:"only the last so many bytes"`
+	Follow bool   `query:"follow" doc:"go on with what is printed later, until the instance is gone"`
 }
 
 // logChunk is read from the host, sent and flushed at once.
@@ -25,8 +27,9 @@ type stream struct{ Body func(huma.Context) }
 func (s *server) addLog() {
 	add(s, route{
 		method: http.MethodGet, path: "/v1/instances/{id}/log", id: "get-instance-log", tag: "instances",
-		summary:     "Read what an instance has printed on its serial console",
-		description: "text/plain, from byte offset to the end of what is recorded; nothing when there is no more.",
+		summary: "Read what an instance has printed on its serial console",
+		description: "text/plain, from byte offset to the end of what is recorded; nothing when there is no more. " +
+			"What is kept is bounded: older bytes make way for newer ones.",
 	}, s.getLog)
 }
 
@@ -35,7 +38,11 @@ func (s *server) getLog(ctx context.Context, in *logIn) (*stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	content, err := s.core.InstanceLog(ctx, id, in.Offset)
+	part := fleet.LogRange{Offset: in.Offset, Tail: in.Tail, Follow: in.Follow}
+	if err := part.Validate(); err != nil {
+		return nil, err
+	}
+	content, err := s.core.InstanceLog(ctx, id, part)
 	if err != nil {
 		return nil, err
 	}
@@ -50,6 +57,10 @@ func (s *server) copyLog(hc huma.Context, id fleet.InstanceID, content io.ReadCl
 	hc.SetHeader("X-Content-Type-Options", "nosniff")
 	hc.SetStatus(http.StatusOK)
 	w := hc.BodyWriter()
+	flusher, streams := w.(http.Flusher)
+	if streams {
+		flusher.Flush() // one that is followed may be silent for long
+	}
 	chunk := make([]byte, logChunk)
 	for {
 		n, err := content.Read(chunk)
@@ -57,7 +68,7 @@ func (s *server) copyLog(hc huma.Context, id fleet.InstanceID, content io.ReadCl
 			if _, werr := w.Write(chunk[:n]); werr != nil {
 				return // the client has gone
 			}
-			if flusher, ok := w.(http.Flusher); ok {
+			if streams {
 				flusher.Flush()
 			}
 		}

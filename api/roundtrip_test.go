@@ -85,7 +85,7 @@ func TestClientHasAMethodForEveryRoute(t *testing.T) {
 			return c.ActInstance(ctx, instanceID, fleet.Stop, client.ActOptions{Force: true, Wait: time.Second})
 		},
 		"GET /v1/instances/{id}/log": func(ctx context.Context, c *client.Client) (any, error) {
-			return read(c.InstanceLog(ctx, instanceID, 3))
+			return read(c.InstanceLog(ctx, instanceID, fleet.LogRange{Offset: 3}))
 		},
 		"GET /v1/instances/{id}/snapshots": func(ctx context.Context, c *client.Client) (any, error) { return c.Snapshots(ctx, instanceID) },
 		"POST /v1/instances/{id}/snapshots": func(ctx context.Context, c *client.Client) (any, error) {
@@ -247,10 +247,10 @@ func TestReplyMayBeHeldForLongerThanABodyMayTake(t *testing.T) {
 
 func TestLogThatBreaksIsNotTakenForWhole(t *testing.T) {
 	core := full()
-	core.log = func(fleet.InstanceID, int64) (io.ReadCloser, error) {
+	core.log = func(fleet.InstanceID, fleet.LogRange) (io.ReadCloser, error) {
 		return io.NopCloser(io.MultiReader(strings.NewReader("half"), brokenReader{})), nil
 	}
-	r, err := dial(t, core, AsOperator).InstanceLog(t.Context(), instanceID, 0)
+	r, err := dial(t, core, AsOperator).InstanceLog(t.Context(), instanceID, fleet.LogRange{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -228,24 +228,19 @@ func TestBadWishesAreRefusedBeforeAnythingIsSent(t *testing.T) {
 	}
 }
 
-func TestLogFollowsWhereItStopped(t *testing.T) {
+func TestFollowedLogIsPrintedAsItComes(t *testing.T) {
 	n := fleetNode(t)
-	console := "boot\nhello from the guest\n"
-	polls := 0
 	n.mux.HandleFunc("GET /v1/instances/{id}/log", func(w http.ResponseWriter, r *http.Request) {
-		offset := 0
-		fmt.Sscan(r.URL.Query().Get("offset"), &offset)
-		if polls++; polls == 3 {
-			reply(w, http.StatusNotFound, map[string]string{"code": "not_found", "detail": "it is gone"})
-			return
+		query := r.URL.Query()
+		fmt.Fprintf(w, "follow %s, tail %s\n", query.Get("follow"), query.Get("tail"))
+		w.(http.Flusher).Flush()
+		if query.Get("tail") == "9" {
+			panic(http.ErrAbortHandler)
 		}
-		end := len(console)
-		if polls == 1 {
-			end = 5
-		}
-		fmt.Fprint(w, console[offset:end])
+		fmt.Fprint(w, "and then\n")
 	})
-	run(t, n.URL, "instance", "log", "web", "-f").wants(t, 1, console, "grapevine: it is gone\n")
+	run(t, n.URL, "instance", "log", "web", "-f").wants(t, 0, "follow true, tail \nand then\n", "")
+	run(t, n.URL, "instance", "log", "web", "-f", "--tail", "9").wants(t, 1, "follow true, tail 9\n", "grapevine: read console log:")
 }
 
 func TestLogBeginsAtTheOffset(t *testing.T) {
@@ -255,4 +250,6 @@ func TestLogBeginsAtTheOffset(t *testing.T) {
 	})
 	run(t, n.URL, "instance", "log", "web", "--offset", "7").wants(t, 0, "from 7\n", "")
 	run(t, n.URL, "instance", "log", "web", "--offset", "-7").wants(t, 2, "", "--offset is -7; it must not be negative")
+	run(t, n.URL, "instance", "log", "web", "--tail", "-7").wants(t, 2, "", "--tail is -7; it must not be negative")
+	run(t, n.URL, "instance", "log", "web", "--tail", "7", "--offset", "1").wants(t, 2, "", "give one of them")
 }

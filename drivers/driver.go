@@ -90,9 +90,11 @@ type ImageStore interface {
 // ConsoleLogger is a driver that records what machines print on their first
 // serial console.
 type ConsoleLogger interface {
-	// ConsoleLog returns what is recorded from byte offset on, oldest first,
-	// or nothing when the machine has printed no more than that.
-	ConsoleLog(ctx context.Context, id fleet.InstanceID, offset int64) (io.ReadCloser, error)
+	// ConsoleLog returns what is recorded, oldest first, or nothing where the
+	// range begins past it. What is kept is bounded: older bytes make way for newer
+	// ones. A log that is followed ends when the machine is deleted, when ctx ends
+	// or with the connection, and loses nothing over a change of files.
+	ConsoleLog(ctx context.Context, id fleet.InstanceID, part fleet.LogRange) (io.ReadCloser, error)
 }
 
 // Feature is something only some hypervisors can do. A host's features are

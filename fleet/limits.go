@@ -1,5 +1,7 @@
 package fleet
 
+import "time"
+
 // Bounds that hold everywhere. Each is checked before memory is allocated for
 // what it bounds.
 const (
@@ -48,4 +50,18 @@ const (
 	// MaxAskedAtOnce bounds how many nodes one node asks at the same time, where
 	// a question is for all of them: each costs a TLS handshake.
 	MaxAskedAtOnce = 64
+	// MaxConsoles bounds the consoles that are open at one host: each takes at
+	// most 1 MiB on its way from the hypervisor, and 128 KiB for the WebSocket and
+	// TLS, so that all take 36 MiB. MaxConsoleTickets bounds those that nobody has
+	// used yet, of 200 B each; none is older than ConsoleTicketLife.
+	MaxConsoles       = 32
+	MaxConsoleTickets = 256
+	ConsoleTicketLife = 30 * time.Second
+	// MaxConsoleMessage bounds one WebSocket message towards a guest.
+	MaxConsoleMessage = 64 << 10
+	// ConsoleIdle is how long a console may be silent in both directions.
+	ConsoleIdle = time.Hour
+	// MaxLogFollowers bounds the logs that are being followed at one host; each
+	// takes at most 1 MiB on its way.
+	MaxLogFollowers = 32
 )

@@ -39,15 +39,15 @@ func ask[T any](ctx context.Context, v *View, host fleet.HostID, read func(conte
 	return answer, v.ReadError(host, err)
 }
 
-// InstanceLog reads what the instance has printed on its console, from byte
-// offset on, at its host. The caller closes it; ctx ends it.
-func (v *View) InstanceLog(ctx context.Context, id fleet.InstanceID, offset int64) (io.ReadCloser, error) {
+// InstanceLog reads what the instance has printed on its console, at its host.
+// The caller closes it; ctx ends it.
+func (v *View) InstanceLog(ctx context.Context, id fleet.InstanceID, part fleet.LogRange) (io.ReadCloser, error) {
 	row, err := v.Instance(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	if v.isLocal(row.Host) {
-		return v.cfg.Local.InstanceLog(ctx, id, offset)
+		return v.cfg.Local.InstanceLog(ctx, id, part)
 	}
 	peer, err := v.Peer(row.Host)
 	if err != nil {
@@ -55,7 +55,7 @@ func (v *View) InstanceLog(ctx context.Context, id fleet.InstanceID, offset int6
 	}
 	reading, cancel := context.WithCancel(ctx)
 	late := time.AfterFunc(v.cfg.AnswerWithin, cancel)
-	log, err := peer.InstanceLog(reading, id, offset)
+	log, err := peer.InstanceLog(reading, id, part)
 	if !late.Stop() && err == nil {
 		err = errors.Join(client.ErrOutcomeUnknown, log.Close())
 	}

@@ -49,7 +49,7 @@ func TestOperationAndLogAreAskedOfTheHostThatHasThem(t *testing.T) {
 	if err != nil || op.ID != id || op.State != fleet.OperationRunning {
 		t.Errorf("operation %+v, %v; want %s running", op, err, id)
 	}
-	log, err := v.InstanceLog(t.Context(), uuid(9), 12)
+	log, err := v.InstanceLog(t.Context(), uuid(9), fleet.LogRange{Offset: 12})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestOperationAndLogAreAskedOfTheHostThatHasThem(t *testing.T) {
 func TestUnheardHostIsNotAsked(t *testing.T) {
 	m, v := remoteView(t, func(http.ResponseWriter, *http.Request) { t.Error("the host was asked") })
 	m.member(uuid(1), fleet.MemberFailed)
-	_, err := v.InstanceLog(t.Context(), uuid(9), 0)
+	_, err := v.InstanceLog(t.Context(), uuid(9), fleet.LogRange{})
 	if e := wantCode(t, err, fleet.CodeHostUnreachable); !strings.Contains(e.Detail, "alpha is unreachable since") {
 		t.Errorf("detail %q; want the host and since when", e.Detail)
 	}
@@ -83,7 +83,7 @@ func TestFrozenHostIsNotWaitedForForEver(t *testing.T) {
 	v.cfg.AnswerWithin = 50 * time.Millisecond
 	_, err := v.Operation(t.Context(), fleet.OperationID(uuid(1), 1))
 	wantCode(t, err, fleet.CodeHostUnreachable)
-	_, err = v.InstanceLog(t.Context(), uuid(9), 0)
+	_, err = v.InstanceLog(t.Context(), uuid(9), fleet.LogRange{})
 	wantCode(t, err, fleet.CodeHostUnreachable)
 	_, err = v.Snapshots(t.Context(), uuid(9))
 	wantCode(t, err, fleet.CodeHostUnreachable)
@@ -104,7 +104,7 @@ func (ownHost) Operation(_ context.Context, id string) (fleet.Operation, error) 
 	return fleet.Operation{ID: "own " + id}, nil
 }
 
-func (ownHost) InstanceLog(context.Context, fleet.InstanceID, int64) (io.ReadCloser, error) {
+func (ownHost) InstanceLog(context.Context, fleet.InstanceID, fleet.LogRange) (io.ReadCloser, error) {
 	return io.NopCloser(strings.NewReader("own")), nil
 }
 
@@ -122,7 +122,7 @@ func TestAgentAnswersForItselfWithoutTheNetwork(t *testing.T) {
 	if list, err := v.Snapshots(t.Context(), uuid(9)); err != nil || len(list.Items) != 1 || list.Items[0].Name != "own" {
 		t.Errorf("snapshots %+v, %v; want its own", list, err)
 	}
-	log, err := v.InstanceLog(t.Context(), uuid(9), 0)
+	log, err := v.InstanceLog(t.Context(), uuid(9), fleet.LogRange{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,7 +46,7 @@ type Gossip interface {
 // return *fleet.Error for what is not there.
 type Local interface {
 	Operation(ctx context.Context, id string) (fleet.Operation, error)
-	InstanceLog(ctx context.Context, id fleet.InstanceID, offset int64) (io.ReadCloser, error)
+	InstanceLog(ctx context.Context, id fleet.InstanceID, part fleet.LogRange) (io.ReadCloser, error)
 	Snapshots(ctx context.Context, id fleet.InstanceID) (fleet.SnapshotList, error)
 }
 

@@ -107,12 +107,18 @@ func (c *Client) DeleteInstance(ctx context.Context, id fleet.InstanceID, wait t
 	return send[fleet.Accepted](ctx, c, r, nil)
 }
 
-// InstanceLog returns what the instance has printed on its console from byte
-// offset on. The caller closes it; ctx ends it.
-func (c *Client) InstanceLog(ctx context.Context, id fleet.InstanceID, offset int64) (io.ReadCloser, error) {
+// InstanceLog returns what the instance has printed on its console. The caller
+// closes it; ctx ends it, also where it is followed.
+func (c *Client) InstanceLog(ctx context.Context, id fleet.InstanceID, part fleet.LogRange) (io.ReadCloser, error) {
 	query := url.Values{}
-	if offset != 0 {
-		query.Set("offset", strconv.FormatInt(offset, 10))
+	if part.Offset != 0 {
+		query.Set("offset", strconv.FormatInt(part.Offset, 10))
+	}
+	if part.Tail != 0 {
+		query.Set("tail", strconv.FormatInt(part.Tail, 10))
+	}
+	if part.Follow {
+		query.Set("follow", "true")
 	}
 	return c.stream(ctx, "/v1/instances/"+id.String()+"/log", query)
 }

@@ -10,16 +10,13 @@ import (
 )
 
 func consoleLog(k *kit) {
-	logger, ok := k.d.(drivers.ConsoleLogger)
-	if !ok {
-		k.Fatalf("%T is no ConsoleLogger", k.d)
-	}
-	if _, err := logger.ConsoleLog(k.Context(), newID(), 0); !errors.Is(err, drivers.ErrNotFound) {
+	logger := ability[drivers.ConsoleLogger](k)
+	if _, err := logger.ConsoleLog(k.Context(), newID(), fleet.LogRange{}); !errors.Is(err, drivers.ErrNotFound) {
 		k.Errorf("console of a machine that is not there: got %v, want ErrNotFound", err)
 	}
 	read := func(id fleet.InstanceID, offset int64) string {
 		k.Helper()
-		r, err := logger.ConsoleLog(k.Context(), id, offset)
+		r, err := logger.ConsoleLog(k.Context(), id, fleet.LogRange{Offset: offset})
 		k.must(err)
 		defer r.Close()
 		b, err := io.ReadAll(r)

@@ -40,6 +40,9 @@ func declaredFeaturesAreThere(k *kit) {
 	if _, is := k.d.(drivers.ConsoleLogger); has(drivers.FeatureConsoleLog) && !is {
 		k.Error("console-log is declared and the driver is no ConsoleLogger")
 	}
+	if _, is := k.d.(drivers.Consoler); (has(drivers.FeatureConsole) || has(drivers.FeatureVNC)) && !is {
+		k.Error("console or vnc is declared and the driver is no Consoler")
+	}
 	if _, is := k.d.(drivers.Snapshotter); has(drivers.FeatureSnapshot) && !is {
 		k.Error("snapshot is declared and the driver is no Snapshotter")
 	}

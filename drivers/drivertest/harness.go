@@ -48,6 +48,9 @@ type Facts struct {
 	// Patience bounds everything else that the suite waits for: a guest's
 	// first line, an event, a reconnect; 30 s when zero.
 	Patience time.Duration
+	// LogBound is the most that the console log of a machine holds; 64 KiB when
+	// zero.
+	LogBound int64
 }
 
 func (f Facts) orDefault() Facts {
@@ -55,5 +58,6 @@ func (f Facts) orDefault() Facts {
 	f.Many = cmp.Or(f.Many, 20)
 	f.ListWithin = cmp.Or(f.ListWithin, 5*time.Second)
 	f.Patience = cmp.Or(f.Patience, 30*time.Second)
+	f.LogBound = cmp.Or(f.LogBound, 64<<10)
 	return f
 }

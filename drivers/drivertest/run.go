@@ -61,6 +61,12 @@ func cases() []testCase {
 		{name: "ImagesAreReadBack", needs: drivers.FeatureImageSource, run: imagesAreReadBack},
 		{name: "ReadingWhatIsNotThereIsNotFound", needs: drivers.FeatureImageSource, run: readMissingImage},
 		{name: "ConsoleLogShowsTheGuest", needs: drivers.FeatureConsoleLog, run: consoleLog},
+		{name: "ConsoleEchoesWhatIsTyped", needs: drivers.FeatureConsole, run: consoleEchoes},
+		{name: "ConsoleNeedsARunningManagedMachine", needs: drivers.FeatureConsole, run: consoleNeedsAMachine},
+		{name: "SecondConsoleIsRefusedOrTakesOver", needs: drivers.FeatureConsole, run: consoleHasOneHolder},
+		{name: "ConsoleEndsWithTheMachine", needs: drivers.FeatureConsole, run: consoleEnds},
+		{name: "ConsoleLogStaysBoundedAndIsFollowed", needs: drivers.FeatureConsole, run: logStaysBounded},
+		{name: "VNCSpeaksRFB", needs: drivers.FeatureVNC, run: vncSpeaksRFB},
 		{name: "SnapshotBringsTheMachineBack", needs: drivers.FeatureSnapshot, run: snapshotBringsBack},
 		{name: "SnapshotOfARunningMachineRunsAgain", needs: drivers.FeatureSnapshot, run: snapshotWithMemory},
 		{name: "SnapshotIsTakenAndDeletedOnce", needs: drivers.FeatureSnapshot, run: snapshotOnce},
@@ -92,8 +98,8 @@ func FeatureTable(features []drivers.Feature) string {
 	var b strings.Builder
 	b.WriteString("\n| feature | supported |\n| --- | --- |\n")
 	for _, f := range []drivers.Feature{
-		drivers.FeatureBootDisk, drivers.FeatureBootKernel, drivers.FeatureConsoleLog, drivers.FeaturePause,
-		drivers.FeatureImageSource, drivers.FeatureResize, drivers.FeatureSnapshot,
+		drivers.FeatureBootDisk, drivers.FeatureBootKernel, drivers.FeatureConsole, drivers.FeatureConsoleLog, drivers.FeaturePause,
+		drivers.FeatureImageSource, drivers.FeatureResize, drivers.FeatureSnapshot, drivers.FeatureVNC,
 	} {
 		word := "no"
 		if slices.Contains(features, f) {

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/vmware/govmomi/object"
-	"github.com/vmware/govmomi/property"
 	"github.com/vmware/govmomi/vim25/types"
 
 	"grapevine/drivers"
@@ -26,11 +25,11 @@ func (d *Driver) Act(ctx context.Context, id fleet.InstanceID, action fleet.Inst
 		switch action {
 		case fleet.Start:
 			task, err := vm.PowerOn(ctx)
-			return d.settle(ctx, s, id, fleet.PowerRunning, wait(ctx, task, err))
+			return d.settle(ctx, s, id, fleet.PowerRunning, s.wait(ctx, task, err))
 		case fleet.Stop:
 			return d.stop(ctx, s, m, vm, opts.Grace)
 		case fleet.Reboot:
-			return reboot(ctx, m, vm, opts.Grace)
+			return s.reboot(ctx, m, vm, opts.Grace)
 		default:
 			return drivers.ErrUnsupported
 		}
@@ -63,37 +62,39 @@ func (d *Driver) stop(ctx context.Context, s *session, m found, vm *object.Virtu
 		}
 	}
 	task, err := vm.PowerOff(ctx)
-	return d.settle(ctx, s, m.ID, fleet.PowerStopped, wait(ctx, task, err))
+	return d.settle(ctx, s, m.ID, fleet.PowerStopped, s.wait(ctx, task, err))
 }
 
 // isOffWithin waits until the host says that the machine is off.
 func (s *session) isOffWithin(ctx context.Context, vm *object.VirtualMachine, grace time.Duration) bool {
-	// Cancelled and not timed out, because govmomi ends its wait at the host
-	// only then.
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
-	timer := time.AfterFunc(grace, cancel)
-	defer timer.Stop()
 	off := false
-	_ = property.Wait(ctx, s.properties(), vm.Reference(), []string{pathPower}, func(changes []types.PropertyChange) bool {
-		for _, c := range changes {
-			off = off || c.Val == types.VirtualMachinePowerStatePoweredOff
+	for {
+		err := s.updates(ctx, one(vm.Reference(), pathPower), func(set *types.UpdateSet) (bool, error) {
+			for _, update := range objects(set) {
+				for _, c := range update.ChangeSet {
+					off = off || c.Val == types.VirtualMachinePowerStatePoweredOff
+				}
+			}
+			return off, nil
+		})
+		if !isLostCollector(err) {
+			return off
 		}
-		return off
-	})
-	return off
+	}
 }
 
 // reboot asks the guest where it can be asked, and else resets the machine. A
 // guest that was asked reboots in its own time: the host does not tell when.
-func reboot(ctx context.Context, m found, vm *object.VirtualMachine, grace time.Duration) error {
+func (s *session) reboot(ctx context.Context, m found, vm *object.VirtualMachine, grace time.Duration) error {
 	if grace > 0 && m.tools && m.Power == fleet.PowerRunning {
 		if err := vm.RebootGuest(ctx); err == nil || ctx.Err() != nil {
 			return err
 		}
 	}
 	task, err := vm.Reset(ctx)
-	return wait(ctx, task, err)
+	return s.wait(ctx, task, err)
 }
 
 // Adopt implements drivers.Driver.
@@ -117,5 +118,5 @@ func (s *session) write(ctx context.Context, vm types.ManagedObjectReference, ma
 		return err
 	}
 	task, err := object.NewVirtualMachine(s.client, vm).Reconfigure(ctx, types.VirtualMachineConfigSpec{ExtraConfig: options})
-	return wait(ctx, task, err)
+	return s.wait(ctx, task, err)
 }

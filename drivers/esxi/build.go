@@ -25,7 +25,7 @@ func (d *Driver) Build(ctx context.Context, spec drivers.Spec) error {
 			return err
 		}
 		defer unlock()
-		switch m, err := d.find(ctx, s, id); {
+		switch m, err := d.findSettled(ctx, s, id); {
 		case err == nil && m.Mark == nil:
 			return drivers.ErrForeign
 		case !errors.Is(err, drivers.ErrNotFound):
@@ -34,13 +34,35 @@ func (d *Driver) Build(ctx context.Context, spec drivers.Spec) error {
 		if err := s.buildable(ctx, spec); err != nil {
 			return err
 		}
-		if err := s.build(ctx, spec); err != nil {
-			undoing, cancel := steady(ctx)
-			defer cancel()
-			return errors.Join(err, d.discard(undoing, s, id))
+		err = classify(s.build(ctx, spec))
+		if err == nil || isUnavailable(err) {
+			return err // what the host still does is for the next build to find out
 		}
-		return nil
+		undoing, cancel := steady(ctx)
+		defer cancel()
+		return errors.Join(err, d.discard(undoing, s, id))
 	})
+}
+
+// findSettled is find for a machine that may still be being made, by a build
+// that lost the connection: until that has ended neither the machine nor its
+// folder can be told to be there.
+func (d *Driver) findSettled(ctx context.Context, s *session, id fleet.InstanceID) (found, error) {
+	m, err := d.find(ctx, s, id)
+	if !errors.Is(err, drivers.ErrNotFound) {
+		return m, err
+	}
+	making, err := s.running(ctx, "Folder.createVm")
+	if err != nil {
+		return found{}, err
+	}
+	for _, task := range making {
+		// Its fault is that of the build that began it.
+		if _, err := s.result(ctx, task); err != nil && faultOf(err) == nil {
+			return found{}, err
+		}
+	}
+	return d.find(ctx, s, id)
 }
 
 // buildable says why the machine cannot be built.
@@ -175,17 +197,19 @@ func (d *Driver) Delete(ctx context.Context, id fleet.InstanceID) error {
 // discard removes a managed machine, and the folder that Build made for it
 // also where there is no machine any more.
 func (d *Driver) discard(ctx context.Context, s *session, id fleet.InstanceID) error {
-	m, err := d.managed(ctx, s, id)
+	m, err := d.findSettled(ctx, s, id)
 	switch {
 	case errors.Is(err, drivers.ErrNotFound):
 		return s.removeFolder(ctx, machineFolder(id))
 	case err != nil:
 		return err
+	case m.Mark == nil:
+		return drivers.ErrForeign
 	}
 	vm := object.NewVirtualMachine(s.client, m.ref)
 	if m.Power != fleet.PowerStopped {
 		task, err := vm.PowerOff(ctx)
-		if err := d.settle(ctx, s, id, fleet.PowerStopped, wait(ctx, task, err)); err != nil {
+		if err := d.settle(ctx, s, id, fleet.PowerStopped, s.wait(ctx, task, err)); err != nil {
 			return fmt.Errorf("power off: %w", err)
 		}
 	}
@@ -193,7 +217,7 @@ func (d *Driver) discard(ctx context.Context, s *session, id fleet.InstanceID) e
 		return gone(vm.Unregister(ctx))
 	}
 	task, err := vm.Destroy(ctx)
-	if err := gone(wait(ctx, task, err)); err != nil {
+	if err := gone(s.wait(ctx, task, err)); err != nil {
 		return fmt.Errorf("destroy: %w", err)
 	}
 	return s.removeFolder(ctx, machineFolder(id))

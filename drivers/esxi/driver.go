@@ -82,30 +82,25 @@ func (d *Driver) begin(ctx context.Context) (context.Context, func(), error) {
 // call is a call under way.
 type call struct{ end context.CancelCauseFunc }
 
-// do runs fn on a session, once more when the host no longer knew the login.
-// So fn must be one that may be begun again.
+// do runs fn on a session. A lost login is renewed beneath it; a session that
+// does not work any more is dropped, and the next call makes another.
 func (d *Driver) do(ctx context.Context, what string, fn func(ctx context.Context, s *session) error) error {
 	ctx, done, err := d.begin(ctx)
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	defer done()
-	for try := 1; ; try++ {
-		s, err := d.session(ctx)
-		if err == nil {
-			err = classify(fn(ctx, s))
-		}
-		if s != nil && (isNotAuthenticated(err) || isUnavailable(err)) {
+	s, err := d.session(ctx)
+	if err == nil {
+		err = classify(fn(ctx, s))
+		if isUnavailable(err) {
 			d.forget(s)
-			if isNotAuthenticated(err) && try == 1 {
-				continue
-			}
 		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", what, ended(ctx, err))
-		}
-		return nil
 	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, ended(ctx, err))
+	}
+	return nil
 }
 
 // ended returns why the context ended, if it did, and else err.

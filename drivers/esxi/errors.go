@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"reflect"
 
 	"github.com/vmware/govmomi/vim25/types"
 
@@ -33,21 +34,44 @@ func classify(err error) error {
 	case isContract(err):
 		return err
 	}
-	switch f := faultOf(err).(type) {
-	case nil:
-	case *types.NoDiskSpace, *types.InsufficientStorageSpace:
-		return fmt.Errorf("%w: %w", drivers.ErrOutOfSpace, err)
-	case *types.ManagedObjectNotFound:
-		return fmt.Errorf("%w: %w", drivers.ErrNotFound, err)
-	case *types.HostNotConnected, *types.HostCommunication, *types.HostNotReachable:
-		return fmt.Errorf("%w: %w", drivers.ErrUnavailable, err)
-	default:
-		return fmt.Errorf("the host answered with %T: %w", f, err)
+	for f := faultOf(err); f != nil; f = causeOf(f) {
+		if known := meaning(f); known != nil {
+			return fmt.Errorf("%w: %w", known, err)
+		}
+	}
+	if f := faultOf(err); f != nil {
+		return fmt.Errorf("the host answered %s: %w", reflect.TypeOf(f).Elem().Name(), err)
 	}
 	if isTransport(err) {
 		return fmt.Errorf("%w: %w", drivers.ErrUnavailable, err)
 	}
 	return err
+}
+
+// meaning is what a fault is in the contract's words, nil where these have none.
+func meaning(fault types.BaseMethodFault) error {
+	switch f := fault.(type) {
+	case *types.NoDiskSpace, *types.InsufficientStorageSpace:
+		return drivers.ErrOutOfSpace
+	case *types.ManagedObjectNotFound:
+		if isOfLogin(f.Obj) {
+			return drivers.ErrUnavailable
+		}
+		return drivers.ErrNotFound
+	case *types.HostNotConnected, *types.HostCommunication, *types.HostNotReachable, *types.NotAuthenticated:
+		return drivers.ErrUnavailable
+	default:
+		return nil
+	}
+}
+
+// causeOf is the fault that led to this one, nil where the host names none:
+// what a full datastore does to a task may lie beneath a general fault.
+func causeOf(fault types.BaseMethodFault) types.BaseMethodFault {
+	if cause := fault.GetMethodFault().FaultCause; cause != nil {
+		return cause.Fault
+	}
+	return nil
 }
 
 func isContract(err error) bool {
@@ -79,6 +103,18 @@ func isUnavailable(err error) bool { return errors.Is(err, drivers.ErrUnavailabl
 func isNotAuthenticated(err error) bool {
 	_, is := faultOf(err).(*types.NotAuthenticated)
 	return is
+}
+
+// isLostCollector reports whether what the host kept to tell of changes is
+// gone, as it is with the login that it was made for.
+func isLostCollector(err error) bool {
+	f, is := faultOf(err).(*types.ManagedObjectNotFound)
+	return is && isOfLogin(f.Obj)
+}
+
+// isOfLogin reports whether an object ends with the login it was made for.
+func isOfLogin(object types.ManagedObjectReference) bool {
+	return object.Type == "PropertyCollector" || object.Type == "PropertyFilter"
 }
 
 // isNoFile reports whether the fault is that of a file that is not there.

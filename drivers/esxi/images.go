@@ -54,7 +54,7 @@ func (s *session) imageFolders(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("browse images: %w", err)
 	}
-	info, err := task.WaitForResult(ctx)
+	info, err := s.result(ctx, task.Reference())
 	if isNoFile(err) {
 		return nil, nil
 	}

@@ -36,7 +36,7 @@ func (d *Driver) Resize(ctx context.Context, id fleet.InstanceID, size fleet.Res
 			}
 		}
 		task, err := vm.Reconfigure(ctx, spec)
-		return wait(ctx, task, err)
+		return s.wait(ctx, task, err)
 	})
 }
 

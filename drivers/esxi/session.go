@@ -11,16 +11,17 @@ import (
 	"github.com/vmware/govmomi/property"
 	vimsession "github.com/vmware/govmomi/session"
 	"github.com/vmware/govmomi/vim25"
-	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/soap"
 	"github.com/vmware/govmomi/vim25/types"
 
 	"grapevine/drivers"
 )
 
-// session is one login on the host, and where things are there.
+// session is a connection to the host that stays logged in, and where things
+// are there.
 type session struct {
 	client     *vim25.Client
+	renewing   *renewing
 	datacenter *object.Datacenter
 	host       *object.HostSystem
 	pool       *object.ResourcePool
@@ -95,11 +96,17 @@ func (d *Driver) connect(ctx context.Context) (*session, error) {
 	if about := client.ServiceContent.About; about.ApiType != "HostAgent" {
 		return nil, fmt.Errorf("this is a %s, not an ESXi host; give the address of one host", about.Name)
 	}
-	login := vimsession.NewManager(client)
-	if err := login.Login(ctx, url.UserPassword(d.config.User, d.config.Password)); err != nil {
-		client.CloseIdleConnections()
-		return nil, d.loginFailed(err)
+	bare := *client // a login that is refused is not renewed
+	login := func(ctx context.Context) error {
+		err := vimsession.NewManager(&bare).Login(ctx, url.UserPassword(d.config.User, d.config.Password))
+		return d.loginFailed(err)
 	}
+	if err := login(ctx); err != nil {
+		client.CloseIdleConnections()
+		return nil, err
+	}
+	s.renewing = renewal(client.RoundTripper, func(ctx context.Context) error { return d.again(ctx, login) })
+	client.RoundTripper = s.renewing
 	if err := s.lookAround(ctx, d.config); err != nil {
 		s.logout()
 		return nil, err
@@ -107,8 +114,26 @@ func (d *Driver) connect(ctx context.Context) (*session, error) {
 	return s, nil
 }
 
+// again renews the login, unless the host has just refused it.
+func (d *Driver) again(ctx context.Context, login func(context.Context) error) error {
+	d.mu.Lock()
+	refused := d.refused
+	d.mu.Unlock()
+	if time.Now().Before(refused.until) {
+		return refused.err
+	}
+	if err := login(ctx); err != nil {
+		return fmt.Errorf("%w: %s: %w", drivers.ErrUnavailable, d.url.Host, err)
+	}
+	d.log.Info("renewed the login on the ESXi host", "url", d.url.String())
+	return nil
+}
+
 // loginFailed remembers a refusal, and leaves other errors as they are.
 func (d *Driver) loginFailed(err error) error {
+	if err == nil {
+		return nil
+	}
 	if _, is := faultOf(err).(*types.InvalidLogin); !is {
 		return fmt.Errorf("log in: %w", err)
 	}
@@ -160,42 +185,3 @@ func (s *session) logout() {
 
 // properties is the host's collector for single reads.
 func (s *session) properties() *property.Collector { return property.DefaultCollector(s.client) }
-
-// step starts a task of the host and waits for it, even after ctx has ended:
-// the task is then cancelled where the host can, and the caller undoes it.
-// Begun under a context that may end, a task could run that nobody knows of.
-func (s *session) step(ctx context.Context, start func(context.Context) (*object.Task, error)) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	starting, cancel := steady(ctx)
-	task, err := start(starting)
-	cancel()
-	if err != nil {
-		return err
-	}
-	if err := task.Wait(ctx); ctx.Err() == nil {
-		return err
-	}
-	undoing, cancel := steady(ctx)
-	defer cancel()
-	if s.cancelable(undoing, task) {
-		_ = task.Cancel(undoing)
-	}
-	_ = task.Wait(undoing)
-	return ctx.Err()
-}
-
-// cancelable asks whether the host would stop the task half way.
-func (s *session) cancelable(ctx context.Context, task *object.Task) bool {
-	var t mo.Task
-	return s.properties().RetrieveOne(ctx, task.Reference(), []string{"info"}, &t) == nil && t.Info.Cancelable
-}
-
-// wait waits for a task that was started, as long as ctx lasts.
-func wait(ctx context.Context, task *object.Task, err error) error {
-	if err != nil {
-		return err
-	}
-	return task.Wait(ctx)
-}

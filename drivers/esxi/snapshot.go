@@ -57,7 +57,7 @@ func (d *Driver) TakeSnapshot(ctx context.Context, id fleet.InstanceID, name str
 		}
 		memory := m.Power == fleet.PowerRunning
 		task, err := object.NewVirtualMachine(s.client, m.ref).CreateSnapshot(ctx, name, "", memory, false)
-		return wait(ctx, task, err)
+		return s.wait(ctx, task, err)
 	})
 }
 
@@ -76,7 +76,7 @@ func (d *Driver) RevertSnapshot(ctx context.Context, id fleet.InstanceID, name s
 		if err != nil {
 			return err
 		}
-		if err := object.NewTask(s.client, res.Returnval).Wait(ctx); err != nil {
+		if err := s.wait(ctx, object.NewTask(s.client, res.Returnval), nil); err != nil {
 			return err
 		}
 		if err := s.write(ctx, m.ref, mark); err != nil {
@@ -104,7 +104,7 @@ func (d *Driver) bring(ctx context.Context, s *session, id fleet.InstanceID, wan
 	default:
 		return nil
 	}
-	return d.settle(ctx, s, id, want, wait(ctx, task, err))
+	return d.settle(ctx, s, id, want, s.wait(ctx, task, err))
 }
 
 // DeleteSnapshot implements drivers.Snapshotter.
@@ -122,7 +122,7 @@ func (d *Driver) DeleteSnapshot(ctx context.Context, id fleet.InstanceID, name s
 		if err != nil {
 			return err
 		}
-		return object.NewTask(s.client, res.Returnval).Wait(ctx)
+		return s.wait(ctx, object.NewTask(s.client, res.Returnval), nil)
 	})
 }
 

@@ -2,16 +2,13 @@ package esxi
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 
 	"github.com/vmware/govmomi/object"
-	"github.com/vmware/govmomi/vim25/soap"
 	"github.com/vmware/govmomi/vim25/types"
 
-	"grapevine/drivers"
 	"grapevine/fleet"
 )
 
@@ -78,59 +75,15 @@ func (s *session) extendDisk(ctx context.Context, name string, size int64) error
 	})
 }
 
-// upload writes a file of a known size onto the datastore.
-func (s *session) upload(ctx context.Context, name string, content io.Reader, size int64) error {
-	source := &sourceReader{r: content}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPut, s.datastore.NewURL(name).String(), io.NopCloser(source))
-	if err != nil {
-		return fmt.Errorf("upload %s: %w", name, err)
-	}
-	req.ContentLength = size
-	req.Header.Set("Content-Type", "application/octet-stream")
-	// The host has opened the file before it asks for the content. So when the
-	// content breaks off, removing the file is not overtaken by making it.
-	req.Header.Set("Expect", "100-continue")
-	res, err := s.client.Client.Client.Do(req)
-	if source.err != nil {
-		return source.err // the content's own error, in its own words
-	}
-	if err != nil {
-		return fmt.Errorf("upload %s: %w", name, err)
-	}
-	defer res.Body.Close()
-	switch res.StatusCode {
-	case http.StatusOK, http.StatusCreated:
-		return nil
-	case http.StatusInsufficientStorage, http.StatusRequestEntityTooLarge:
-		return fmt.Errorf("upload %s: %w: %s", name, drivers.ErrOutOfSpace, res.Status)
-	default:
-		return fmt.Errorf("upload %s: %w", name, statusError(res))
-	}
-}
-
-// sourceReader keeps the error with which the source ended.
-type sourceReader struct {
-	r   io.Reader
-	err error
-}
-
-func (s *sourceReader) Read(p []byte) (int, error) {
-	n, err := s.r.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		s.err = err
-	}
-	return n, err
-}
-
 // maxSmallFile bounds what is read of a small file.
 const maxSmallFile = 1 << 20
 
 // read returns a small file of the datastore; found is false when it is not
 // there.
 func (s *session) read(ctx context.Context, name string) (content []byte, found bool, err error) {
-	res, err := s.client.DownloadRequest(ctx, s.datastore.NewURL(name), &soap.Download{Method: http.MethodGet})
+	res, err := s.get(ctx, name, nil)
 	if err != nil {
-		return nil, false, fmt.Errorf("read %s: %w", name, err)
+		return nil, false, err
 	}
 	defer res.Body.Close()
 	switch res.StatusCode {
@@ -144,16 +97,5 @@ func (s *session) read(ctx context.Context, name string) (content []byte, found 
 		return nil, false, nil
 	default:
 		return nil, false, fmt.Errorf("read %s: %w", name, statusError(res))
-	}
-}
-
-// statusError is a status that is no success. A login that the host no longer
-// knows, and a host that is starting, answer so; both heal.
-func statusError(res *http.Response) error {
-	switch res.StatusCode {
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusServiceUnavailable, http.StatusBadGateway:
-		return fmt.Errorf("%w: the host answered %s", drivers.ErrUnavailable, res.Status)
-	default:
-		return fmt.Errorf("the host answered %s", res.Status)
 	}
 }

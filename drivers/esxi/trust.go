@@ -22,6 +22,7 @@ func trust(client *soap.Client, thumbprint string) {
 		if strings.EqualFold(thumbprint, soap.ThumbprintSHA256(shown)) || strings.EqualFold(thumbprint, soap.ThumbprintSHA1(shown)) {
 			return nil
 		}
-		return fmt.Errorf("the host's certificate has the thumbprint %s, not the one that is configured", soap.ThumbprintSHA256(shown))
+		return fmt.Errorf("the host's certificate has the thumbprint %s, not the %s that is configured; if its administrator has renewed it, set the key thumbprint to the new one",
+			soap.ThumbprintSHA256(shown), thumbprint)
 	}
 }

@@ -68,7 +68,7 @@ func driver(t *testing.T, l *lab, change func(*libvirt.Config)) *libvirt.Driver 
 
 func console(t *testing.T, d *libvirt.Driver, id fleet.InstanceID, offset int64) string {
 	t.Helper()
-	r, err := d.ConsoleLog(t.Context(), id, offset)
+	r, err := d.ConsoleLog(t.Context(), id, fleet.LogRange{Offset: offset})
 	must(t, err)
 	defer r.Close()
 	b, err := io.ReadAll(r)

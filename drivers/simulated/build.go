@@ -125,12 +125,27 @@ func (h *Hypervisor) define(spec drivers.Spec) error {
 // put keeps the machine as it is now and tells of it; on an error it is as it
 // was. The caller holds h.mu, and m is its own copy.
 func (h *Hypervisor) put(m *machine) error {
+	if err := h.keep(m); err != nil {
+		return err
+	}
+	h.tell(m.ID)
+	return nil
+}
+
+// keep is put for what no row shows.
+func (h *Hypervisor) keep(m *machine) error {
 	if err := h.store.save(machinesDir, m.ID.String(), m); err != nil {
 		return err
 	}
 	h.machines[m.ID] = m
-	h.tell(m.ID)
+	h.stir()
 	return nil
+}
+
+// stir wakes those who wait for what machines print. The caller holds h.mu.
+func (h *Hypervisor) stir() {
+	close(h.stirred)
+	h.stirred = make(chan struct{})
 }
 
 // discard removes a machine and its disk.
@@ -142,6 +157,8 @@ func (h *Hypervisor) discard(id fleet.InstanceID) error {
 			return err
 		}
 		delete(h.machines, id)
+		delete(h.seats, id)
+		h.stir()
 		h.tell(id)
 	}
 	if err := h.store.remove(disksDir, id.String()); err != nil {

@@ -1,10 +1,8 @@
 package simulated
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"sync"
 
 	"grapevine/drivers"
@@ -21,9 +19,8 @@ type Driver struct {
 }
 
 var (
-	_ drivers.Driver        = (*Driver)(nil)
-	_ drivers.ImageStore    = (*Driver)(nil)
-	_ drivers.ConsoleLogger = (*Driver)(nil)
+	_ drivers.Driver     = (*Driver)(nil)
+	_ drivers.ImageStore = (*Driver)(nil)
 )
 
 // Connect returns a new connection. Any number may exist at once.
@@ -114,22 +111,4 @@ func (d *Driver) Inspect(ctx context.Context, id fleet.InstanceID) (drivers.Mach
 		return drivers.Machine{}, fmt.Errorf("inspect machine %s: %w", id, drivers.ErrNotFound)
 	}
 	return m.view(), nil
-}
-
-// ConsoleLog implements drivers.ConsoleLogger. The log begins anew when the
-// machine is powered on.
-func (d *Driver) ConsoleLog(ctx context.Context, id fleet.InstanceID, offset int64) (io.ReadCloser, error) {
-	_, done, err := d.begin(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read console of %s: %w", id, err)
-	}
-	defer done()
-	d.h.mu.Lock()
-	defer d.h.mu.Unlock()
-	m, ok := d.h.machines[id]
-	if !ok {
-		return nil, fmt.Errorf("read console of %s: %w", id, drivers.ErrNotFound)
-	}
-	text := m.Console[min(max(offset, 0), int64(len(m.Console))):]
-	return io.NopCloser(bytes.NewReader([]byte(text))), nil
 }

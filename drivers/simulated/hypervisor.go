@@ -62,7 +62,9 @@ type Hypervisor struct {
 	images   map[string]fleet.Image
 	building map[fleet.InstanceID]chan struct{} // closed when the build has ended
 	watches  map[*watch]struct{}
-	cut      chan struct{} // closed while the hypervisor does not answer
+	seats    map[fleet.InstanceID]*seat // the last to sit down at each serial console
+	stirred  chan struct{}              // closed, and made anew, when any machine has changed or printed
+	cut      chan struct{}              // closed while the hypervisor does not answer
 	isCut    bool
 	deaf     bool // events are lost
 	full     bool // storage is full
@@ -79,7 +81,7 @@ func New(config Config) (*Hypervisor, error) {
 	h := &Hypervisor{
 		config: config, latency: DefaultLatency(),
 		machines: map[fleet.InstanceID]*machine{}, disks: map[fleet.InstanceID]int64{}, images: map[string]fleet.Image{},
-		building: map[fleet.InstanceID]chan struct{}{}, watches: map[*watch]struct{}{}, cut: make(chan struct{}),
+		building: map[fleet.InstanceID]chan struct{}{}, watches: map[*watch]struct{}{}, seats: map[fleet.InstanceID]*seat{}, cut: make(chan struct{}), stirred: make(chan struct{}),
 	}
 	if config.Latency != nil {
 		h.latency = *config.Latency
@@ -104,9 +106,12 @@ func (h *Hypervisor) describe() drivers.Description {
 		Version:    "simulated " + string(h.config.Hypervisor),
 		Total:      h.config.Resources,
 		Hardware:   h.config.Hardware,
-		Features:   []drivers.Feature{drivers.FeatureBootDisk, drivers.FeatureConsoleLog, drivers.FeatureImageSource, drivers.FeatureResize},
+		Features:   []drivers.Feature{drivers.FeatureBootDisk, drivers.FeatureConsole, drivers.FeatureConsoleLog, drivers.FeatureImageSource, drivers.FeatureResize},
 		Disks:      []string{fleet.FormatQCOW2, fleet.FormatRaw, fleet.FormatVMDK},
 		Traits:     []string{"simulated"},
+	}
+	if h.hasScreens() {
+		d.Features = append(d.Features, drivers.FeatureVNC)
 	}
 	if h.canSnapshot() == nil {
 		d.Features = append(d.Features, drivers.FeatureSnapshot)

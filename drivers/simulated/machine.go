@@ -11,9 +11,6 @@ import (
 	"grapevine/fleet"
 )
 
-// maxConsole bounds a machine's console log, in bytes.
-const maxConsole = 1 << 20
-
 // machine is a virtual machine as it is kept, in memory and in the folder.
 type machine struct {
 	ID              fleet.InstanceID `json:"id"`
@@ -21,17 +18,21 @@ type machine struct {
 	Power           fleet.Power      `json:"power"`
 	Resources       fleet.Resources  `json:"resources"`
 	Mark            *drivers.Mark    `json:"mark,omitempty"`
-	Console         string           `json:"console,omitempty"`
-	Boots           int              `json:"boots,omitempty"` // since it was last powered on
+	Console         []byte           `json:"console,omitempty"`           // the last that it printed
+	Forgotten       int64            `json:"console_forgotten,omitempty"` // bytes printed before that
+	Boots           int              `json:"boots,omitempty"`             // since it was last powered on
 	IgnoresShutdown bool             `json:"ignores_shutdown,omitempty"`
 	Snapshots       []snapshot       `json:"snapshots,omitempty"`
 	Current         string           `json:"current_snapshot,omitempty"`
+
+	starts int    // how often it was powered on since this process began
+	line   []byte // what was typed on its console after the last line
 }
 
 // view is the machine as drivers show it, sharing nothing.
 func (m *machine) view() drivers.Machine {
 	v := drivers.Machine{ID: m.ID, Name: m.Name, Power: m.Power, Resources: m.Resources, Mark: m.Mark.Clone()}
-	if m.Power == fleet.PowerRunning || m.Power == fleet.PowerPaused {
+	if m.awake() {
 		v.Addresses = []string{address(m.ID).String()}
 	}
 	return v
@@ -46,9 +47,14 @@ func address(id fleet.InstanceID) netip.Addr {
 	return netip.AddrFrom4(b)
 }
 
-// powerOn starts the machine with an empty console log.
+// awake reports whether the machine has not been switched off.
+func (m *machine) awake() bool { return m.Power == fleet.PowerRunning || m.Power == fleet.PowerPaused }
+
+// powerOn starts the machine.
 func (m *machine) powerOn(now time.Time) {
-	m.Console, m.Boots = "", 0
+	m.Boots = 0
+	m.starts++
+	m.line = nil
 	m.Power = fleet.PowerRunning
 	m.boot(now)
 }
@@ -65,7 +71,6 @@ func (m *machine) boot(now time.Time) {
 	fmt.Fprintf(&b, "name   %s\n", name)
 	fmt.Fprintf(&b, "image  %s\n", image)
 	fmt.Fprintf(&b, "boot   %d, %s\n", m.Boots, now.UTC().Format(time.RFC3339))
-	if len(m.Console)+b.Len() <= maxConsole {
-		m.Console += b.String()
-	}
+	b.WriteString(prompt)
+	m.print([]byte(b.String()))
 }

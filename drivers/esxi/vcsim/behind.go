@@ -12,6 +12,9 @@ import (
 
 	"github.com/vmware/govmomi"
 	"github.com/vmware/govmomi/object"
+	"github.com/vmware/govmomi/session"
+	"github.com/vmware/govmomi/vim25"
+	"github.com/vmware/govmomi/vim25/soap"
 	"github.com/vmware/govmomi/vim25/types"
 
 	"grapevine/fleet"
@@ -42,15 +45,25 @@ func (h *Host) client() (*govmomi.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read own address: %w", err)
 	}
-	u.User = url.UserPassword(h.User(), h.password)
+	transport := soap.NewClient(u, true)
+	transport.UserAgent = personAgent
 	ctx, cancel := deadline()
 	defer cancel()
-	h.admin, err = govmomi.NewClient(ctx, u, true)
+	client, err := vim25.NewClient(ctx, transport)
 	if err != nil {
+		return nil, fmt.Errorf("reach the host: %w", err)
+	}
+	admin := &govmomi.Client{Client: client, SessionManager: session.NewManager(client)}
+	if err := admin.Login(ctx, url.UserPassword(h.User(), h.password)); err != nil {
 		return nil, fmt.Errorf("log in: %w", err)
 	}
-	return h.admin, nil
+	h.admin = admin
+	return admin, nil
 }
+
+// personAgent is what a person's client calls itself, so that faults meet
+// drivers alone.
+const personAgent = "a person at the host"
 
 // Define makes a stopped machine without Grapevine's Mark, as a person would:
 // 1 CPU, 64 MiB, no disk.

@@ -4,23 +4,22 @@ import (
 	"slices"
 
 	"github.com/vmware/govmomi/simulator"
-	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/types"
 )
 
-// addSnapshotRemoval lets the snapshot that a machine goes on from be removed
-// where it lies upon no other, as a real host does: the simulator by itself
-// panics, as it has no parent to name in its place.
-func (h *Host) addSnapshotRemoval() {
-	h.model.Map().Handler = func(ctx *simulator.Context, method *simulator.Method) (mo.Reference, types.BaseMethodFault) {
-		snapshot, is := ctx.Map.Get(method.This).(*simulator.VirtualMachineSnapshot)
-		if !is || method.Name != "RemoveSnapshot_Task" {
-			return nil, nil
-		}
+// rootRemoval is what a task that removes a snapshot does first, so that the
+// snapshot that a machine goes on from can be removed where it lies upon no
+// other, as on a real host: the simulator by itself panics, as it has no parent
+// to name in its place.
+func rootRemoval(ctx *simulator.Context, method *simulator.Method) func() {
+	snapshot, is := ctx.Map.Get(method.This).(*simulator.VirtualMachineSnapshot)
+	if !is || method.Name != "RemoveSnapshot_Task" {
+		return nil
+	}
+	return func() {
 		if vm, is := ctx.Map.Get(snapshot.Vm).(*simulator.VirtualMachine); is {
-			ctx.WithLock(vm, func() { forgetRoot(vm, method.This) })
+			forgetRoot(vm, method.This) // the task holds the machine's lock
 		}
-		return nil, nil
 	}
 }
 

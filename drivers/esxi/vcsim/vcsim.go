@@ -6,7 +6,8 @@
 // Start gives every host a hardware UUID, a name and a size of its own,
 // because the simulator's are the same for all hosts of a process. Where the
 // simulator falls short of a real host in what the driver uses, this package
-// adds it: see disks.go and snapshots.go.
+// adds it: see disks.go, snapshots.go and strict.go. What can
+// go wrong at a host goes wrong on demand: see faults.go, tasks.go, full.go.
 package vcsim
 
 import (
@@ -14,15 +15,12 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"fmt"
-	"net/http"
 	"net/url"
 	"sync"
 	"sync/atomic"
 
 	"github.com/vmware/govmomi"
 	"github.com/vmware/govmomi/simulator"
-	"github.com/vmware/govmomi/vim25/mo"
-	"github.com/vmware/govmomi/vim25/soap"
 
 	"grapevine/fleet"
 )
@@ -43,6 +41,9 @@ type Host struct {
 	server   *simulator.Server
 	password string
 	cut      atomic.Bool
+	trouble  trouble
+	// certificate replaces the simulator's own after RenewCertificate.
+	certificate atomic.Pointer[tls.Certificate]
 
 	mu    sync.Mutex
 	admin *govmomi.Client // a person's own session; nil until needed
@@ -87,8 +88,9 @@ func (h *Host) create(config Config) error {
 	}
 	h.shape(config)
 	h.addDiskConversion()
-	h.addSnapshotRemoval()
-	h.model.Service.TLS = new(tls.Config)
+	h.model.Map().Handler = h.handle
+	h.model.Map().AddHandler(tasks{&h.trouble})
+	h.model.Service.TLS = &tls.Config{GetConfigForClient: h.renewed}
 	h.model.Service.Listen = &url.URL{User: url.UserPassword(h.User(), h.password)}
 	h.server = h.model.Service.NewServer()
 	h.server.Config.Handler = h.gate(h.server.Config.Handler) // before anybody knows the address
@@ -119,16 +121,6 @@ func (h *Host) datastore() *simulator.Datastore {
 	return h.model.Map().Any("Datastore").(*simulator.Datastore)
 }
 
-// gate drops every connection while the host is cut off.
-func (h *Host) gate(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if h.cut.Load() {
-			panic(http.ErrAbortHandler) // net/http closes the connection without a word
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
 // URL is the address of the host's API, without credentials.
 func (h *Host) URL() string {
 	u := *h.server.URL
@@ -142,10 +134,6 @@ func (h *Host) User() string { return "root" }
 // Password is the password to log in with, drawn at Start.
 func (h *Host) Password() string { return h.password }
 
-// Thumbprint is the SHA-256 of the host's certificate, as hexadecimal pairs
-// with colons between them.
-func (h *Host) Thumbprint() string { return soap.ThumbprintSHA256(h.server.Certificate()) }
-
 // Cut makes the host unreachable: connections are closed and refused. What
 // runs on it goes on.
 func (h *Host) Cut() {
@@ -155,36 +143,6 @@ func (h *Host) Cut() {
 
 // Restore ends Cut.
 func (h *Host) Restore() { h.cut.Store(false) }
-
-// ExpireSessions ends all logins, as a restart of the host's management agent
-// does.
-func (h *Host) ExpireSessions() error {
-	sm := h.model.Map().SessionManager()
-	client, err := h.client()
-	if err != nil {
-		return err
-	}
-	var list mo.SessionManager
-	ctx, cancel := deadline()
-	defer cancel()
-	if err := client.RetrieveOne(ctx, sm.Self, []string{"sessionList"}, &list); err != nil {
-		return fmt.Errorf("list sessions: %w", err)
-	}
-	var keys []string
-	own, err := client.SessionManager.UserSession(ctx)
-	if err != nil {
-		return fmt.Errorf("read own session: %w", err)
-	}
-	for _, s := range list.SessionList {
-		if own == nil || s.Key != own.Key {
-			keys = append(keys, s.Key)
-		}
-	}
-	if err := client.SessionManager.TerminateSession(ctx, keys); err != nil {
-		return fmt.Errorf("end sessions: %w", err)
-	}
-	return nil
-}
 
 // Close stops serving, at once, and removes the temporary folder.
 func (h *Host) Close() {
