@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"grapevine/agent/consoles"
 	"grapevine/agent/fetch"
 	"grapevine/agent/journal"
 	"grapevine/agent/ledger"
@@ -63,6 +64,8 @@ type Agent struct {
 	giving   giving
 	spool    *fetch.Spool
 	metrics  *metrics
+	tickets  consoles.Tickets
+	consoles *consoles.Sessions
 
 	listener net.Listener   // HTTPS and links
 	socket   net.Listener   // nil for none
@@ -101,6 +104,8 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Agent, error) {
 		log: deps.Log.With("host", cfg.Name), ready: deps.Ready,
 		shelf: newShelf(), giving: make(giving, maxReaders), metrics: newMetrics(), stale: make(chan struct{}, 1), left: rungroup.NewExit(),
 	}
+	a.consoles = consoles.NewSessions(a.consoleEnded)
+	a.metrics.countConsoles(a.consoles)
 	a.running, a.halt = context.WithCancel(context.WithoutCancel(ctx))
 	if err := a.open(ctx, deps); err != nil {
 		return nil, errors.Join(err, a.Close())
@@ -184,6 +189,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	group.Add("observer", a.observer.Run)
 	group.Add("publisher", a.keepPublished)
 	group.Add("janitor", a.keepTidy)
+	group.Add("consoles", a.consoles.Run)
 	group.Add("leave", a.left.Run)
 	a.serve(&group)
 	if err := a.resume(); err != nil {

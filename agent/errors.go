@@ -21,6 +21,8 @@ func driverError(doing string, err error) error {
 		{drivers.ErrOutOfSpace, fleet.CodeOutOfSpace},
 		{drivers.ErrBadImage, fleet.CodeInvalid},
 		{drivers.ErrForeign, fleet.CodeNotManaged},
+		{drivers.ErrConsoleHeld, fleet.CodeConflict},
+		{drivers.ErrNotRunning, fleet.CodeConflict},
 	} {
 		if errors.Is(err, known.sentinel) {
 			code = known.code

@@ -39,12 +39,34 @@ func (l *local) InstanceLog(ctx context.Context, id fleet.InstanceID, part fleet
 	if !ok {
 		return nil, errorf(fleet.CodeUnsupported, "host %s records no console", l.cfg.Name)
 	}
+	done := func() {}
+	if part.Follow {
+		var err error
+		if ctx, done, err = l.consoles.Follow(ctx); err != nil {
+			return nil, err
+		}
+	}
 	content, err := console.ConsoleLog(ctx, id, part)
+	if err != nil {
+		done()
+	}
 	if errors.Is(err, drivers.ErrNotFound) {
 		return nil, errorf(fleet.CodeNotFound, "host %s has no console log of instance %s", l.cfg.Name, id)
 	}
 	if err != nil {
 		return nil, driverError("read console log", err)
 	}
-	return content, nil
+	return &openLog{content, done}, nil
+}
+
+// openLog is a log that is being read.
+type openLog struct {
+	io.ReadCloser
+	done func()
+}
+
+// Close implements io.Closer.
+func (l *openLog) Close() error {
+	defer l.done()
+	return l.ReadCloser.Close()
 }

@@ -6,7 +6,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"grapevine/agent/consoles"
 	"grapevine/agent/journal"
+	"grapevine/fleet"
 )
 
 // metrics counts what the agent promises and does.
@@ -16,6 +18,9 @@ type metrics struct {
 	refusals   prometheus.Counter
 	operations *prometheus.CounterVec
 	seconds    *prometheus.HistogramVec
+
+	consolesOpened *prometheus.CounterVec
+	badTickets     prometheus.Counter
 }
 
 // newMetrics returns counters on a registry of their own, so that several
@@ -36,8 +41,14 @@ func newMetrics() *metrics {
 			Name: "grapevine_agent_operation_seconds", Help: "Time from an operation's start to its end.",
 			Buckets: prometheus.ExponentialBuckets(0.01, 2, 14),
 		}, []string{"verb"}),
+		consolesOpened: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "grapevine_agent_consoles_opened_total", Help: "Consoles opened, by kind.",
+		}, []string{"kind"}),
+		badTickets: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "grapevine_agent_console_tickets_refused_total", Help: "Tickets for consoles that were shown and not good: used, expired or made up.",
+		}),
 	}
-	m.registry.MustRegister(m.claims, m.refusals, m.operations, m.seconds,
+	m.registry.MustRegister(m.consolesOpened, m.badTickets, m.claims, m.refusals, m.operations, m.seconds,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -45,4 +56,13 @@ func newMetrics() *metrics {
 func (m *metrics) operation(op *journal.Operation, took time.Duration) {
 	m.operations.WithLabelValues(op.Verb, string(op.State)).Inc()
 	m.seconds.WithLabelValues(op.Verb).Observe(took.Seconds())
+}
+
+// countConsoles adds how many consoles are open.
+func (m *metrics) countConsoles(sessions *consoles.Sessions) {
+	for _, kind := range []fleet.ConsoleKind{fleet.SerialConsole, fleet.VNCConsole} {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "grapevine_agent_consoles_open", Help: "Consoles that are open, by kind.", ConstLabels: prometheus.Labels{"kind": string(kind)},
+		}, func() float64 { return float64(sessions.Count()[kind]) }))
+	}
 }

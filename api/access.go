@@ -32,6 +32,8 @@ var access = map[string][]PrincipalRole{
 	"POST /v1/instances/{id}/{action}": mutators,
 	"POST /v1/instances/{id}/resize":   mutators,
 	"GET /v1/instances/{id}/log":       readers,
+	"POST /v1/instances/{id}/console":  mutators,
+	"GET /v1/instances/{id}/console":   mutators,
 
 	"GET /v1/instances/{id}/snapshots":                readers,
 	"POST /v1/instances/{id}/snapshots":               mutators,
@@ -65,6 +67,11 @@ var access = map[string][]PrincipalRole{
 	"PUT /v1/claims/{id}": registries,
 	"PUT /v1/sizes/{id}":  registries,
 }
+
+// ticketed are the routes that are open as well to whoever shows a one-time
+// token in the query, which the handler judges. A browser can send no other
+// credential with a WebSocket to a host whose certificate it does not share.
+var ticketed = []string{consoleRoute}
 
 // admits reports whether the route is open to a role.
 func admits(route string, role PrincipalRole) bool {

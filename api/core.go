@@ -53,6 +53,9 @@ type Writer interface {
 	// ResizeInstance gives an instance the size that a flavor has at this node.
 	ResizeInstance(ctx context.Context, id fleet.InstanceID, flavor string) (fleet.Accepted, error)
 	ChangeSnapshot(ctx context.Context, id fleet.InstanceID, change fleet.SnapshotChange) (fleet.Accepted, error)
+	// OpenConsole returns a ticket for a console, which is opened at the
+	// instance's own host.
+	OpenConsole(ctx context.Context, id fleet.InstanceID, ask fleet.OpenConsole, who Principal) (fleet.ConsoleTicket, error)
 	ActHost(ctx context.Context, id fleet.HostID, action fleet.HostAction) (fleet.Host, error)
 	// ImportImage stores an image at host (at an agent: its own; the zero id at
 	// a registry: one that the registry chooses). Content is the image's files
@@ -111,6 +114,22 @@ type Node interface {
 	Key(ctx context.Context, id fleet.InstanceID) (fleet.KeyRecord, error)
 	// ChangeKey is a compare-and-set on the key's record.
 	ChangeKey(ctx context.Context, id fleet.InstanceID, change fleet.KeyChange) (fleet.KeyAnswer, error)
+	// Console opens a console of an instance of this host. It judges the token
+	// of a visit that has one, and nothing else then. A Read of the console ends
+	// with io.EOF when the machine stops, and with a *fleet.Error where its
+	// holder is sent away.
+	Console(ctx context.Context, id fleet.InstanceID, visit ConsoleVisit) (io.ReadWriteCloser, error)
+}
+
+// ConsoleVisit is somebody at the door of a console.
+type ConsoleVisit struct {
+	// Token is that of a ticket; empty for one whom the access table admits.
+	Token string
+	// What is wanted, where there is no token.
+	fleet.OpenConsole
+	Who Principal
+	// From is their address, for the log.
+	From string
 }
 
 // CreateInstance is a create with what its HTTP request carried beside the

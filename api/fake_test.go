@@ -41,6 +41,8 @@ type fakeCore struct {
 	content    func(offset, length int64) (io.ReadCloser, error) // of the image's file, instead of contentNow
 	key        func(fleet.InstanceID) (fleet.KeyRecord, error)
 	changeKey  func(fleet.InstanceID, fleet.KeyChange) (fleet.KeyAnswer, error)
+	ticket     func(fleet.InstanceID, fleet.OpenConsole, Principal) (fleet.ConsoleTicket, error)
+	console    func(fleet.InstanceID, ConsoleVisit) (io.ReadWriteCloser, error)
 }
 
 var (
@@ -87,6 +89,14 @@ func (f *fakeCore) ResizeInstance(_ context.Context, id fleet.InstanceID, flavor
 
 func (f *fakeCore) SetSize(_ context.Context, id fleet.InstanceID, size fleet.Size) (fleet.Accepted, error) {
 	return f.size(id, size)
+}
+
+func (f *fakeCore) OpenConsole(_ context.Context, id fleet.InstanceID, ask fleet.OpenConsole, who Principal) (fleet.ConsoleTicket, error) {
+	return f.ticket(id, ask, who)
+}
+
+func (f *fakeCore) Console(_ context.Context, id fleet.InstanceID, visit ConsoleVisit) (io.ReadWriteCloser, error) {
+	return f.console(id, visit)
 }
 
 func (f *fakeCore) ChangeSnapshot(_ context.Context, id fleet.InstanceID, change fleet.SnapshotChange) (fleet.Accepted, error) {
@@ -232,6 +242,10 @@ func full() *fakeCore {
 		resize:    func(fleet.InstanceID, string) (fleet.Accepted, error) { return accepted() },
 		size:      func(fleet.InstanceID, fleet.Size) (fleet.Accepted, error) { return accepted() },
 		snapshot:  func(fleet.InstanceID, fleet.SnapshotChange) (fleet.Accepted, error) { return accepted() },
+		ticket: func(id fleet.InstanceID, ask fleet.OpenConsole, _ Principal) (fleet.ConsoleTicket, error) {
+			return fleet.ConsoleTicket{Instance: id, Kind: ask.Kind, URL: "wss://host/v1/instances/" + id.String() + "/console?token=one-time"}, nil
+		},
+		console: func(fleet.InstanceID, ConsoleVisit) (io.ReadWriteCloser, error) { return newEcho(), nil },
 		await: func(context.Context, fleet.InstanceID, fleet.Version) (*fleet.Instance, error) {
 			row := acceptedNow.Instance
 			row.Task, row.Power, row.Version.Seq = fleet.TaskNone, fleet.PowerRunning, 9

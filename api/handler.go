@@ -35,6 +35,7 @@ type server struct {
 	engine *gin.Engine
 	api    huma.API
 	routes map[string]*served // by method and gin's path
+	pace   pace               // of consoles
 }
 
 // NewHandler returns the native API of a node. It starts nothing and holds no
@@ -45,7 +46,7 @@ func NewHandler(core Core, opts Options) http.Handler {
 
 func newServer(core Core, opts Options) *server {
 	gin.SetMode(gin.ReleaseMode)
-	s := &server{core: core, opts: opts, log: opts.Log, engine: gin.New(), routes: map[string]*served{}}
+	s := &server{core: core, opts: opts, log: opts.Log, engine: gin.New(), routes: map[string]*served{}, pace: consolePace}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -64,6 +65,7 @@ func newServer(core Core, opts Options) *server {
 	s.addWatch()
 	s.addTrace()
 	s.addGossip()
+	s.addConsoles()
 	s.addNode()
 	s.serveDocument()
 	return s

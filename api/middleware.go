@@ -28,6 +28,12 @@ const (
 	bodyKey      = "body"
 )
 
+// principalOf returns who sent a request.
+func principalOf(c *gin.Context) Principal {
+	who, _ := c.Value(principalKey).(Principal)
+	return who
+}
+
 // bodyOf returns the JSON body of a request as it was sent.
 func bodyOf(c *gin.Context) []byte {
 	content, _ := c.Value(bodyKey).([]byte)
@@ -85,7 +91,7 @@ func (s *server) logRequest(c *gin.Context, took time.Duration) {
 	if !s.log.Enabled(ctx, level) {
 		return
 	}
-	who, _ := c.Value(principalKey).(Principal)
+	who := principalOf(c)
 	s.log.Log(ctx, level, "request served", "method", c.Request.Method, "path", c.Request.URL.Path,
 		"status", c.Writer.Status(), "role", string(who.Role), "peer_id", who.ID.String(), "peer_name", who.Name,
 		"duration_ms", took.Milliseconds())
@@ -104,6 +110,7 @@ func (s *server) authorised(c *gin.Context) {
 	c.Set(principalKey, who)
 	switch {
 	case admits(route.name, who.Role):
+	case slices.Contains(ticketed, route.name) && c.Query(tokenParameter) != "":
 	case who.Role == Nobody:
 		c.Header("WWW-Authenticate", "Bearer")
 		refuse(c, fleet.CodeUnauthenticated, "%s needs a token, a certificate of this fleet or the local socket; set GRAPEVINE_TOKEN, or GRAPEVINE_CERT and GRAPEVINE_KEY", route.name)

@@ -87,6 +87,16 @@ func TestClientHasAMethodForEveryRoute(t *testing.T) {
 		"GET /v1/instances/{id}/log": func(ctx context.Context, c *client.Client) (any, error) {
 			return read(c.InstanceLog(ctx, instanceID, fleet.LogRange{Offset: 3}))
 		},
+		"POST /v1/instances/{id}/console": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.OpenConsole(ctx, instanceID, fleet.OpenConsole{Kind: fleet.SerialConsole})
+		},
+		"GET /v1/instances/{id}/console": func(ctx context.Context, c *client.Client) (any, error) {
+			console, err := c.Console(ctx, fleet.ConsoleTicket{URL: "wss://host/v1/instances/" + instanceText + "/console?token=one-time"})
+			if err != nil {
+				return nil, err
+			}
+			return nil, console.Close()
+		},
 		"GET /v1/instances/{id}/snapshots": func(ctx context.Context, c *client.Client) (any, error) { return c.Snapshots(ctx, instanceID) },
 		"POST /v1/instances/{id}/snapshots": func(ctx context.Context, c *client.Client) (any, error) {
 			return c.ChangeSnapshot(ctx, instanceID, fleet.SnapshotChange{Verb: fleet.TakeSnapshot, Name: "clean"}, time.Second)

@@ -1,8 +1,10 @@
 package identity
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"time"
@@ -102,6 +104,12 @@ func checkDates(where string, leaf *x509.Certificate, now time.Time) error {
 
 // Subject returns who the identity is. Its Hosts are not filled in.
 func (id *Identity) Subject() Subject { return id.subject }
+
+// Fingerprint returns the SHA-256 of the certificate, in hexadecimal.
+func (id *Identity) Fingerprint() string {
+	sum := sha256.Sum256(id.cert.Leaf.Raw)
+	return hex.EncodeToString(sum[:])
+}
 
 // NotAfter returns when the certificate ends.
 func (id *Identity) NotAfter() time.Time { return id.cert.Leaf.NotAfter }

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"grapevine/api"
 	"grapevine/fleet"
 )
@@ -53,6 +55,23 @@ func TestSnapshotIsTakenByTheOwner(t *testing.T) {
 	if row := accepted.Instance; err != nil || row.Host != w.agents[1].row.ID || row.Name != "a b" {
 		t.Errorf("accepted %+v, %v; want hostb to have been asked for a b", accepted, err)
 	}
+}
+
+func TestTicketForAConsoleIsTheOwners(t *testing.T) {
+	w := newWorld(t, 2)
+	c, n := w.registry()
+	in := running(2)
+	n.publish(w.agents[1].row, in)
+	ask := fleet.OpenConsole{Kind: fleet.VNCConsole}
+	ticket, err := c.OpenConsole(t.Context(), in.ID, ask, api.Principal{Role: api.AsOperator})
+	owner := w.agents[1].row
+	want := fleet.ConsoleTicket{Instance: in.ID, Kind: ask.Kind, Host: owner.ID, HostName: owner.Name, URL: "wss://" + owner.API, Fingerprint: "registry"}
+	if diff := cmp.Diff(want, ticket); diff != "" || err != nil {
+		t.Errorf("%v, ticket (-want +got):\n%s", err, diff)
+	}
+	n.status(owner.ID, fleet.MemberFailed)
+	_, err = c.OpenConsole(t.Context(), in.ID, ask, api.Principal{Role: api.AsOperator})
+	wantCode(t, err, fleet.CodeHostUnreachable)
 }
 
 func TestMutationAtAnUnheardHostFailsAtOnce(t *testing.T) {

@@ -214,6 +214,16 @@ func (a *fakeAgent) ChangeSnapshot(_ context.Context, id fleet.InstanceID, chang
 	return fleet.Accepted{Instance: fleet.Instance{ID: id, Host: a.row.ID, Task: fleet.TaskSnapshotting, Name: change.Name}}, nil
 }
 
+// OpenConsole implements api.Core.
+func (a *fakeAgent) OpenConsole(_ context.Context, id fleet.InstanceID, ask fleet.OpenConsole, who api.Principal) (fleet.ConsoleTicket, error) {
+	return fleet.ConsoleTicket{Instance: id, Kind: ask.Kind, Host: a.row.ID, HostName: a.row.Name, URL: "wss://" + a.row.API, Fingerprint: string(who.Role)}, nil
+}
+
+// Console implements api.Node: no console passes through a registry.
+func (a *fakeAgent) Console(context.Context, fleet.InstanceID, api.ConsoleVisit) (io.ReadWriteCloser, error) {
+	panic("a registry has opened a console")
+}
+
 // DeleteInstance implements api.Core.
 func (a *fakeAgent) DeleteInstance(context.Context, fleet.InstanceID) (fleet.Accepted, error) {
 	panic(http.ErrAbortHandler) // takes the request and never answers
