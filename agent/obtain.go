@@ -31,6 +31,9 @@ func imageTraits(d *drivers.Description) []string {
 	if len(d.Disks) > 0 && slices.Contains(d.Features, drivers.FeatureBootKernel) {
 		traits = append(traits, fleet.TraitImageKernel)
 	}
+	if len(d.Disks) > 0 && slices.Contains(d.Features, drivers.FeatureBootISO) {
+		traits = append(traits, fleet.TraitImageISO)
+	}
 	return traits
 }
 

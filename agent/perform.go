@@ -62,8 +62,7 @@ func (a *Agent) build(ctx context.Context, op *journal.Operation) (journal.Outco
 	defer done()
 	image, err := a.obtain(within, op, p.Image)
 	if err == nil {
-		spec := drivers.Spec{Mark: a.mark(op, p), Resources: p.Resources, Image: image}
-		err = a.persist(within, func() error { return a.driver.Build(within, spec) })
+		err = a.persist(within, func() error { return a.driver.Build(within, specOf(a.mark(op, p), p, image)) })
 	}
 	if err != nil {
 		err = fmt.Errorf("build: %w", because(within, err))
@@ -87,9 +86,19 @@ func because(ctx context.Context, err error) error {
 	return err
 }
 
+// specOf is the machine that a proposal asks for.
+func specOf(mark drivers.Mark, p *fleet.Proposal, image fleet.Image) drivers.Spec {
+	size := p.Resources
+	size.DiskGiB = mark.DiskGiB
+	return drivers.Spec{
+		Mark: mark, Resources: size, Image: image,
+		Disks: p.Disks, Cards: fleet.Cards(p.ID, p.Networks), Firmware: p.Firmware, Guest: p.Guest,
+	}
+}
+
 func (a *Agent) mark(op *journal.Operation, p *fleet.Proposal) drivers.Mark {
 	return drivers.Mark{
-		ID: p.ID, Name: p.Name, Project: p.Project, Flavor: p.Flavor, Image: p.Image, DiskGiB: p.DiskGiB,
+		ID: p.ID, Name: p.Name, Project: p.Project, Flavor: p.Flavor, Image: p.Image, DiskGiB: p.DiskGiB - fleet.DisksGiB(p.Disks),
 		CreatedAt: op.StartedAt, Labels: p.Labels, Generation: 1, RequestHash: p.RequestHash,
 	}
 }

@@ -29,7 +29,7 @@ func (a *Agent) SetSize(ctx context.Context, id fleet.InstanceID, size fleet.Siz
 	if d := a.observer.Description(); !slices.Contains(d.Features, drivers.FeatureResize) {
 		return fleet.Accepted{}, errorf(fleet.CodeUnsupported, "%s on host %s cannot resize machines", d.Hypervisor, a.name())
 	}
-	if s, here := a.observer.Machine(id); here && size.DiskGiB > s.Resources.DiskGiB {
+	if s, here := a.observer.Machine(id); here && s.Mark != nil && size.DiskGiB > s.Mark.DiskGiB {
 		if err := a.mayGrow(ctx, id); err != nil {
 			return fleet.Accepted{}, err
 		}
@@ -44,11 +44,15 @@ func (a *Agent) SetSize(ctx context.Context, id fleet.InstanceID, size fleet.Siz
 	})
 }
 
-// fit works out what the machine gets, or why it cannot.
+// fit works out what the machine gets, or why it cannot. A flavor says how large
+// the first disk is; further ones stay as they are.
 func (w *work) fit(m *drivers.Machine, size fleet.Size) error {
+	further := m.Resources.DiskGiB - m.Mark.DiskGiB
 	if size.DiskGiB == 0 {
-		size.DiskGiB = m.Resources.DiskGiB
+		size.DiskGiB = m.Mark.DiskGiB
 	}
+	first := size.DiskGiB
+	size.DiskGiB += further
 	if m.Power != fleet.PowerStopped {
 		return errorf(fleet.CodeConflict, "instance %s is %s; stop it first, for only a stopped one is resized", m.ID, m.Power)
 	}
@@ -56,7 +60,7 @@ func (w *work) fit(m *drivers.Machine, size fleet.Size) error {
 		return errorf(fleet.CodeInvalid, "instance %s cannot be of flavor %s: %v", m.ID, size.Flavor, err)
 	}
 	w.size, w.mark = &size.Resources, m.Mark.Clone()
-	w.mark.Flavor, w.mark.DiskGiB = size.Flavor, size.DiskGiB
+	w.mark.Flavor, w.mark.DiskGiB = size.Flavor, first
 	return nil
 }
 

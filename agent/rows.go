@@ -103,6 +103,7 @@ func describeHost(host *fleet.Host, p *observer.Picture) {
 	}
 	host.Traits = append(host.Traits, imageTraits(d)...)
 	slices.Sort(host.Traits)
+	host.Networks = d.Networks[:min(len(d.Networks), fleet.MaxNetworks)]
 	host.Images = make([]string, 0, len(p.Images))
 	for _, im := range p.Images {
 		host.Images = append(host.Images, im.ID)

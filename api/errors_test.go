@@ -137,7 +137,7 @@ func TestProblemCarriesAllOfTheError(t *testing.T) {
 	want := fleet.Error{
 		Code: fleet.CodeRefused, Detail: "no host takes it",
 		Refusals: []fleet.Refusal{{Code: fleet.RefuseCapacity, Resource: "vcpus", Need: 4, Detail: "4 vCPUs asked, 0 free"}},
-		Host:     &fleet.Host{ID: hostID, Traits: []string{}, Images: []string{}},
+		Host:     &fleet.Host{ID: hostID, Traits: []string{}, Images: []string{}, Networks: []string{}},
 		Verdicts: []fleet.Verdict{{Host: hostID, HostName: "alpha"}},
 		Instance: instanceID, Candidates: []string{"a", "b"},
 	}

@@ -8,7 +8,7 @@ import (
 // language may loop over them without looking first.
 
 func presentHost(h fleet.Host) fleet.Host {
-	h.Traits, h.Images = list(h.Traits), list(h.Images)
+	h.Traits, h.Images, h.Networks = list(h.Traits), list(h.Images), list(h.Networks)
 	return h
 }
 

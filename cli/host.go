@@ -105,6 +105,7 @@ func hostSheet(h *fleet.Host, now time.Time) *sheet {
 	s.line("disk", account(h.Capacity.DiskGiB, disk))
 	s.line("instances", number(int64(h.Instances)))
 	s.line("traits", text(strings.Join(h.Traits, " ")))
+	s.line("networks", text(strings.Join(h.Networks, ", ")))
 	s.line("images", text(strings.Join(h.Images, " ")))
 	s.line("api", text(h.API))
 	s.line("agent", text(h.AgentVersion))

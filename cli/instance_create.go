@@ -30,6 +30,7 @@ type wish struct {
 	fleet.Create
 	hypervisor string
 	pairs      []string
+	guestFlags
 }
 
 // wishFlags adds the flags that describe an instance. A name is needed to make
@@ -45,6 +46,7 @@ func (a *app) wishFlags(cmd *cobra.Command, named bool) *wish {
 	flags.StringVar(&w.Host, "host", "", "only on this host, by name or id")
 	flags.StringVar(&w.Project, "project", "", "project that it belongs to (default "+fleet.DefaultProject+")")
 	flags.StringArrayVar(&w.pairs, "label", nil, "label, key=value; may be repeated")
+	w.guestFlags.add(flags)
 	if !named {
 		w.Name = "explain"
 	}
@@ -64,6 +66,9 @@ func (w *wish) create(cmd *cobra.Command, node *client.Client) (fleet.Create, er
 	c.Hypervisor = fleet.Hypervisor(w.hypervisor)
 	var err error
 	if c.Labels, err = labels(cmd, w.pairs); err != nil {
+		return fleet.Create{}, err
+	}
+	if err := w.guestFlags.fill(cmd, &c); err != nil {
 		return fleet.Create{}, err
 	}
 	if shortImage.MatchString(c.Image) {

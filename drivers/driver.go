@@ -103,10 +103,14 @@ type Feature string
 
 // The features.
 const (
-	FeaturePause      Feature = "pause"       // Pause and Resume
-	FeatureConsoleLog Feature = "console-log" // ConsoleLogger
-	FeatureBootKernel Feature = "boot-kernel" // images with a kernel
-	FeatureBootDisk   Feature = "boot-disk"   // images with a disk and no kernel
+	FeaturePause      Feature = "pause"         // Pause and Resume
+	FeatureConsoleLog Feature = "console-log"   // ConsoleLogger
+	FeatureBootKernel Feature = "boot-kernel"   // images with a kernel
+	FeatureBootDisk   Feature = "boot-disk"     // images with a disk and no kernel
+	FeatureCloudInit  Feature = "cloud-init"    // Spec.Guest
+	FeatureBootISO    Feature = "boot-iso"      // images with an ISO
+	FeatureUEFI       Feature = fleet.TraitUEFI // Spec.Firmware uefi
+	FeatureVLAN       Feature = fleet.TraitVLAN // Spec.Cards with a VLAN
 )
 
 // Description is what a host is and has.
@@ -124,6 +128,9 @@ type Description struct {
 	Features []Feature
 	// Disks are the formats of image disks that ImportImage takes.
 	Disks []string
+	// Networks are the names that a card of Spec may be on, sorted, without the
+	// empty one.
+	Networks []string
 	// Traits are further words about the host, such as "accelerator-tcg".
 	Traits []string
 }
@@ -147,19 +154,31 @@ type Mark struct {
 	Project     string            `json:"project"`
 	Flavor      string            `json:"flavor"`
 	Image       string            `json:"image"`
-	DiskGiB     int64             `json:"disk_gib"`
+	DiskGiB     int64             `json:"disk_gib"` // of the first disk; of all, where it was adopted
 	CreatedAt   time.Time         `json:"created_at"`
 	Labels      map[string]string `json:"labels,omitempty"`
 	Generation  uint64            `json:"generation"`
 	RequestHash string            `json:"request_hash,omitempty"`
 }
 
-// Spec is a machine to build. Sizes are the Resources; DiskGiB 0 means no disk
-// beside what the image brings, and never less than the image's disk.
+// Spec is a machine to build.
 type Spec struct {
-	Mark      Mark
+	Mark Mark
+	// Resources are its sizes. DiskGiB is that of the first disk alone: 0 means
+	// no disk beside what the image brings, and never less than the image's.
 	Resources fleet.Resources
 	Image     fleet.Image
+	// Disks are empty ones that it has beside the first.
+	Disks []fleet.Disk
+	// Cards are its network cards, each with its MAC address. One whose Network
+	// is empty is on the host's default network, and left out where the host has
+	// none; any other network that is not there is an error.
+	Cards []fleet.NIC
+	// Firmware starts a machine that boots no kernel; the host's choice when empty.
+	Firmware fleet.Firmware
+	// Guest is what cloud-init is to find. Drivers that pass it on do so for
+	// images that boot a disk, and for others where anything is asked for.
+	Guest fleet.Guest
 }
 
 // ActOptions refine an action.

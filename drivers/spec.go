@@ -18,6 +18,14 @@ func (s *Spec) DiskGiB() int64 {
 	return max(s.Resources.DiskGiB, (disk.VirtualBytes+gib-1)/gib)
 }
 
+// WantsGuest reports whether cloud-init is to find something: always where the
+// image boots a disk, for its cloud-init would look for it and go without.
+func (s *Spec) WantsGuest() bool {
+	_, disk := s.Image.File(fleet.RoleDisk)
+	_, kernel := s.Image.File(fleet.RoleKernel)
+	return disk && !kernel || !s.Guest.IsZero()
+}
+
 // Bootable returns ErrUnsupported when a hypervisor with these features
 // cannot boot the image.
 func Bootable(im fleet.Image, features []Feature) error {
@@ -25,10 +33,30 @@ func Bootable(im fleet.Image, features []Feature) error {
 	if _, ok := im.File(fleet.RoleKernel); ok {
 		need = FeatureBootKernel
 	}
+	if _, ok := im.File(fleet.RoleISO); ok {
+		need = FeatureBootISO
+	}
 	if slices.Contains(features, need) {
 		return nil
 	}
 	return fmt.Errorf("%w: image %q needs %s", ErrUnsupported, im.Name, need)
+}
+
+// Buildable returns ErrUnsupported when a hypervisor with these features
+// cannot make the machine, whatever else there is.
+func Buildable(spec *Spec, features []Feature) error {
+	if err := Bootable(spec.Image, features); err != nil {
+		return err
+	}
+	if spec.Firmware == fleet.UEFI && !slices.Contains(features, FeatureUEFI) {
+		return fmt.Errorf("%w: UEFI firmware", ErrUnsupported)
+	}
+	for _, card := range spec.Cards {
+		if card.VLAN != 0 && !slices.Contains(features, FeatureVLAN) {
+			return fmt.Errorf("%w: VLAN %d on network %q", ErrUnsupported, card.VLAN, card.Network)
+		}
+	}
+	return nil
 }
 
 // Clone returns a copy that shares nothing with m; nil for nil.

@@ -31,7 +31,24 @@ func (c *Create) Validate() error {
 	if err := c.Hypervisor.Validate(); c.Hypervisor != "" && err != nil {
 		return err
 	}
-	return CheckLabels(c.Labels)
+	if err := c.Firmware.Validate(); err != nil {
+		return err
+	}
+	return checkParts(c.Labels, c.Networks, c.Disks, &c.Guest)
+}
+
+// checkParts judges what a create and a request have in common.
+func checkParts(labels map[string]string, networks []NIC, disks []Disk, guest *Guest) error {
+	if err := CheckLabels(labels); err != nil {
+		return err
+	}
+	if err := CheckNICs(networks); err != nil {
+		return err
+	}
+	if err := CheckDisks(disks); err != nil {
+		return err
+	}
+	return guest.Validate()
 }
 
 // Validate judges a hypervisor's name.
@@ -79,5 +96,11 @@ func (r *Request) Validate() error {
 	if err := r.Resources.Validate(); err != nil {
 		return err
 	}
-	return CheckLabels(r.Labels)
+	if err := r.Firmware.Validate(); err != nil {
+		return err
+	}
+	if further := DisksGiB(r.Disks); further > r.DiskGiB {
+		return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("disk_gib is %d, and the further disks alone take %d", r.DiskGiB, further)}
+	}
+	return checkParts(r.Labels, r.Networks, r.Disks, &r.Guest)
 }

@@ -34,6 +34,11 @@ func Fits(host *Host, req *Request) []Refusal {
 			refuse(RefuseTrait, "it cannot do %s", trait)
 		}
 	}
+	for _, nic := range req.Networks {
+		if nic.Network != NoNetwork && !host.HasNetwork(nic.Network) {
+			refuse(RefuseNetwork, "it has no network %q", nic.Network)
+		}
+	}
 	switch {
 	case req.Image == "", host.HoldsImage(req.Image):
 	case req.Obtain == "":

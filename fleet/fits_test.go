@@ -16,7 +16,7 @@ func fittingHost() fleet.Host {
 	return fleet.Host{
 		ID: fleet.UUID{1}, Name: "kvm-1", Zone: "a", Hypervisor: fleet.KVM, State: fleet.HostOK,
 		Capacity: fleet.NewCapacity(total, fleet.Resources{MemoryMiB: 512}, fleet.Resources{VCPUs: 1}),
-		Traits:   []string{"boot-kernel"}, Images: []string{someImage},
+		Traits:   []string{"boot-kernel"}, Networks: []string{"default"}, Images: []string{someImage},
 	}
 }
 
@@ -44,6 +44,9 @@ func TestFitsNamesEveryReason(t *testing.T) {
 		{"another hypervisor", nil, fleet.Request{Hypervisor: fleet.Xen}, []fleet.RefusalCode{fleet.RefuseHypervisor}},
 		{"another zone", nil, fleet.Request{Zone: "b"}, []fleet.RefusalCode{fleet.RefuseZone}},
 		{"a missing trait", nil, fleet.Request{Traits: []string{"boot-kernel", "boot-disk"}}, []fleet.RefusalCode{fleet.RefuseTrait}},
+		{"networks that it has", nil, fleet.Request{Networks: []fleet.NIC{{Network: "default"}}}, nil},
+		{"no network at all", nil, fleet.Request{Networks: []fleet.NIC{{Network: fleet.NoNetwork}}}, nil},
+		{"a missing network", nil, fleet.Request{Networks: []fleet.NIC{{Network: "default"}, {Network: "dmz"}}}, []fleet.RefusalCode{fleet.RefuseNetwork}},
 		{"a missing image", func(h *fleet.Host) { h.Images = nil }, fleet.Request{Image: someImage}, []fleet.RefusalCode{fleet.RefuseImage}},
 		{"an image that it can get", without("image-qcow2"), fleet.Request{Image: someImage, Obtain: "image-qcow2"}, nil},
 		{"an image of a kind that it does not take", without("image-vmdk"), fleet.Request{Image: someImage, Obtain: "image-qcow2"}, []fleet.RefusalCode{fleet.RefuseImage}},

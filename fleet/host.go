@@ -56,6 +56,9 @@ type Host struct {
 	Instances         int          `json:"instances"` // machines on the host, foreign ones included
 	Traits            []string     `json:"traits"`    // what the host can do, sorted
 	Images            []string     `json:"images"`    // ids of the images it holds, sorted
+	// Networks are the names that an instance's network cards can be on, sorted;
+	// the first MaxNetworks of them.
+	Networks []string `json:"networks"`
 	// API is where the agent's HTTPS API and links are reached, host:port.
 	API string `json:"api"`
 	// AgentVersion is the build of the agent, for people.
@@ -74,6 +77,9 @@ type Host struct {
 
 // HasTrait reports whether the host names trait among what it can do.
 func (h *Host) HasTrait(trait string) bool { return slices.Contains(h.Traits, trait) }
+
+// HasNetwork reports whether the host has a network with this name.
+func (h *Host) HasNetwork(name string) bool { return slices.Contains(h.Networks, name) }
 
 // HoldsImage reports whether the host holds the image with this id.
 func (h *Host) HoldsImage(id string) bool { return slices.Contains(h.Images, id) }

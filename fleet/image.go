@@ -10,12 +10,14 @@ import (
 // ImageRole says what a file of an image is for.
 type ImageRole string
 
-// The roles. A bootable image has a disk, or a kernel (with or without an
-// initrd and a disk).
+// The roles. A bootable image has a disk, a kernel (with or without an initrd
+// and a disk), or an ISO, which lies in the CD drive of a machine whose disk is
+// empty: so installers are run.
 const (
 	RoleDisk   ImageRole = "disk"
 	RoleKernel ImageRole = "kernel"
 	RoleInitrd ImageRole = "initrd"
+	RoleISO    ImageRole = "iso"
 )
 
 // ImageFile is one file of an image.
@@ -55,15 +57,15 @@ func (im *Image) File(role ImageRole) (ImageFile, bool) {
 }
 
 // ImageID returns the id of an image with these files and kernel command
-// line. A lone disk's id is the disk's own SHA-256, so that anyone can check
+// line. The id of a lone disk or ISO is its own SHA-256, so that anyone can check
 // it with sha256sum; otherwise it is the SHA-256 of one line per file, in the
-// order kernel, initrd, disk, of role and digest, and of the command line.
+// order kernel, initrd, disk, iso, of role and digest, and of the command line.
 func ImageID(files []ImageFile, cmdline string) string {
-	if len(files) == 1 && files[0].Role == RoleDisk && cmdline == "" {
+	if len(files) == 1 && (files[0].Role == RoleDisk || files[0].Role == RoleISO) && cmdline == "" {
 		return files[0].SHA256
 	}
 	h := sha256.New()
-	for _, role := range []ImageRole{RoleKernel, RoleInitrd, RoleDisk} {
+	for _, role := range []ImageRole{RoleKernel, RoleInitrd, RoleDisk, RoleISO} {
 		for _, f := range files {
 			if f.Role == role {
 				fmt.Fprintf(h, "%s %s\n", f.Role, f.SHA256)
@@ -86,8 +88,8 @@ func (im *Image) Validate() error {
 	seen := map[ImageRole]bool{}
 	for _, f := range im.Files {
 		switch {
-		case f.Role != RoleDisk && f.Role != RoleKernel && f.Role != RoleInitrd:
-			return bad("file role %.40q is not one of kernel, initrd, disk", string(f.Role))
+		case f.Role != RoleDisk && f.Role != RoleKernel && f.Role != RoleInitrd && f.Role != RoleISO:
+			return bad("file role %.40q is not one of kernel, initrd, disk, iso", string(f.Role))
 		case seen[f.Role]:
 			return bad("two files with role %s; give one", f.Role)
 		case !IsImageID(f.SHA256):
@@ -100,8 +102,10 @@ func (im *Image) Validate() error {
 		seen[f.Role] = true
 	}
 	switch {
-	case !seen[RoleDisk] && !seen[RoleKernel]:
-		return bad("it has neither a disk nor a kernel; give at least one")
+	case seen[RoleISO] && len(im.Files) > 1:
+		return bad("it has an ISO and other files; an ISO is an image by itself")
+	case !seen[RoleDisk] && !seen[RoleKernel] && !seen[RoleISO]:
+		return bad("it has neither a disk nor a kernel nor an ISO; give at least one")
 	case seen[RoleInitrd] && !seen[RoleKernel]:
 		return bad("it has an initrd and no kernel; give both")
 	case im.Cmdline != "" && !seen[RoleKernel]:

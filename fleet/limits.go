@@ -32,6 +32,21 @@ const (
 	MaxBodyBytes = 1 << 20
 	// MaxCmdlineBytes is COMMAND_LINE_SIZE of Linux on x86, less its zero.
 	MaxCmdlineBytes = 2047
+	// MaxGuestBytes bounds what cloud-init is given of an instance: 64 KiB, which
+	// is what other clouds allow and fits a VMX option when encoded in base64 and
+	// gzip. MaxSSHKeys bounds the keys in it.
+	MaxGuestBytes = 64 << 10
+	MaxSSHKeys    = 64
+	// MaxHostnameBytes is HOST_NAME_MAX of Linux.
+	MaxHostnameBytes = 64
+	// MaxNICs is what the smallest of the hypervisors can give a machine (ESXi,
+	// 10), less two to attach later; MaxDisks stays below the 15 of one of its
+	// controllers with the first disk and a seed.
+	MaxNICs  = 8
+	MaxDisks = 12
+	// MaxNetworks bounds the networks that a host's row names: 128 names of 64
+	// bytes are half of a row.
+	MaxNetworks = 128
 	// MaxTagBytes is what Serf tags may take in all; memberlist's meta is 512.
 	MaxTagBytes = 64
 	// DefaultPage and MaxPage bound a list's answer, in rows.

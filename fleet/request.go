@@ -11,6 +11,13 @@ type Create struct {
 	Zone       string            `json:"zone,omitempty"`
 	Host       string            `json:"host,omitempty"` // id or name
 	Labels     map[string]string `json:"labels,omitempty"`
+	// Networks are the network cards, in order; one on the host's default network
+	// when there are none, and no card when the only one is NoNetwork.
+	Networks []NIC `json:"networks,omitempty"`
+	// Disks are empty ones beside the first.
+	Disks    []Disk   `json:"disks,omitempty"`
+	Firmware Firmware `json:"firmware,omitempty" enum:"bios,uefi"`
+	Guest
 }
 
 // DefaultProject owns what names no project.
@@ -24,6 +31,8 @@ type Request struct {
 	Name    string     `json:"name"`
 	Project string     `json:"project"`
 	Flavor  string     `json:"flavor"` // a label from here on
+	// Resources are what the instance takes in all; DiskGiB is that of the first
+	// disk and of Disks.
 	Resources
 	Image string `json:"image"`
 	// Obtain is the trait of hosts that can get the image from one that holds it;
@@ -34,6 +43,10 @@ type Request struct {
 	Host       HostID            `json:"host,omitzero"`        // zero: any
 	Traits     []string          `json:"traits,omitempty"`     // the host must have them all
 	Labels     map[string]string `json:"labels,omitempty"`
+	Networks   []NIC             `json:"networks,omitempty"` // as in Create
+	Disks      []Disk            `json:"disks,omitempty"`
+	Firmware   Firmware          `json:"firmware,omitempty"`
+	Guest
 }
 
 // Proposal is a registry's word to one host: take this instance. It is the

@@ -14,7 +14,7 @@ func (m *Mesh) encodeState(s State) []replica.OwnRow {
 	host := wire.EncodeHost(s.Host)
 	if size := len(host.Core) + len(host.Stamp); size > fleet.MaxHostRowBytes {
 		m.cfg.Log.Error("host row too large", "host", m.cfg.ID, "bytes", size)
-		s.Host.Traits, s.Host.HypervisorFault = nil, cut(s.Host.HypervisorFault)
+		s.Host.Traits, s.Host.Networks, s.Host.HypervisorFault = nil, nil, cut(s.Host.HypervisorFault)
 		host = wire.EncodeHost(s.Host)
 	}
 	rows = append(rows, replica.OwnRow{Key: wire.HostKey(m.cfg.ID), Body: host})

@@ -21,12 +21,12 @@ type classes struct {
 	spare []int32
 	byKey map[string]int32
 
-	live                       bitmap // the classes with members
-	zones, hypervisors, traits sets   // the classes, of the live ones, with this zone, hypervisor, trait
+	live                                 bitmap // the classes with members
+	zones, hypervisors, traits, networks sets   // the classes, of the live ones, with this zone, hypervisor, trait, network
 }
 
 func newClasses() classes {
-	return classes{byKey: map[string]int32{}, zones: sets{}, hypervisors: sets{}, traits: sets{}}
+	return classes{byKey: map[string]int32{}, zones: sets{}, hypervisors: sets{}, traits: sets{}, networks: sets{}}
 }
 
 // enter makes an open host a member of its class, which is made if need be.
@@ -64,6 +64,9 @@ func (t *classes) make(key string, k kind) int32 {
 	for _, trait := range k.traits {
 		t.traits.add(trait, number)
 	}
+	for _, network := range k.networks {
+		t.networks.add(network, number)
+	}
 	return number
 }
 
@@ -75,6 +78,9 @@ func (t *classes) end(number int32) {
 	t.hypervisors.remove(string(c.kind.hypervisor), number)
 	for _, trait := range c.kind.traits {
 		t.traits.remove(trait, number)
+	}
+	for _, network := range c.kind.networks {
+		t.networks.remove(network, number)
 	}
 	t.spare = append(t.spare, number)
 }
@@ -91,6 +97,11 @@ func (t *classes) filters(req *fleet.Request, buf []*bitmap) ([]*bitmap, bool) {
 	}
 	for _, trait := range req.Traits {
 		buf = append(buf, t.traits[trait])
+	}
+	for _, nic := range req.Networks {
+		if nic.Network != fleet.NoNetwork {
+			buf = append(buf, t.networks[nic.Network])
+		}
 	}
 	return buf, !slices.Contains(buf, nil)
 }

@@ -14,6 +14,9 @@ import (
 var (
 	traitsOf = [][]string{nil, {"a"}, {"b"}, {"a", "b"}, {"b", "a"}, {"a", "a"}}
 	images   = []string{"", "common", "rare", "nowhere"}
+
+	networksOf    = [][]string{nil, {"default"}, {"a"}, {"a", "default"}}
+	askedNetworks = [][]fleet.NIC{nil, nil, nil, {{Network: fleet.NoNetwork}}, {{Network: "a"}}, {{Network: "default"}, {Network: "a"}}, {{Network: "nowhere"}}}
 )
 
 func drawHost(t *rapid.T, n int) fleet.Host {
@@ -27,6 +30,7 @@ func drawHost(t *rapid.T, n int) fleet.Host {
 	host.Reachability = rapid.SampledFrom([]fleet.Reachability{fleet.ReachOK, fleet.ReachOK, fleet.ReachOK, fleet.ReachHypervisorUnreachable, fleet.ReachSuspect, fleet.ReachLeft}).Draw(t, "reach")
 	host.HypervisorFault = rapid.SampledFrom([]string{"", "", "", "refused"}).Draw(t, "fault")
 	host.Traits = rapid.SampledFrom(traitsOf).Draw(t, "traits")
+	host.Networks = rapid.SampledFrom(networksOf).Draw(t, "networks")
 	if rapid.IntRange(0, 3).Draw(t, "holds common") > 0 {
 		host.Images = append(host.Images, "common")
 	}
@@ -44,6 +48,7 @@ func drawRequest(t *rapid.T, hosts int) *fleet.Request {
 	req.Zone = rapid.SampledFrom([]string{"", "", "z1", "z2", "z3"}).Draw(t, "need zone")
 	req.Hypervisor = rapid.SampledFrom([]fleet.Hypervisor{"", "", fleet.KVM, fleet.Xen}).Draw(t, "need hypervisor")
 	req.Traits = rapid.SampledFrom([][]string{nil, nil, {"a"}, {"a", "b"}, {"c"}}).Draw(t, "need traits")
+	req.Networks = rapid.SampledFrom(askedNetworks).Draw(t, "need networks")
 	req.Image = rapid.SampledFrom(images).Draw(t, "need image")
 	req.Obtain = rapid.SampledFrom([]string{"", "a", "b", "c"}).Draw(t, "obtained by")
 	if rapid.IntRange(0, 4).Draw(t, "names a host") == 0 {

@@ -42,19 +42,22 @@ type kind struct {
 	reachability fleet.Reachability
 	fault        string
 	traits       []string
+	networks     []string
 }
 
 func kindOf(host *fleet.Host) kind {
 	return kind{
 		zone: host.Zone, hypervisor: host.Hypervisor, state: host.State,
-		reachability: host.Reachability, fault: host.HypervisorFault, traits: host.Traits,
+		reachability: host.Reachability, fault: host.HypervisorFault,
+		traits: host.Traits, networks: host.Networks,
 	}
 }
 
 // describes reports whether the host is of this kind.
 func (k *kind) describes(host *fleet.Host) bool {
 	return k.zone == host.Zone && k.hypervisor == host.Hypervisor && k.state == host.State &&
-		k.reachability == host.Reachability && k.fault == host.HypervisorFault && slices.Equal(k.traits, host.Traits)
+		k.reachability == host.Reachability && k.fault == host.HypervisorFault && slices.Equal(k.traits, host.Traits) &&
+		slices.Equal(k.networks, host.Networks)
 }
 
 // key is the same for kinds that are equal and for no others.
@@ -63,8 +66,11 @@ func (k *kind) key() string {
 	for _, part := range []string{k.zone, string(k.hypervisor), string(k.state), string(k.reachability), k.fault} {
 		key = strconv.AppendQuote(key, part)
 	}
-	for _, trait := range k.traits {
-		key = strconv.AppendQuote(key, trait)
+	for _, words := range [][]string{k.traits, k.networks} {
+		key = strconv.AppendInt(key, int64(len(words)), 10)
+		for _, word := range words {
+			key = strconv.AppendQuote(key, word)
+		}
 	}
 	return string(key)
 }
@@ -73,7 +79,7 @@ func (k *kind) key() string {
 // Score look.
 func assemble(host *fleet.Host, r *row, k *kind) {
 	host.ID, host.Version, host.Name, host.Images = r.version.Host, r.version, r.name, r.images
-	host.Zone, host.Hypervisor, host.Traits = k.zone, k.hypervisor, k.traits
+	host.Zone, host.Hypervisor, host.Traits, host.Networks = k.zone, k.hypervisor, k.traits, k.networks
 	host.State, host.Reachability, host.HypervisorFault = k.state, k.reachability, k.fault
 	c := &host.Capacity
 	c.VCPUs.Free, c.VCPUs.Total = r.free.VCPUs, r.size.VCPUs

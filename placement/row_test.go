@@ -24,7 +24,7 @@ func TestIndexKeepsEveryFieldThatMayBeJudged(t *testing.T) {
 	host := fleet.Host{
 		ID: numbered(1), Name: "a", Zone: "z", Hypervisor: fleet.KVM, State: fleet.HostOK, Reachability: fleet.ReachOK,
 		Capacity: fleet.NewCapacity(fleet.Resources{VCPUs: 9, MemoryMiB: 8, DiskGiB: 7}, fleet.Resources{}, fleet.Resources{}),
-		Traits:   []string{"t"}, Images: []string{"i"}, HypervisorFault: "refused",
+		Traits:   []string{"t"}, Networks: []string{"n"}, Images: []string{"i"}, HypervisorFault: "refused",
 		Version: fleet.Version{Host: numbered(1), Epoch: 2, Seq: 3},
 	}
 	var r row

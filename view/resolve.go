@@ -12,11 +12,15 @@ import (
 	"grapevine/placement"
 )
 
-// The traits that a host must have to boot an image. Drivers report them among
+// The traits that a host must have to boot an image, and to tell its guest who
+// it is. Drivers report them among
 // their features; traits are words on the wire, so they are written out here.
 const (
 	traitBootKernel = "boot-kernel"
 	traitBootDisk   = "boot-disk"
+	traitBootISO    = "boot-iso"
+	traitCloudInit  = "cloud-init"
+	traitDevices    = "devices"
 )
 
 // Flavors returns the configured flavors, ordered by size: memory, then vCPUs,
@@ -42,6 +46,7 @@ func (v *View) Resolve(_ context.Context, c fleet.Create) (fleet.Request, error)
 	req := fleet.Request{
 		Name: c.Name, Project: c.Project, Flavor: c.Flavor,
 		Hypervisor: c.Hypervisor, Zone: c.Zone, Labels: maps.Clone(c.Labels),
+		Networks: c.Networks, Disks: c.Disks, Firmware: c.Firmware, Guest: c.Guest,
 	}
 	if req.Project == "" {
 		req.Project = fleet.DefaultProject
@@ -58,7 +63,21 @@ func (v *View) Resolve(_ context.Context, c fleet.Create) (fleet.Request, error)
 	req.Image = image.ID
 	req.Obtain = v.Obtainable(&image)
 	req.Traits = []string{BootTrait(&image)}
-	req.DiskGiB = max(req.DiskGiB, diskGiB(&image))
+	for _, nic := range c.Networks {
+		if nic.VLAN != 0 && !slices.Contains(req.Traits, fleet.TraitVLAN) {
+			req.Traits = append(req.Traits, fleet.TraitVLAN)
+		}
+	}
+	if len(c.Disks) > 0 {
+		req.Traits = append(req.Traits, traitDevices)
+	}
+	if c.Firmware == fleet.UEFI {
+		req.Traits = append(req.Traits, fleet.TraitUEFI)
+	}
+	if !c.Guest.IsZero() {
+		req.Traits = append(req.Traits, traitCloudInit)
+	}
+	req.DiskGiB = max(req.DiskGiB, diskGiB(&image)) + fleet.DisksGiB(c.Disks)
 	if c.Host != "" {
 		if req.Host, err = v.HostNamed(c.Host); err != nil {
 			return fleet.Request{}, err
@@ -88,6 +107,9 @@ func (v *View) Flavor(name string) (fleet.Flavor, error) {
 func BootTrait(im *fleet.Image) string {
 	if _, ok := im.File(fleet.RoleKernel); ok {
 		return traitBootKernel
+	}
+	if _, ok := im.File(fleet.RoleISO); ok {
+		return traitBootISO
 	}
 	return traitBootDisk
 }

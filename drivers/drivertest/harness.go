@@ -31,6 +31,10 @@ type Harness interface {
 	// matter.
 	Storage(tb testing.TB) []string
 
+	// Guest is all that a machine's cloud-init would find, as one text; only
+	// drivers with drivers.FeatureCloudInit are asked.
+	Guest(tb testing.TB, id fleet.InstanceID) string
+
 	// Cut makes the hypervisor unreachable for all drivers; the machines go
 	// on. Restore ends that.
 	Cut(tb testing.TB)

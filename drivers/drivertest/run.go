@@ -76,6 +76,22 @@ func cases() []testCase {
 		{name: "DeleteRemovesSnapshots", needs: drivers.FeatureSnapshot, run: deleteRemovesSnapshots},
 		{name: "ResizeChangesSizeAndMark", needs: drivers.FeatureResize, run: resizeChangesSize},
 		{name: "ResizeRefusesWhatItCannotDo", needs: drivers.FeatureResize, run: resizeRefusals},
+		{name: "BuiltMachineHasItsDevices", needs: drivers.FeatureDevices, run: builtHasItsDevices},
+		{name: "MissingNetworkIsRefused", needs: drivers.FeatureDevices, run: missingNetworkIsRefused},
+		{name: "DiskIsAttachedAndDetachedOnce", needs: drivers.FeatureDevices, run: diskComesAndGoes},
+		{name: "FirstDiskStays", needs: drivers.FeatureDevices, run: firstDiskStays},
+		{name: "DiskGrowsAndNeverShrinks", needs: drivers.FeatureDevices, run: diskGrows},
+		{name: "CardIsAttachedAndDetachedOnce", needs: drivers.FeatureDevices, run: cardComesAndGoes},
+		{name: "CDIsAttachedAndDetachedOnce", needs: drivers.FeatureBootISO, run: isoComesAndGoes},
+		{name: "RunningMachineTakesDevices", needs: drivers.FeatureDevices, run: runningTakesDevices},
+		{name: "DeleteRemovesFurtherDisks", needs: drivers.FeatureDevices, run: deleteRemovesFurtherDisks},
+		{name: "DevicesOfForeignMachinesAreOnlyRead", needs: drivers.FeatureDevices, run: foreignDevices},
+		{name: "ResizeKeepsFurtherDisks", needs: drivers.FeatureDevices, run: resizeKeepsFurtherDisks},
+		{name: "MachineIsInstalledFromACD", needs: drivers.FeatureBootISO, run: isoBoots},
+		{name: "MachineHasUEFIFirmware", needs: drivers.FeatureUEFI, run: uefiBuilds},
+		{name: "CardKeepsItsVLAN", needs: drivers.FeatureVLAN, run: vlanIsKept},
+		{name: "CloudInitFindsWhatWasAskedFor", needs: drivers.FeatureCloudInit, run: cloudInitFindsIt},
+		{name: "CloudInitIsGivenNetworkAndHostname", needs: drivers.FeatureCloudInit, run: guestIsAskedItsOwnWay},
 		{name: "ManyMachinesAreListed", run: manyMachines},
 		{name: "ConcurrentUse", run: concurrentUse},
 		{name: "CloseLeavesNoGoroutine", run: closeLeavesNothing},
@@ -98,8 +114,9 @@ func FeatureTable(features []drivers.Feature) string {
 	var b strings.Builder
 	b.WriteString("\n| feature | supported |\n| --- | --- |\n")
 	for _, f := range []drivers.Feature{
-		drivers.FeatureBootDisk, drivers.FeatureBootKernel, drivers.FeatureConsole, drivers.FeatureConsoleLog, drivers.FeaturePause,
-		drivers.FeatureImageSource, drivers.FeatureResize, drivers.FeatureSnapshot, drivers.FeatureVNC,
+		drivers.FeatureBootDisk, drivers.FeatureBootISO, drivers.FeatureBootKernel, drivers.FeatureCloudInit, drivers.FeatureConsole, drivers.FeatureConsoleLog,
+		drivers.FeatureDevices, drivers.FeatureImageSource, drivers.FeaturePause, drivers.FeatureResize, drivers.FeatureSnapshot, drivers.FeatureUEFI,
+		drivers.FeatureVLAN, drivers.FeatureVNC,
 	} {
 		word := "no"
 		if slices.Contains(features, f) {

@@ -67,7 +67,7 @@ func (d *Driver) findSettled(ctx context.Context, s *session, id fleet.InstanceI
 
 // buildable says why the machine cannot be built.
 func (s *session) buildable(ctx context.Context, spec drivers.Spec) error {
-	if err := drivers.Bootable(spec.Image, features); err != nil {
+	if err := drivers.Buildable(&spec, features); err != nil {
 		return err
 	}
 	_, held, err := s.manifest(ctx, spec.Image.ID)
@@ -87,16 +87,10 @@ func (s *session) build(ctx context.Context, spec drivers.Spec) error {
 	if err := s.makeFolder(ctx, folder); err != nil {
 		return err
 	}
-	if err := s.copyDisk(ctx, imageFolder(spec.Image.ID)+"/"+diskFile, folder+"/"+diskFile); err != nil {
-		return fmt.Errorf("copy disk: %w", err)
+	if err := s.copyImageDisk(ctx, spec, folder); err != nil {
+		return err
 	}
-	size := diskBytes(spec)
-	if image, _ := spec.Image.File(fleet.RoleDisk); size > image.VirtualBytes {
-		if err := s.extendDisk(ctx, folder+"/"+diskFile, size); err != nil {
-			return fmt.Errorf("extend disk: %w", err)
-		}
-	}
-	config, err := s.machineConfig(ctx, spec, folder, size)
+	config, err := s.machineConfig(ctx, spec, folder)
 	if err != nil {
 		return err
 	}
@@ -109,6 +103,24 @@ func (s *session) build(ctx context.Context, spec drivers.Spec) error {
 	return nil
 }
 
+// copyImageDisk gives the machine a copy of its image's disk, as large as it
+// is to be; an image without a disk has nothing to copy.
+func (s *session) copyImageDisk(ctx context.Context, spec drivers.Spec, folder string) error {
+	image, ok := spec.Image.File(fleet.RoleDisk)
+	if !ok {
+		return nil
+	}
+	if err := s.copyDisk(ctx, imageFolder(spec.Image.ID)+"/"+diskFile, folder+"/"+diskFile); err != nil {
+		return fmt.Errorf("copy disk: %w", err)
+	}
+	if size := diskBytes(spec); size > image.VirtualBytes {
+		if err := s.extendDisk(ctx, folder+"/"+diskFile, size); err != nil {
+			return fmt.Errorf("extend disk: %w", err)
+		}
+	}
+	return nil
+}
+
 // diskBytes is the size of the machine's disk: the image's own where no more
 // was asked for.
 func diskBytes(spec drivers.Spec) int64 {
@@ -117,8 +129,8 @@ func diskBytes(spec drivers.Spec) int64 {
 }
 
 // machineConfig is the machine as the host is asked to make it.
-func (s *session) machineConfig(ctx context.Context, spec drivers.Spec, folder string, size int64) (types.VirtualMachineConfigSpec, error) {
-	devices, err := s.devices(ctx, folder, size)
+func (s *session) machineConfig(ctx context.Context, spec drivers.Spec, folder string) (types.VirtualMachineConfigSpec, error) {
+	devices, err := s.devices(ctx, spec, folder)
 	if err != nil {
 		return types.VirtualMachineConfigSpec{}, err
 	}
@@ -126,6 +138,11 @@ func (s *session) machineConfig(ctx context.Context, spec drivers.Spec, folder s
 	if err != nil {
 		return types.VirtualMachineConfigSpec{}, err
 	}
+	guest, err := guestOptions(&spec)
+	if err != nil {
+		return types.VirtualMachineConfigSpec{}, err
+	}
+	options = append(options, guest...)
 	// Without this the host asks, at the second power on, what to do with the
 	// console's file, and waits for an answer.
 	options = append(options, &types.OptionValue{Key: "answer.msg.serial.file.open", Value: "Append"})
@@ -138,6 +155,7 @@ func (s *session) machineConfig(ctx context.Context, spec drivers.Spec, folder s
 		NumCPUs:      int32(spec.Resources.VCPUs),
 		MemoryMB:     spec.Resources.MemoryMiB,
 		Files:        &types.VirtualMachineFileInfo{VmPathName: s.datastore.Path(folder + "/" + id + ".vmx")},
+		Firmware:     firmwareOf(spec.Firmware),
 		DeviceChange: devices,
 		ExtraConfig:  options,
 	}, nil
@@ -147,24 +165,61 @@ func (s *session) machineConfig(ctx context.Context, spec drivers.Spec, folder s
 // serial ports.
 const serialController = 400
 
-// devices are the machine's disk, network card and serial console.
-func (s *session) devices(ctx context.Context, folder string, size int64) ([]types.BaseVirtualDeviceConfigSpec, error) {
+// devices are the machine's disks, network cards, CD drive and serial console.
+func (s *session) devices(ctx context.Context, spec drivers.Spec, folder string) ([]types.BaseVirtualDeviceConfigSpec, error) {
 	var list object.VirtualDeviceList
 	scsi, err := list.CreateSCSIController("pvscsi")
 	if err != nil {
 		return nil, fmt.Errorf("make controller: %w", err)
 	}
-	disk := list.CreateDisk(scsi.(types.BaseVirtualController), s.datastore.Reference(), s.datastore.Path(folder+"/"+diskFile))
-	disk.CapacityInKB = size >> 10
-	backing, err := s.network.EthernetCardBackingInfo(ctx)
+	list = append(list, scsi)
+	sata, err := list.CreateSATAController()
 	if err != nil {
-		return nil, fmt.Errorf("read network: %w", err)
+		return nil, fmt.Errorf("make controller: %w", err)
 	}
-	nic, err := list.CreateEthernetCard("vmxnet3", backing)
-	if err != nil {
-		return nil, fmt.Errorf("make network card: %w", err)
+	list = append(list, sata)
+	changes := added(scsi, sata)
+	for _, disk := range s.disks(list, scsi.(types.BaseVirtualController), spec, folder) {
+		changes, list = append(changes, disk), append(list, disk.Device)
 	}
-	console := &types.VirtualSerialPort{VirtualDevice: types.VirtualDevice{
+	for _, nic := range spec.Cards {
+		card, err := s.card(ctx, list, nic)
+		if err != nil {
+			return nil, err
+		}
+		changes, list = append(changes, added(card)...), append(list, card)
+	}
+	if _, iso := spec.Image.File(fleet.RoleISO); iso {
+		changes = append(changes, added(s.cd(list, sata.(types.BaseVirtualController), 0, spec.Image.ID))...)
+	}
+	return append(changes, added(s.console(folder))...), nil
+}
+
+// disks are the first disk, a copy of the image's or empty, and the further
+// ones.
+func (s *session) disks(list object.VirtualDeviceList, scsi types.BaseVirtualController, spec drivers.Spec, folder string) []*types.VirtualDeviceConfigSpec {
+	var changes []*types.VirtualDeviceConfigSpec
+	if _, copied := spec.Image.File(fleet.RoleDisk); copied {
+		disk := list.CreateDisk(scsi, s.datastore.Reference(), s.datastore.Path(folder+"/"+diskFile))
+		disk.UnitNumber = new(unitOf(0))
+		disk.CapacityInKB = diskBytes(spec) >> 10
+		// No file operation: the disk is there already.
+		changes = append(changes, &types.VirtualDeviceConfigSpec{Operation: types.VirtualDeviceConfigSpecOperationAdd, Device: disk})
+		list = append(list, disk)
+	} else if gib := spec.DiskGiB(); gib > 0 {
+		disk := s.newDisk(list, scsi, folder, 0, gib)
+		changes, list = append(changes, disk), append(list, disk.Device)
+	}
+	for i, further := range spec.Disks {
+		disk := s.newDisk(list, scsi, folder, i+1, further.SizeGiB)
+		changes, list = append(changes, disk), append(list, disk.Device)
+	}
+	return changes
+}
+
+// console is a serial port whose output goes to a file beside the machine.
+func (s *session) console(folder string) types.BaseVirtualDevice {
+	return &types.VirtualSerialPort{VirtualDevice: types.VirtualDevice{
 		Key:           -100,
 		ControllerKey: serialController,
 		UnitNumber:    types.NewInt32(0),
@@ -173,12 +228,6 @@ func (s *session) devices(ctx context.Context, folder string, size int64) ([]typ
 		}},
 		Connectable: &types.VirtualDeviceConnectInfo{StartConnected: true, AllowGuestControl: true},
 	}, YieldOnPoll: true}
-	var changes []types.BaseVirtualDeviceConfigSpec
-	for _, device := range []types.BaseVirtualDevice{scsi, disk, nic, console} {
-		// No file operation: the disk is there already.
-		changes = append(changes, &types.VirtualDeviceConfigSpec{Operation: types.VirtualDeviceConfigSpecOperationAdd, Device: device})
-	}
-	return changes, nil
 }
 
 // Delete implements drivers.Driver. A machine that Build did not make, but

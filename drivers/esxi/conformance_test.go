@@ -1,6 +1,11 @@
 package esxi_test
 
 import (
+	"bytes"
+	"compress/gzip"
+	"encoding/base64"
+	"encoding/json"
+	"io"
 	"slices"
 	"testing"
 	"time"
@@ -70,6 +75,32 @@ func (h harness) Remove(tb testing.TB, id fleet.InstanceID) {
 	tb.Helper()
 	check(tb, h.host.Remove(id))
 }
+
+func (h harness) Guest(tb testing.TB, id fleet.InstanceID) string {
+	tb.Helper()
+	options, err := h.host.Options(id)
+	check(tb, err)
+	text := unpack(tb, options["guestinfo.metadata"])
+	var meta struct{ Network string }
+	check(tb, json.Unmarshal([]byte(text), &meta))
+	return text + unpack(tb, meta.Network) + unpack(tb, options["guestinfo.userdata"])
+}
+
+// unpack is what VMware's tools and cloud-init make of a value.
+func unpack(tb testing.TB, value string) string {
+	tb.Helper()
+	if value == "" {
+		return ""
+	}
+	raw, err := base64.StdEncoding.DecodeString(value)
+	check(tb, err)
+	r, err := gzip.NewReader(bytes.NewReader(raw))
+	check(tb, err)
+	content, err := io.ReadAll(r)
+	check(tb, err)
+	return string(content)
+}
+
 func (h harness) Cut(testing.TB)     { h.host.Cut() }
 func (h harness) Restore(testing.TB) { h.host.Restore() }
 

@@ -29,6 +29,10 @@ func (s *session) describe(ctx context.Context) (drivers.Description, error) {
 	if err := s.properties().RetrieveOne(ctx, s.datastore.Reference(), []string{"summary"}, &store); err != nil {
 		return drivers.Description{}, fmt.Errorf("read datastore: %w", err)
 	}
+	networks, err := s.networks(ctx)
+	if err != nil {
+		return drivers.Description{}, err
+	}
 	hw := host.Summary.Hardware
 	if hw == nil {
 		return drivers.Description{}, fmt.Errorf("%w: the host does not say what hardware it has", drivers.ErrUnavailable)
@@ -45,13 +49,17 @@ func (s *session) describe(ctx context.Context) (drivers.Description, error) {
 		HostID:   hostID(hw.Uuid),
 		Features: features,
 		Disks:    []string{fleet.FormatVMDK},
+		Networks: networks,
 	}, nil
 }
 
 // features: ESXi has no pause; suspend, which it has, writes the memory to
 // disk. It boots disks only. Console logs are left out until they have been
 // seen on a real host.
-var features = []drivers.Feature{drivers.FeatureBootDisk, drivers.FeatureImageSource, drivers.FeatureResize, drivers.FeatureSnapshot}
+var features = []drivers.Feature{
+	drivers.FeatureBootDisk, drivers.FeatureBootISO, drivers.FeatureCloudInit, drivers.FeatureDevices, drivers.FeatureImageSource,
+	drivers.FeatureResize, drivers.FeatureSnapshot, drivers.FeatureUEFI,
+}
 
 // hardwareSpace is the name space for hardware whose own UUID is none.
 var hardwareSpace = fleet.UUID{0x1d, 0x0b, 0x5a, 0x62, 0x94, 0x3c, 0x4f, 0x88, 0xb1, 0x0e, 0x65, 0x73, 0x78, 0x69, 0x68, 0x77}

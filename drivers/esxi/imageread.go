@@ -35,7 +35,7 @@ func (d *Driver) ReadImage(ctx context.Context, id string, role fleet.ImageRole,
 		if !ok || offset > f.Bytes {
 			return drivers.ErrNotFound
 		}
-		part, err = s.open(reading, imageFolder(id)+"/"+uploadFile, offset, min(length, f.Bytes-offset))
+		part, err = s.open(reading, imageFolder(id)+"/"+uploaded(role), offset, min(length, f.Bytes-offset))
 		return err
 	})
 	if err != nil {
@@ -44,6 +44,14 @@ func (d *Driver) ReadImage(ctx context.Context, id string, role fleet.ImageRole,
 	}
 	part.done = sync.OnceFunc(done)
 	return part, nil
+}
+
+// uploaded is the file in which the content lies that was uploaded.
+func uploaded(role fleet.ImageRole) string {
+	if role == fleet.RoleISO {
+		return isoFile
+	}
+	return uploadFile
 }
 
 // filePart is a part of a file of the datastore, on its way.

@@ -119,9 +119,12 @@ func importable(im fleet.Image) error {
 	if err := im.Validate(); err != nil {
 		return fmt.Errorf("%w: %w", drivers.ErrBadImage, err)
 	}
+	if _, iso := im.File(fleet.RoleISO); iso {
+		return nil
+	}
 	disk, ok := im.File(fleet.RoleDisk)
 	if !ok || len(im.Files) != 1 {
-		return fmt.Errorf("%w: ESXi boots a disk and no kernel; import an image of one disk", drivers.ErrUnsupported)
+		return fmt.Errorf("%w: ESXi boots a disk or an ISO and no kernel; import an image of one disk", drivers.ErrUnsupported)
 	}
 	if disk.Format != "vmdk" {
 		return fmt.Errorf("%w: an ESXi host converts no %s disks; convert it before: qemu-img convert -O vmdk -o subformat=streamOptimized",
@@ -135,17 +138,13 @@ func (s *session) store(ctx context.Context, im fleet.Image, folder string, cont
 		return err
 	}
 	err := drivers.EachFile(im, content, func(f fleet.ImageFile, r io.Reader) error {
-		r, err := sparse(f, r)
-		if err != nil {
-			return err
+		if f.Role == fleet.RoleISO {
+			return s.upload(ctx, folder+"/"+isoFile, r, f.Bytes)
 		}
-		return s.upload(ctx, folder+"/"+uploadFile, r, f.Bytes)
+		return s.storeDisk(ctx, folder, f, r)
 	})
 	if err != nil {
 		return err
-	}
-	if err := s.copyDisk(ctx, folder+"/"+uploadFile, folder+"/"+diskFile); err != nil {
-		return fmt.Errorf("convert disk: %w", err)
 	}
 	im.Hosts = nil
 	text, err := json.Marshal(im)
@@ -153,6 +152,21 @@ func (s *session) store(ctx context.Context, im fleet.Image, folder string, cont
 		return fmt.Errorf("encode manifest: %w", err)
 	}
 	return s.upload(ctx, folder+"/"+manifestFile, bytes.NewReader(text), int64(len(text)))
+}
+
+// storeDisk uploads a disk and lets the host make its own form of it.
+func (s *session) storeDisk(ctx context.Context, folder string, f fleet.ImageFile, r io.Reader) error {
+	r, err := sparse(f, r)
+	if err != nil {
+		return err
+	}
+	if err := s.upload(ctx, folder+"/"+uploadFile, r, f.Bytes); err != nil {
+		return err
+	}
+	if err := s.copyDisk(ctx, folder+"/"+uploadFile, folder+"/"+diskFile); err != nil {
+		return fmt.Errorf("convert disk: %w", err)
+	}
+	return nil
 }
 
 // sparse makes sure that the disk is one sparse VMDK of the size that the

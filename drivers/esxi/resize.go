@@ -40,17 +40,16 @@ func (d *Driver) Resize(ctx context.Context, id fleet.InstanceID, size fleet.Res
 	})
 }
 
-// grownDisk is the change that makes a machine's one disk larger by so much.
+// grownDisk is the change that makes a machine's first disk larger by so much.
 func grownDisk(ctx context.Context, vm *object.VirtualMachine, gib int64) ([]types.BaseVirtualDeviceConfigSpec, error) {
 	devices, err := vm.Device(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read devices: %w", err)
 	}
-	disks := devices.SelectByType((*types.VirtualDisk)(nil))
-	if len(disks) != 1 {
-		return nil, fmt.Errorf("%w: it has %d disks; which one is to grow cannot be told", drivers.ErrUnsupported, len(disks))
+	disk := firstDisk(devices)
+	if disk == nil {
+		return nil, fmt.Errorf("%w: which of its disks is to grow cannot be told", drivers.ErrUnsupported)
 	}
-	disk := disks[0].(*types.VirtualDisk)
 	whole := (disk.CapacityInKB<<10 + 1<<30 - 1) >> 30 // in GiB, as it is counted
 	disk.CapacityInKB = (whole + gib) << 20
 	disk.CapacityInBytes = disk.CapacityInKB << 10

@@ -27,7 +27,7 @@ type session struct {
 	pool       *object.ResourcePool
 	folder     *object.Folder
 	datastore  *object.Datastore
-	network    object.NetworkReference
+	network    object.NetworkReference // of cards that name none
 }
 
 // refusal is a login that the host refused, and until when it is not tried

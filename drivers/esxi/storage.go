@@ -17,6 +17,7 @@ const (
 	imagesFolder = "grapevine/images"
 	diskFile     = "disk.vmdk"
 	uploadFile   = "upload.vmdk"
+	isoFile      = "disc.iso"
 	manifestFile = "image.json"
 )
 

@@ -90,6 +90,16 @@ func (h *harness) Storage(tb testing.TB) []string {
 	return names
 }
 
+// Guest is the seed as it lies in the pool: its files are in it as they are.
+func (h *harness) Guest(tb testing.TB, id fleet.InstanceID) string {
+	tb.Helper()
+	seed, err := os.ReadFile(filepath.Join(h.pool(), "seed-"+id.String()+".iso"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return string(seed)
+}
+
 // tinyGuest is the image that scripts/tiny-guest makes, made once.
 var tinyGuest = sync.OnceValues(func() (fleet.Image, []byte) {
 	dir, err := os.MkdirTemp("", "grapevine-guest-")

@@ -26,6 +26,9 @@ func (h *Hypervisor) Define(f Foreign) (fleet.InstanceID, error) {
 		f.ID = fleet.NewUUIDv4(b)
 	}
 	m := &machine{ID: f.ID, Name: f.Name, Power: fleet.PowerStopped, Resources: f.Resources}
+	if gib := f.Resources.DiskGiB; gib > 0 {
+		m.Devices = []fleet.Device{{Kind: fleet.DeviceDisk, Name: drivers.DiskName(0), SizeGiB: gib}}
+	}
 	if f.Running {
 		m.powerOn(time.Now())
 	}
@@ -72,6 +75,16 @@ func (h *Hypervisor) IgnoreShutdown(id fleet.InstanceID, ignore bool) error {
 		m.IgnoresShutdown = ignore
 		return nil
 	})
+}
+
+// Guest returns what a machine's cloud-init would find.
+func (h *Hypervisor) Guest(id fleet.InstanceID) fleet.Guest {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if m, ok := h.machines[id]; ok {
+		return m.Guest
+	}
+	return fleet.Guest{}
 }
 
 // Machines returns all machines, ordered by id, whether or not the hypervisor

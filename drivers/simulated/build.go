@@ -42,7 +42,7 @@ func (d *Driver) build(ctx context.Context, spec drivers.Spec) error {
 func (c *call) assemble(ctx context.Context, spec drivers.Spec) error {
 	id, h := spec.Mark.ID, c.d.h
 	for step, do := range []func() error{
-		func() error { return h.makeDisk(id, spec.DiskGiB()) },
+		func() error { return h.makeDisk(id, spec.DiskGiB()+fleet.DisksGiB(spec.Disks)) },
 		func() error { return nil }, // the content of a simulated disk is not kept
 		func() error { return h.define(spec) },
 	} {
@@ -95,7 +95,11 @@ func (h *Hypervisor) buildable(spec drivers.Spec) (exists bool, err error) {
 	if !ok {
 		return false, fmt.Errorf("image %.12s: %w", spec.Image.ID, drivers.ErrNotFound)
 	}
-	return false, drivers.Bootable(im, h.describe().Features)
+	spec.Image = im
+	if err := drivers.Buildable(&spec, h.describe().Features); err != nil {
+		return false, err
+	}
+	return false, h.hasNetworks(spec.Cards...)
 }
 
 func (h *Hypervisor) makeDisk(id fleet.InstanceID, gib int64) error {
@@ -114,12 +118,12 @@ func (h *Hypervisor) makeDisk(id fleet.InstanceID, gib int64) error {
 func (h *Hypervisor) define(spec drivers.Spec) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	resources := spec.Resources
-	resources.DiskGiB = spec.DiskGiB()
-	return h.put(&machine{
+	m := &machine{
 		ID: spec.Mark.ID, Name: spec.Mark.Name, Power: fleet.PowerStopped,
-		Resources: resources, Mark: spec.Mark.Clone(),
-	})
+		Resources: spec.Resources, Mark: spec.Mark.Clone(), Devices: h.devicesOf(&spec), Firmware: spec.Firmware, Guest: spec.Guest,
+	}
+	m.Resources.DiskGiB = m.disksGiB()
+	return h.put(m)
 }
 
 // put keeps the machine as it is now and tells of it; on an error it is as it

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"grapevine/drivers"
+	"grapevine/drivers/cloudinit"
 	"grapevine/drivers/drivertest"
 	"grapevine/drivers/simulated"
 	"grapevine/fleet"
@@ -75,6 +76,20 @@ func (h harness) PowerOff(tb testing.TB, id fleet.InstanceID) {
 func (h harness) Remove(tb testing.TB, id fleet.InstanceID) {
 	tb.Helper()
 	check(tb, h.Hypervisor.Remove(id))
+}
+
+func (h harness) Guest(tb testing.TB, id fleet.InstanceID) string {
+	tb.Helper()
+	spec := drivers.Spec{Mark: drivers.Mark{ID: id}, Guest: h.Hypervisor.Guest(id)}
+	for _, m := range h.Machines() {
+		if m.ID == id {
+			spec.Mark = *m.Mark
+		}
+	}
+	doc := cloudinit.Of(&spec, spec.Cards)
+	seed, err := doc.Seed()
+	check(tb, err)
+	return string(seed)
 }
 func (h harness) Cut(testing.TB)     { h.Hypervisor.Cut() }
 func (h harness) Restore(testing.TB) { h.Hypervisor.Restore() }

@@ -37,6 +37,9 @@ type Config struct {
 	// ESXi host's id is derived from it.
 	Hardware string
 	Latency  *Latency // nil: DefaultLatency
+	// Networks are those of the host, the default one first; one with the name
+	// that is usual for the kind of hypervisor when empty.
+	Networks []string
 	// Dir is a folder that machines, disks and images are written through to,
 	// so that a new process finds them again; empty keeps them in memory only.
 	// One Hypervisor uses a folder at a time.
@@ -77,6 +80,9 @@ type Hypervisor struct {
 func New(config Config) (*Hypervisor, error) {
 	config.Hypervisor = cmp.Or(config.Hypervisor, fleet.KVM)
 	config.Resources = cmp.Or(config.Resources, DefaultResources())
+	if len(config.Networks) == 0 {
+		config.Networks = []string{defaultNetwork(config.Hypervisor)}
+	}
 	config.Hardware = cmp.Or(config.Hardware, "simulated")
 	h := &Hypervisor{
 		config: config, latency: DefaultLatency(),
@@ -106,9 +112,13 @@ func (h *Hypervisor) describe() drivers.Description {
 		Version:    "simulated " + string(h.config.Hypervisor),
 		Total:      h.config.Resources,
 		Hardware:   h.config.Hardware,
-		Features:   []drivers.Feature{drivers.FeatureBootDisk, drivers.FeatureConsole, drivers.FeatureConsoleLog, drivers.FeatureImageSource, drivers.FeatureResize},
-		Disks:      []string{fleet.FormatQCOW2, fleet.FormatRaw, fleet.FormatVMDK},
-		Traits:     []string{"simulated"},
+		Features: []drivers.Feature{
+			drivers.FeatureBootDisk, drivers.FeatureBootISO, drivers.FeatureCloudInit, drivers.FeatureConsole, drivers.FeatureConsoleLog,
+			drivers.FeatureDevices, drivers.FeatureImageSource, drivers.FeatureResize, drivers.FeatureUEFI,
+		},
+		Disks:    []string{fleet.FormatQCOW2, fleet.FormatRaw, fleet.FormatVMDK},
+		Traits:   []string{"simulated"},
+		Networks: slices.Sorted(slices.Values(h.config.Networks)),
 	}
 	if h.hasScreens() {
 		d.Features = append(d.Features, drivers.FeatureVNC)
@@ -120,7 +130,7 @@ func (h *Hypervisor) describe() drivers.Description {
 		d.HostID = fleet.NewUUIDv5(hostSpace, h.config.Hardware)
 		return d
 	}
-	d.Features = append(d.Features, drivers.FeaturePause, drivers.FeatureBootKernel)
+	d.Features = append(d.Features, drivers.FeaturePause, drivers.FeatureBootKernel, drivers.FeatureVLAN)
 	slices.Sort(d.Features)
 	return d
 }

@@ -18,6 +18,9 @@ type machine struct {
 	Power           fleet.Power      `json:"power"`
 	Resources       fleet.Resources  `json:"resources"`
 	Mark            *drivers.Mark    `json:"mark,omitempty"`
+	Devices         []fleet.Device   `json:"devices,omitempty"`
+	Firmware        fleet.Firmware   `json:"firmware,omitempty"`
+	Guest           fleet.Guest      `json:"guest,omitzero"`
 	Console         []byte           `json:"console,omitempty"`           // the last that it printed
 	Forgotten       int64            `json:"console_forgotten,omitempty"` // bytes printed before that
 	Boots           int              `json:"boots,omitempty"`             // since it was last powered on

@@ -3,6 +3,7 @@ package simulated
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"grapevine/drivers"
 	"grapevine/fleet"
@@ -33,6 +34,10 @@ func (d *Driver) resize(ctx context.Context, id fleet.InstanceID, size fleet.Res
 			if err := d.h.growDisk(id, size.DiskGiB); err != nil {
 				return err
 			}
+		}
+		if first := m.device(drivers.DiskName(0)); first >= 0 {
+			m.Devices = slices.Clone(m.Devices)
+			m.Devices[first].SizeGiB += size.DiskGiB - m.Resources.DiskGiB
 		}
 		m.Resources, m.Mark = size, mark.Clone()
 		return nil

@@ -19,6 +19,7 @@ type snapshot struct {
 	CreatedAt time.Time       `json:"created_at"`
 	Power     fleet.Power     `json:"power"`
 	Resources fleet.Resources `json:"resources"`
+	Devices   []fleet.Device  `json:"devices,omitempty"`
 }
 
 // canSnapshot: libxl has no snapshots.
@@ -121,7 +122,7 @@ func (m *machine) take(name string, now time.Time) {
 		return
 	}
 	m.Snapshots = append(slices.Clip(m.Snapshots), snapshot{
-		Name: name, Parent: m.Current, CreatedAt: now, Power: m.Power, Resources: m.Resources,
+		Name: name, Parent: m.Current, CreatedAt: now, Power: m.Power, Resources: m.Resources, Devices: m.Devices,
 	})
 	m.Current = name
 }
@@ -132,7 +133,7 @@ func (m *machine) revert(name string, mark drivers.Mark) error {
 		return fmt.Errorf("%w: no snapshot %q", drivers.ErrNotFound, name)
 	}
 	s := &m.Snapshots[i]
-	m.Power, m.Resources, m.Mark, m.Current = s.Power, s.Resources, mark.Clone(), name
+	m.Power, m.Resources, m.Devices, m.Mark, m.Current = s.Power, s.Resources, s.Devices, mark.Clone(), name
 	return nil
 }
 

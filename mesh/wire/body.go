@@ -44,7 +44,7 @@ func EncodeHost(h fleet.Host) Body {
 			State: text(string(h.State)),
 			Vcpus: amount(h.Capacity.VCPUs), MemoryMib: amount(h.Capacity.MemoryMiB), DiskGib: amount(h.Capacity.DiskGiB),
 			Instances: uint32(max(h.Instances, 0)), // bounded by fleet.MaxRows
-			Traits:    texts(h.Traits), Api: text(h.API), AgentVersion: text(h.AgentVersion), Hardware: text(h.Hardware),
+			Traits:    texts(h.Traits), Networks: texts(h.Networks), Api: text(h.API), AgentVersion: text(h.AgentVersion), Hardware: text(h.Hardware),
 			HypervisorFault: text(h.HypervisorFault), HypervisorFaultSinceMs: optionalMillis(h.HypervisorFaultSince),
 		}),
 		Stamp: encode(&wirepb.Host{ObservedAtMs: millis(h.ObservedAt)}),
@@ -65,7 +65,7 @@ func DecodeHost(id fleet.HostID, body []byte) (fleet.Host, error) {
 		Capacity: fleet.Capacity{
 			VCPUs: account(m.Vcpus), MemoryMiB: account(m.MemoryMib), DiskGiB: account(m.DiskGib),
 		},
-		Instances: int(m.Instances), Traits: list(m.Traits), Images: []string{},
+		Instances: int(m.Instances), Traits: list(m.Traits), Networks: list(m.Networks), Images: []string{},
 		API: m.Api, AgentVersion: m.AgentVersion, Hardware: m.Hardware,
 		HypervisorFault: m.HypervisorFault, ObservedAt: moment(m.ObservedAtMs),
 	}

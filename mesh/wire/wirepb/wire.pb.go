@@ -104,6 +104,7 @@ type Host struct {
 	Hardware               string                 `protobuf:"bytes,13,opt,name=hardware,proto3" json:"hardware,omitempty"`
 	HypervisorFault        string                 `protobuf:"bytes,14,opt,name=hypervisor_fault,json=hypervisorFault,proto3" json:"hypervisor_fault,omitempty"`
 	HypervisorFaultSinceMs int64                  `protobuf:"varint,15,opt,name=hypervisor_fault_since_ms,json=hypervisorFaultSinceMs,proto3" json:"hypervisor_fault_since_ms,omitempty"`
+	Networks               []string               `protobuf:"bytes,16,rep,name=networks,proto3" json:"networks,omitempty"`
 	// observed_at_ms comes last in every body, so that the origin can tell a
 	// row that changed from one that was only looked at again.
 	ObservedAtMs  int64 `protobuf:"varint,100,opt,name=observed_at_ms,json=observedAtMs,proto3" json:"observed_at_ms,omitempty"`
@@ -244,6 +245,13 @@ func (x *Host) GetHypervisorFaultSinceMs() int64 {
 		return x.HypervisorFaultSinceMs
 	}
 	return 0
+}
+
+func (x *Host) GetNetworks() []string {
+	if x != nil {
+		return x.Networks
+	}
+	return nil
 }
 
 func (x *Host) GetObservedAtMs() int64 {
@@ -1424,7 +1432,7 @@ const file_wire_proto_rawDesc = "" +
 	"\x06Amount\x12\x14\n" +
 	"\x05total\x18\x01 \x01(\x03R\x05total\x12\x1a\n" +
 	"\breserved\x18\x02 \x01(\x03R\breserved\x12\x1c\n" +
-	"\tallocated\x18\x03 \x01(\x03R\tallocated\"\xc9\x04\n" +
+	"\tallocated\x18\x03 \x01(\x03R\tallocated\"\xe5\x04\n" +
 	"\x04Host\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04zone\x18\x02 \x01(\tR\x04zone\x12\x1e\n" +
@@ -1444,7 +1452,8 @@ const file_wire_proto_rawDesc = "" +
 	"\ragent_version\x18\f \x01(\tR\fagentVersion\x12\x1a\n" +
 	"\bhardware\x18\r \x01(\tR\bhardware\x12)\n" +
 	"\x10hypervisor_fault\x18\x0e \x01(\tR\x0fhypervisorFault\x129\n" +
-	"\x19hypervisor_fault_since_ms\x18\x0f \x01(\x03R\x16hypervisorFaultSinceMs\x12$\n" +
+	"\x19hypervisor_fault_since_ms\x18\x0f \x01(\x03R\x16hypervisorFaultSinceMs\x12\x1a\n" +
+	"\bnetworks\x18\x10 \x03(\tR\bnetworks\x12$\n" +
 	"\x0eobserved_at_ms\x18d \x01(\x03R\fobservedAtMs\" \n" +
 	"\x04Page\x12\x18\n" +
 	"\aentries\x18\x01 \x03(\fR\aentries\"@\n" +

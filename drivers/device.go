@@ -1,0 +1,93 @@
+package drivers
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"grapevine/fleet"
+)
+
+// FeatureDevices says that the driver is a DeviceKeeper.
+const FeatureDevices Feature = "devices"
+
+// DeviceKeeper is a driver that attaches devices to machines, running or not,
+// and takes them off again.
+type DeviceKeeper interface {
+	// Devices lists what a machine has: disks, then network cards, then CDs; of
+	// one kind by name. Machines of others are listed as far as these words go.
+	Devices(ctx context.Context, id fleet.InstanceID) ([]fleet.Device, error)
+	// AttachDevice gives a managed machine a further device and returns when the
+	// hypervisor has it; whether the guest takes notice is the guest's business.
+	// A device that is there under the same name is not attached again: so it can
+	// be repeated after a crash.
+	AttachDevice(ctx context.Context, id fleet.InstanceID, device Attachment) error
+	// DetachDevice takes a device off a managed machine, and removes the disk
+	// that AttachDevice or Build made for it: what was on it is lost. One that is
+	// not there is no error. The first disk stays. A running guest that does not
+	// let go of it makes this an error, with the device as it was.
+	DetachDevice(ctx context.Context, id fleet.InstanceID, name string) error
+	// GrowDisk makes a disk of a managed machine so large; one that is as large
+	// already is left alone, and one that is larger is an error.
+	GrowDisk(ctx context.Context, id fleet.InstanceID, name string, gib int64) error
+}
+
+// Attachment is a device to attach, with the name that it is to have; whoever
+// asks picks one that is free: see FreeDeviceName.
+type Attachment struct {
+	Name    string           `json:"name"`
+	Kind    fleet.DeviceKind `json:"kind"`
+	SizeGiB int64            `json:"size_gib,omitempty"`
+	NIC     fleet.NIC        `json:"nic,omitzero"`
+	Image   string           `json:"image,omitempty"` // id of an image with an ISO file
+}
+
+// DiskName names a machine's disk with this number, from 0; ISOName a CD.
+func DiskName(n int) string { return fmt.Sprintf("disk-%d", n) }
+
+// ISOName names a machine's CD drive with this number, from 0.
+func ISOName(n int) string { return fmt.Sprintf("iso-%d", n) }
+
+// FreeDeviceName returns the name that a further device of a machine gets: of
+// the disks and CDs the lowest free number, of network cards the MAC address.
+func FreeDeviceName(have []fleet.Device, request *fleet.AttachRequest) string {
+	taken := func(name string) bool {
+		return slices.ContainsFunc(have, func(d fleet.Device) bool { return d.Name == name })
+	}
+	name := DiskName
+	switch request.Kind {
+	case fleet.DeviceNIC:
+		return request.MAC
+	case fleet.DeviceISO:
+		name = ISOName
+	case fleet.DeviceDisk:
+	}
+	n := 0
+	for taken(name(n)) {
+		n++
+	}
+	return name(n)
+}
+
+// ErrFirstDisk says that the first disk is the machine's own and stays with it.
+var ErrFirstDisk = errors.New("the first disk of a machine cannot be detached")
+
+// OrderDevices puts devices into the order of DeviceKeeper.Devices.
+func OrderDevices(devices []fleet.Device) {
+	rank := map[fleet.DeviceKind]int{fleet.DeviceDisk: 0, fleet.DeviceNIC: 1, fleet.DeviceISO: 2}
+	slices.SortFunc(devices, func(a, b fleet.Device) int {
+		// disk-10 comes after disk-9.
+		return cmp.Or(rank[a.Kind]-rank[b.Kind], len(a.Name)-len(b.Name), strings.Compare(a.Name, b.Name))
+	})
+}
+
+// Growable says why a disk cannot become so large.
+func Growable(disk *fleet.Device, gib int64) error {
+	if gib < disk.SizeGiB {
+		return fmt.Errorf("%w: its %d GiB cannot shrink to %d", ErrUnsupported, disk.SizeGiB, gib)
+	}
+	return nil
+}

@@ -1,0 +1,326 @@
+package esxi
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/vmware/govmomi/object"
+	"github.com/vmware/govmomi/vim25/types"
+
+	"grapevine/drivers"
+	"grapevine/fleet"
+)
+
+var _ drivers.DeviceKeeper = (*Driver)(nil)
+
+// scsiReserved is the unit of a SCSI controller that is the controller itself.
+const scsiReserved = 7
+
+// diskNumber is the number of the disk at a controller's unit, unitOf the
+// unit of a disk with a number: units without the reserved one.
+func diskNumber(unit int32) int {
+	if unit > scsiReserved {
+		unit--
+	}
+	return int(unit)
+}
+
+func unitOf(number int) int32 {
+	if number >= scsiReserved {
+		number++
+	}
+	return int32(number) // at most fleet.MaxDisks
+}
+
+// Devices implements drivers.DeviceKeeper.
+func (d *Driver) Devices(ctx context.Context, id fleet.InstanceID) ([]fleet.Device, error) {
+	var devices []fleet.Device
+	err := d.do(ctx, fmt.Sprintf("list devices of machine %s", id), func(ctx context.Context, s *session) error {
+		m, err := d.find(ctx, s, id)
+		if err != nil {
+			return err
+		}
+		list, err := object.NewVirtualMachine(s.client, m.ref).Device(ctx)
+		if err != nil {
+			return fmt.Errorf("read devices: %w", err)
+		}
+		devices = nil
+		for _, device := range list {
+			if seen, ok := deviceOf(list, device); ok {
+				devices = append(devices, seen)
+			}
+		}
+		drivers.OrderDevices(devices)
+		return nil
+	})
+	return devices, err
+}
+
+// deviceOf puts a device into the fleet's words; false for those that have
+// none, such as controllers.
+func deviceOf(all object.VirtualDeviceList, device types.BaseVirtualDevice) (fleet.Device, bool) {
+	switch v := device.(type) {
+	case *types.VirtualDisk:
+		bytes := max(v.CapacityInBytes, v.CapacityInKB<<10)
+		return fleet.Device{Kind: fleet.DeviceDisk, Name: diskNameOf(all, v), SizeGiB: (bytes + 1<<30 - 1) >> 30}, true
+	case types.BaseVirtualEthernetCard:
+		card := v.GetVirtualEthernetCard()
+		seen := fleet.Device{Kind: fleet.DeviceNIC, Name: strings.ToLower(card.MacAddress)}
+		if backing, ok := card.Backing.(*types.VirtualEthernetCardNetworkBackingInfo); ok {
+			seen.Network = backing.DeviceName
+		}
+		return seen, true
+	case *types.VirtualCdrom:
+		seen := fleet.Device{Kind: fleet.DeviceISO, Name: drivers.ISOName(int(unitNumber(v)))}
+		if backing, ok := v.Backing.(*types.VirtualCdromIsoBackingInfo); ok {
+			seen.Image = imageOfISO(backing.FileName)
+		}
+		return seen, true
+	default:
+		return fleet.Device{}, false
+	}
+}
+
+// diskNameOf names a disk by its place: those of the first SCSI controller by
+// their unit, those of others, which Build does not make, from 100 on.
+func diskNameOf(all object.VirtualDeviceList, disk *types.VirtualDisk) string {
+	number := diskNumber(unitNumber(disk))
+	if controller, ok := all.FindByKey(disk.ControllerKey).(types.BaseVirtualController); ok {
+		if _, scsi := controller.(types.BaseVirtualSCSIController); !scsi || controller.GetVirtualController().BusNumber != 0 {
+			number = int(disk.Key)
+		}
+	}
+	return drivers.DiskName(number)
+}
+
+func unitNumber(device types.BaseVirtualDevice) int32 {
+	if unit := device.GetVirtualDevice().UnitNumber; unit != nil {
+		return *unit
+	}
+	return 0
+}
+
+// imageOfISO returns the image whose ISO a datastore path names.
+func imageOfISO(path string) string {
+	_, rest, _ := strings.Cut(path, imagesFolder+"/")
+	id, file, _ := strings.Cut(rest, "/")
+	if file != isoFile || !fleet.IsImageID(id) {
+		return ""
+	}
+	return id
+}
+
+// onDevices changes a managed machine in one task, by what change finds to do
+// with its devices; nothing is no task.
+func (d *Driver) onDevices(ctx context.Context, what string, id fleet.InstanceID,
+	change func(ctx context.Context, s *session, devices object.VirtualDeviceList) ([]types.BaseVirtualDeviceConfigSpec, error),
+) error {
+	return d.do(ctx, fmt.Sprintf("%s machine %s", what, id), func(ctx context.Context, s *session) error {
+		unlock, err := d.builds.lock(ctx, id)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+		m, err := d.managed(ctx, s, id)
+		if err != nil {
+			return err
+		}
+		vm := object.NewVirtualMachine(s.client, m.ref)
+		devices, err := vm.Device(ctx)
+		if err != nil {
+			return fmt.Errorf("read devices: %w", err)
+		}
+		changes, err := change(ctx, s, devices)
+		if err != nil || len(changes) == 0 {
+			return err
+		}
+		return s.step(ctx, func(ctx context.Context) (*object.Task, error) {
+			return vm.Reconfigure(ctx, types.VirtualMachineConfigSpec{DeviceChange: changes})
+		})
+	})
+}
+
+// deviceNamed finds a device by its name.
+func deviceNamed(devices object.VirtualDeviceList, name string) types.BaseVirtualDevice {
+	for _, device := range devices {
+		if seen, ok := deviceOf(devices, device); ok && seen.Name == name {
+			return device
+		}
+	}
+	return nil
+}
+
+// AttachDevice implements drivers.DeviceKeeper.
+func (d *Driver) AttachDevice(ctx context.Context, id fleet.InstanceID, a drivers.Attachment) error {
+	what := fmt.Sprintf("attach %s %s to", a.Kind, a.Name)
+	return d.onDevices(ctx, what, id, func(ctx context.Context, s *session, devices object.VirtualDeviceList) ([]types.BaseVirtualDeviceConfigSpec, error) {
+		if deviceNamed(devices, a.Name) != nil {
+			return nil, nil
+		}
+		switch a.Kind {
+		case fleet.DeviceDisk:
+			return s.furtherDisk(devices, machineFolder(id), a.Name, a.SizeGiB)
+		case fleet.DeviceNIC:
+			if a.NIC.VLAN != 0 {
+				return nil, errVLAN
+			}
+			card, err := s.card(ctx, devices, a.NIC)
+			return added(card), err
+		case fleet.DeviceISO:
+			return s.furtherISO(ctx, devices, a)
+		default:
+			return nil, fmt.Errorf("%w: device kind %s", drivers.ErrUnsupported, a.Kind)
+		}
+	})
+}
+
+// errVLAN: a port group has its VLAN, a card has none.
+var errVLAN = fmt.Errorf("%w: on ESXi a port group has the VLAN; name the port group that has it", drivers.ErrUnsupported)
+
+// furtherDisk is a new empty disk at the first SCSI controller.
+func (s *session) furtherDisk(devices object.VirtualDeviceList, folder, name string, gib int64) ([]types.BaseVirtualDeviceConfigSpec, error) {
+	controller, err := devices.FindDiskController("scsi")
+	if err != nil {
+		return nil, fmt.Errorf("find SCSI controller: %w", err)
+	}
+	var number int
+	if _, err := fmt.Sscanf(name, "disk-%d", &number); err != nil || number < 0 || number > fleet.MaxDisks {
+		return nil, fmt.Errorf("%w: no disk can be called %q", drivers.ErrUnsupported, name)
+	}
+	return []types.BaseVirtualDeviceConfigSpec{s.newDisk(devices, controller, folder, number, gib)}, nil
+}
+
+// newDisk is a disk whose file the host makes with it.
+func (s *session) newDisk(devices object.VirtualDeviceList, controller types.BaseVirtualController, folder string, number int, gib int64) *types.VirtualDeviceConfigSpec {
+	file := s.datastore.Path(folder + "/" + drivers.DiskName(number) + ".vmdk")
+	disk := devices.CreateDisk(controller, s.datastore.Reference(), file)
+	disk.UnitNumber = new(unitOf(number))
+	disk.CapacityInKB = gib << 20
+	return &types.VirtualDeviceConfigSpec{
+		Operation:     types.VirtualDeviceConfigSpecOperationAdd,
+		FileOperation: types.VirtualDeviceConfigSpecFileOperationCreate,
+		Device:        disk,
+	}
+}
+
+// card is a network card on the port group that it names, or on that of the
+// configuration. Its address is ours: the host must not judge whether VMware
+// has given it out.
+func (s *session) card(ctx context.Context, devices object.VirtualDeviceList, nic fleet.NIC) (types.BaseVirtualDevice, error) {
+	network, err := s.networkNamed(ctx, nic.Network)
+	if err != nil {
+		return nil, err
+	}
+	backing, err := network.EthernetCardBackingInfo(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read network: %w", err)
+	}
+	device, err := devices.CreateEthernetCard("vmxnet3", backing)
+	if err != nil {
+		return nil, fmt.Errorf("make network card: %w", err)
+	}
+	card := device.(types.BaseVirtualEthernetCard).GetVirtualEthernetCard()
+	card.AddressType, card.MacAddress = string(types.VirtualEthernetCardMacTypeManual), nic.MAC
+	return device, nil
+}
+
+// furtherISO is a CD drive with an image's ISO in it.
+func (s *session) furtherISO(ctx context.Context, devices object.VirtualDeviceList, a drivers.Attachment) ([]types.BaseVirtualDeviceConfigSpec, error) {
+	im, held, err := s.manifest(ctx, a.Image)
+	if err != nil {
+		return nil, err
+	}
+	if _, iso := im.File(fleet.RoleISO); !held || !iso {
+		return nil, fmt.Errorf("image %.12s with an ISO: %w", a.Image, drivers.ErrNotFound)
+	}
+	var number int32
+	if _, err := fmt.Sscanf(a.Name, "iso-%d", &number); err != nil {
+		return nil, fmt.Errorf("%w: no CD drive can be called %q", drivers.ErrUnsupported, a.Name)
+	}
+	controller := devices.PickController((*types.VirtualAHCIController)(nil))
+	if controller == nil {
+		return nil, fmt.Errorf("%w: the machine has no SATA controller for a CD drive", drivers.ErrUnsupported)
+	}
+	return added(s.cd(devices, controller, number, a.Image)), nil
+}
+
+// cd is a drive with the ISO of an image.
+func (s *session) cd(devices object.VirtualDeviceList, controller types.BaseVirtualController, unit int32, image string) types.BaseVirtualDevice {
+	drive := &types.VirtualCdrom{VirtualDevice: types.VirtualDevice{
+		Key:         devices.NewKey(),
+		Connectable: &types.VirtualDeviceConnectInfo{StartConnected: true, Connected: true, AllowGuestControl: true},
+	}}
+	drive.ControllerKey = controller.GetVirtualController().Key
+	drive.UnitNumber = &unit
+	return devices.InsertIso(drive, s.datastore.Path(imageFolder(image)+"/"+isoFile))
+}
+
+// added are the changes that add devices whose files, if any, are there.
+func added(devices ...types.BaseVirtualDevice) []types.BaseVirtualDeviceConfigSpec {
+	var changes []types.BaseVirtualDeviceConfigSpec
+	for _, device := range devices {
+		if device != nil {
+			changes = append(changes, &types.VirtualDeviceConfigSpec{Operation: types.VirtualDeviceConfigSpecOperationAdd, Device: device})
+		}
+	}
+	return changes
+}
+
+// DetachDevice implements drivers.DeviceKeeper. The file of a disk goes with it
+// where it lies in the machine's own folder.
+func (d *Driver) DetachDevice(ctx context.Context, id fleet.InstanceID, name string) error {
+	return d.onDevices(ctx, "detach "+name+" from", id, func(_ context.Context, s *session, devices object.VirtualDeviceList) ([]types.BaseVirtualDeviceConfigSpec, error) {
+		if name == drivers.DiskName(0) {
+			return nil, drivers.ErrFirstDisk
+		}
+		device := deviceNamed(devices, name)
+		if device == nil {
+			return nil, nil
+		}
+		change := &types.VirtualDeviceConfigSpec{Operation: types.VirtualDeviceConfigSpecOperationRemove, Device: device}
+		if strings.HasPrefix(fileOf(device), s.datastore.Path(machineFolder(id)+"/")) {
+			change.FileOperation = types.VirtualDeviceConfigSpecFileOperationDestroy
+		}
+		return []types.BaseVirtualDeviceConfigSpec{change}, nil
+	})
+}
+
+// fileOf is the datastore path of a disk's file, empty for other devices.
+func fileOf(device types.BaseVirtualDevice) string {
+	disk, ok := device.(*types.VirtualDisk)
+	if !ok {
+		return ""
+	}
+	if backing, ok := disk.Backing.(types.BaseVirtualDeviceFileBackingInfo); ok {
+		return backing.GetVirtualDeviceFileBackingInfo().FileName
+	}
+	return ""
+}
+
+// GrowDisk implements drivers.DeviceKeeper.
+func (d *Driver) GrowDisk(ctx context.Context, id fleet.InstanceID, name string, gib int64) error {
+	return d.onDevices(ctx, "grow "+name+" of", id, func(_ context.Context, _ *session, devices object.VirtualDeviceList) ([]types.BaseVirtualDeviceConfigSpec, error) {
+		disk, ok := deviceNamed(devices, name).(*types.VirtualDisk)
+		if !ok {
+			return nil, drivers.ErrNotFound
+		}
+		seen, _ := deviceOf(devices, disk)
+		if err := drivers.Growable(&seen, gib); err != nil || seen.SizeGiB == gib {
+			return nil, err
+		}
+		disk.CapacityInKB, disk.CapacityInBytes = gib<<20, gib<<30
+		return []types.BaseVirtualDeviceConfigSpec{&types.VirtualDeviceConfigSpec{Operation: types.VirtualDeviceConfigSpecOperationEdit, Device: disk}}, nil
+	})
+}
+
+// firstDisk is the disk that Build made first, nil where there is none.
+func firstDisk(devices object.VirtualDeviceList) *types.VirtualDisk {
+	if disk, ok := deviceNamed(devices, drivers.DiskName(0)).(*types.VirtualDisk); ok {
+		return disk
+	}
+	if disks := devices.SelectByType((*types.VirtualDisk)(nil)); len(disks) == 1 {
+		return disks[0].(*types.VirtualDisk)
+	}
+	return nil
+}

@@ -1,0 +1,30 @@
+package fleet
+
+import "fmt"
+
+// Disk is an empty disk that an instance has beside its first.
+type Disk struct {
+	SizeGiB int64 `json:"size_gib"`
+}
+
+// CheckDisks judges the further disks that a person asks for.
+func CheckDisks(disks []Disk) error {
+	if len(disks) > MaxDisks {
+		return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("%d further disks; at most %d are allowed", len(disks), MaxDisks)}
+	}
+	for i, d := range disks {
+		if d.SizeGiB < 1 || d.SizeGiB > MaxDiskGiB {
+			return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("further disk %d has size_gib %d; it must be 1 to %d", i+1, d.SizeGiB, int64(MaxDiskGiB))}
+		}
+	}
+	return nil
+}
+
+// DisksGiB is what disks take together.
+func DisksGiB(disks []Disk) int64 {
+	var sum int64
+	for _, d := range disks {
+		sum += d.SizeGiB
+	}
+	return sum
+}
