@@ -99,6 +99,7 @@ func (s *state) settle(p *observer.Picture) fleet.Host {
 	}
 	s.ledger.SetMachines(machines)
 	s.ledger.SetPhysical(p.Description.Total)
+	s.ledger.SetHeld(p.Description.Reserved)
 	host := s.base
 	describeHost(&host, p)
 	host.Capacity = s.ledger.Capacity()

@@ -120,6 +120,9 @@ type Description struct {
 	// Total is what the machine physically has: logical CPUs, memory, and the
 	// size of the storage where Build puts disks.
 	Total fleet.Resources
+	// Reserved is what of Total no machine can have: the hypervisor's own
+	// memory, and that of a system beside it, as Xen's Domain-0.
+	Reserved fleet.Resources
 	// Hardware fingerprints the machine; it survives reinstallation.
 	Hardware string
 	// HostID is set where the hypervisor itself gives the host its identity

@@ -19,7 +19,7 @@ type Terms struct {
 	// VCPURatio, MemoryRatio and DiskRatio multiply the physical totals: 4
 	// means four vCPUs for each physical one. Zero means 1.
 	VCPURatio, MemoryRatio, DiskRatio float64
-	// Reserve is kept for the host itself.
+	// Reserve is kept for the host itself: at least as much as SetHeld says.
 	Reserve fleet.Resources
 }
 
@@ -27,6 +27,7 @@ type Terms struct {
 type Ledger struct {
 	terms    Terms
 	physical fleet.Resources
+	held     fleet.Resources
 	machines map[fleet.InstanceID]fleet.Resources
 	claims   map[fleet.InstanceID]*Claim
 	growing  map[fleet.InstanceID]fleet.Resources // the size that each machine is getting
@@ -46,6 +47,10 @@ func New(terms Terms) *Ledger {
 
 // SetPhysical tells what the machine has, before overcommit.
 func (l *Ledger) SetPhysical(r fleet.Resources) { l.physical = r }
+
+// SetHeld tells what of that the hypervisor and the host's own system hold, and
+// no machine can have.
+func (l *Ledger) SetHeld(r fleet.Resources) { l.held = r }
 
 // SetMachines tells what the machines on the host take, managed and foreign.
 // The ledger keeps the map.
@@ -70,7 +75,8 @@ func (l *Ledger) Capacity() fleet.Capacity {
 		MemoryMiB: scale(l.physical.MemoryMiB, l.terms.MemoryRatio),
 		DiskGiB:   scale(l.physical.DiskGiB, l.terms.DiskRatio),
 	}
-	return fleet.NewCapacity(total, l.terms.Reserve, allocated)
+	reserved := l.held.Plus(beyond(l.terms.Reserve, l.held)) // the larger of the two
+	return fleet.NewCapacity(total, reserved, allocated)
 }
 
 // beyond returns how much more was claimed than the machine shows so far.

@@ -42,6 +42,18 @@ func TestClaimAndItsMachineAreCountedOnce(t *testing.T) {
 	}
 }
 
+func TestWhatTheHypervisorHoldsIsReservedAtLeast(t *testing.T) {
+	for _, tt := range []struct{ reserve, held, want int64 }{{512, 0, 512}, {512, 1088, 1088}, {2048, 1088, 2048}} {
+		l := ledger.New(ledger.Terms{Reserve: fleet.Resources{MemoryMiB: tt.reserve, DiskGiB: 3}})
+		l.SetPhysical(fleet.Resources{MemoryMiB: 4096, DiskGiB: 10})
+		l.SetHeld(fleet.Resources{MemoryMiB: tt.held})
+		got := l.Capacity()
+		if got.MemoryMiB.Reserved != tt.want || got.MemoryMiB.Free != 4096-tt.want || got.DiskGiB.Reserved != 3 {
+			t.Errorf("reserve %d, held %d: got %+v, want %d reserved", tt.reserve, tt.held, got, tt.want)
+		}
+	}
+}
+
 func TestRefusedAttemptStaysRefusedWhenThereIsRoomAgain(t *testing.T) {
 	l := ledger.New(ledger.Terms{})
 	l.SetPhysical(fleet.Resources{VCPUs: 8, MemoryMiB: 1024})

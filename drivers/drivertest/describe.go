@@ -22,6 +22,9 @@ func describeIsStable(k *kit) {
 	if t := before.Total; t.VCPUs < 1 || t.MemoryMiB < 1 || t.DiskGiB < 1 {
 		k.Errorf("the host has %+v; want all above 0", t)
 	}
+	if t, r := before.Total, before.Reserved; r.VCPUs > t.VCPUs || r.MemoryMiB > t.MemoryMiB || r.DiskGiB > t.DiskGiB {
+		k.Errorf("of %+v %+v are reserved, which is more", t, r)
+	}
 	k.act(k.build("total"), fleet.Start)
 	after, err := k.open().Describe(k.Context())
 	k.must(err)
