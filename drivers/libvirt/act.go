@@ -38,8 +38,7 @@ func (d *Driver) find(ctx context.Context, id fleet.InstanceID) (golibvirt.Domai
 // power asks for a domain's state.
 func (d *Driver) power(ctx context.Context, dom golibvirt.Domain) (power fleet.Power, err error) {
 	err = d.session.Call(ctx, func(rpc *golibvirt.Libvirt) error {
-		state, reason, err := rpc.DomainGetState(dom, 0)
-		power = powerOf(state, reason)
+		power, err = d.flavour.powerOf(rpc, dom)
 		return err
 	})
 	return power, err
@@ -187,7 +186,7 @@ func (d *Driver) stopMachine(ctx context.Context, dom golibvirt.Domain, power fl
 	}
 	if power == fleet.PowerRunning && grace > 0 {
 		down, err := d.coax(ctx, dom, grace, func(rpc *golibvirt.Libvirt) error {
-			return rpc.DomainShutdownFlags(dom, golibvirt.DomainShutdownAcpiPowerBtn)
+			return rpc.DomainShutdownFlags(dom, d.flavour.shutdown)
 		}, func(session.Happening) bool {
 			power, err := d.power(ctx, dom)
 			return power == fleet.PowerStopped || errors.Is(err, drivers.ErrNotFound)
@@ -210,13 +209,29 @@ func (d *Driver) rebootMachine(ctx context.Context, dom golibvirt.Domain, power 
 	}
 	if grace > 0 {
 		done, err := d.coax(ctx, dom, grace, func(rpc *golibvirt.Libvirt) error {
-			return rpc.DomainReboot(dom, golibvirt.DomainRebootAcpiPowerBtn)
-		}, func(h session.Happening) bool { return h.Rebooted })
+			return rpc.DomainReboot(dom, d.flavour.reboot)
+		}, func(h session.Happening) bool { return h.Rebooted || !d.flavour.resets && d.succeeded(ctx, dom) })
 		if done || err != nil {
 			return err
 		}
 	}
-	return d.session.Call(ctx, func(rpc *golibvirt.Libvirt) error { return rpc.DomainReset(dom, 0) })
+	if d.flavour.resets {
+		return d.session.Call(ctx, func(rpc *golibvirt.Libvirt) error { return rpc.DomainReset(dom, 0) })
+	}
+	if err := d.destroy(ctx, dom); err != nil {
+		return err
+	}
+	return d.create(ctx, dom)
+}
+
+// succeeded reports whether another domain runs in the place of this one.
+func (d *Driver) succeeded(ctx context.Context, dom golibvirt.Domain) bool {
+	now, err := d.lookup(ctx, fleet.InstanceID(dom.UUID))
+	if err != nil || now.ID < 0 || now.ID == dom.ID {
+		return false
+	}
+	power, err := d.power(ctx, now)
+	return err == nil && power == fleet.PowerRunning
 }
 
 func (d *Driver) pauseMachine(ctx context.Context, dom golibvirt.Domain, power fleet.Power) error {

@@ -38,9 +38,6 @@ func (d *Driver) build(ctx context.Context, spec drivers.Spec) error {
 	case err == nil || !errors.Is(err, drivers.ErrNotFound):
 		return err
 	}
-	if err := drivers.Bootable(spec.Image, features()); err != nil {
-		return err
-	}
 	pool, err := d.storage.Pool(ctx)
 	if err != nil {
 		return err
@@ -58,19 +55,27 @@ func (d *Driver) build(ctx context.Context, spec drivers.Spec) error {
 // plan finds out all that the domain depends on; it changes nothing.
 func (d *Driver) plan(ctx context.Context, pool *storage.Pool, spec drivers.Spec) (b blueprint, err error) {
 	b.spec = spec
+	caps, err := d.capabilities(ctx)
+	if err != nil {
+		return b, err
+	}
+	features, err := d.flavour.features(ctx, d, caps)
+	if err != nil {
+		return b, err
+	}
+	if err := drivers.Bootable(spec.Image, features); err != nil {
+		return b, err
+	}
 	held, err := d.storage.Image(ctx, pool, spec.Image.ID)
 	if err != nil {
 		return b, err
 	}
 	b.spec.Image = held
-	caps, err := d.capabilities(ctx)
+	guests, err := d.flavour.guests(ctx, d, caps)
 	if err != nil {
 		return b, err
 	}
-	b.arch = caps.Host.CPU.Arch
-	if b.accelerator, _, err = d.accelerate(ctx, caps); err != nil {
-		return b, err
-	}
+	b.flavour, b.arch, b.accelerator = d.flavour, caps.Host.CPU.Arch, guests.how
 	if b.network, err = d.card(ctx); err != nil {
 		return b, err
 	}
@@ -115,13 +120,15 @@ func (d *Driver) assemble(ctx context.Context, pool *storage.Pool, b blueprint) 
 	if b.disk, err = d.makeDisk(ctx, pool, b.spec); err != nil {
 		return err
 	}
-	// The log is a volume from the start, so that libvirt knows it without
-	// looking through the pool.
-	console, err := pool.Create(ctx, storage.Raw(consoleName(id), 0))
-	if err != nil {
-		return err
+	if !b.flavour.records(b) {
+		// The log is a volume from the start, so that libvirt knows it without
+		// looking through the pool.
+		console, err := pool.Create(ctx, storage.Raw(consoleName(id), 0))
+		if err != nil {
+			return err
+		}
+		b.console = console.Key
 	}
-	b.console = console.Key
 	text, err := domainXML(b)
 	if err != nil {
 		return err
@@ -182,17 +189,35 @@ func (d *Driver) remove(ctx context.Context, id fleet.InstanceID) error {
 	if err := d.destroy(ctx, dom); err != nil && !errors.Is(err, drivers.ErrNotFound) {
 		return err
 	}
+	if err := d.discardLog(ctx, dom); err != nil {
+		return err
+	}
 	if err := d.discard(ctx, id); err != nil {
 		return err
 	}
 	err = d.session.Call(ctx, func(rpc *golibvirt.Libvirt) error {
-		return rpc.DomainUndefineFlags(dom, golibvirt.DomainUndefineManagedSave|golibvirt.DomainUndefineNvram|
-			golibvirt.DomainUndefineSnapshotsMetadata|golibvirt.DomainUndefineCheckpointsMetadata)
+		return rpc.DomainUndefineFlags(dom, d.flavour.undefine)
 	})
 	if err != nil && !errors.Is(err, drivers.ErrNotFound) {
 		return fmt.Errorf("undefine domain: %w", err)
 	}
 	return nil
+}
+
+// discardLog deletes a console log that is not in our own pool, where there is
+// one.
+func (d *Driver) discardLog(ctx context.Context, dom golibvirt.Domain) error {
+	place, err := d.flavour.console(ctx, d, dom)
+	if errors.Is(err, drivers.ErrUnsupported) || errors.Is(err, drivers.ErrNotFound) {
+		return nil
+	}
+	if err != nil || !place.later {
+		return err
+	}
+	if err := place.pool.Refresh(ctx); err != nil {
+		return err
+	}
+	return place.pool.Delete(ctx, place.names...)
 }
 
 // discard deletes the volumes that Build made for the machine, and the older

@@ -18,14 +18,18 @@ type capabilities struct {
 			Inner string `xml:",innerxml"`
 		} `xml:"cpu"`
 	} `xml:"host"`
-	Guests []struct {
-		Arch struct {
-			Name    string `xml:"name,attr"`
-			Domains []struct {
-				Type string `xml:"type,attr"`
-			} `xml:"domain"`
-		} `xml:"arch"`
-	} `xml:"guest"`
+	Guests []guestType `xml:"guest"`
+}
+
+// guestType is a kind of guests that the host takes.
+type guestType struct {
+	OS   string `xml:"os_type"`
+	Arch struct {
+		Name    string `xml:"name,attr"`
+		Domains []struct {
+			Type string `xml:"type,attr"`
+		} `xml:"domain"`
+	} `xml:"arch"`
 }
 
 func parseCapabilities(text string) (*capabilities, error) {
@@ -59,6 +63,17 @@ func (c *capabilities) offers(domainType string) bool {
 			if dom.Type == domainType {
 				return true
 			}
+		}
+	}
+	return false
+}
+
+// runs reports whether guests of the host's own architecture may be of this
+// kind: hvm, and on Xen xen and xenpvh too.
+func (c *capabilities) runs(kind string) bool {
+	for _, g := range c.Guests {
+		if g.OS == kind && g.Arch.Name == c.Host.CPU.Arch {
+			return true
 		}
 	}
 	return false

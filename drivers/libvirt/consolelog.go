@@ -6,6 +6,8 @@ import (
 	"io"
 	"strconv"
 
+	golibvirt "github.com/digitalocean/go-libvirt"
+
 	"grapevine/drivers"
 	"grapevine/drivers/libvirt/session"
 	"grapevine/drivers/libvirt/storage"
@@ -38,40 +40,59 @@ func (d *Driver) ConsoleLog(ctx context.Context, id fleet.InstanceID, part fleet
 }
 
 func (d *Driver) consoleLog(ctx context.Context, id fleet.InstanceID, part fleet.LogRange) (io.ReadCloser, error) {
-	if _, err := d.lookup(ctx, id); err != nil {
-		return nil, err
-	}
-	pool, err := d.storage.Find(ctx)
+	dom, err := d.lookup(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	parts, err := recorded(ctx, pool, id)
+	place, err := d.flavour.console(ctx, d, dom)
+	if err != nil {
+		return nil, err
+	}
+	parts, err := place.recorded(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if len(parts) == 0 {
 		return nil, fmt.Errorf("%w: its console is not recorded; those of machines that Grapevine built are", drivers.ErrUnsupported)
 	}
-	r := &logReader{ctx: ctx, d: d, pool: pool, id: id, follow: part.Follow, parts: parts}
+	r := &logReader{ctx: ctx, d: d, place: place, id: id, follow: part.Follow, parts: parts}
 	r.begin(part)
 	return r, nil
 }
 
+// consolePlace is where a machine's console is recorded: volumes, the oldest
+// part first.
+type consolePlace struct {
+	pool  *storage.Pool
+	names []string
+	later bool // the hypervisor makes them when the machine first runs
+}
+
+// poolConsole is the log in our own pool, which Build makes.
+func poolConsole(ctx context.Context, d *Driver, dom golibvirt.Domain) (consolePlace, error) {
+	pool, err := d.storage.Find(ctx)
+	return consolePlace{pool: pool, names: consoleParts(fleet.InstanceID(dom.UUID))}, err
+}
+
 // recorded returns the parts of a log, oldest first. Only a look through the
-// pool shows those that were moved aside since the last one.
-func recorded(ctx context.Context, pool *storage.Pool, id fleet.InstanceID) ([]storage.Dated, error) {
-	if err := pool.Refresh(ctx); err != nil {
+// pool shows those that were moved aside since the last one. A log that is made
+// later is an empty one.
+func (p consolePlace) recorded(ctx context.Context) ([]storage.Dated, error) {
+	if err := p.pool.Refresh(ctx); err != nil {
 		return nil, err
 	}
 	var parts []storage.Dated
-	for _, name := range consoleParts(id) {
-		part, err := pool.Dated(ctx, name)
+	for _, name := range p.names {
+		part, err := p.pool.Dated(ctx, name)
 		switch {
 		case session.Unanswered(err):
 			return nil, err
 		case err == nil:
 			parts = append(parts, part)
 		}
+	}
+	if len(parts) == 0 && p.later {
+		parts = append(parts, storage.Dated{Vol: golibvirt.StorageVol{Name: p.names[0]}})
 	}
 	return parts, nil
 }

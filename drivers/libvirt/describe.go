@@ -11,7 +11,6 @@ import (
 	golibvirt "github.com/digitalocean/go-libvirt"
 
 	"grapevine/drivers"
-	"grapevine/drivers/libvirt/session"
 	"grapevine/drivers/libvirt/storage"
 	"grapevine/fleet"
 )
@@ -26,77 +25,67 @@ func (d *Driver) Describe(ctx context.Context) (drivers.Description, error) {
 	return desc, nil
 }
 
-func (d *Driver) describe(ctx context.Context) (drivers.Description, error) {
-	desc := drivers.Description{Hypervisor: hypervisor, Features: features(), Disks: storage.Disks}
+func (d *Driver) describe(ctx context.Context) (desc drivers.Description, err error) {
+	desc.Hypervisor, desc.Disks = d.flavour.hypervisor, storage.Disks
 	caps, err := d.capabilities(ctx)
 	if err != nil {
 		return desc, err
 	}
-	accelerator, _, err := d.accelerate(ctx, caps)
+	if desc.Features, err = d.flavour.features(ctx, d, caps); err != nil {
+		return desc, err
+	}
+	guests, err := d.flavour.guests(ctx, d, caps)
 	if err != nil {
 		return desc, err
 	}
-	desc.Traits = []string{"accelerator-" + accelerator}
-	desc.Hardware = hardware(caps.Host.UUID, smbiosPath, machineIDPath)
-	pool, err := d.storage.Pool(ctx)
-	if err != nil {
+	desc.Traits = guests.traits
+	if desc.Hardware, err = d.flavour.hardware(ctx, d, caps); err != nil {
 		return desc, err
 	}
-	size, err := pool.Bytes(ctx)
-	if err != nil {
+	if desc.Version, err = d.version(ctx); err != nil {
 		return desc, err
 	}
+	desc.Total, desc.Reserved, err = d.totals(ctx)
+	return desc, err
+}
+
+// version is that of the hypervisor.
+func (d *Driver) version(ctx context.Context) (version string, err error) {
 	err = d.session.Call(ctx, func(rpc *golibvirt.Libvirt) error {
 		kind, err := rpc.ConnectGetType()
 		if err != nil {
 			return err
 		}
-		version, err := rpc.ConnectGetVersion()
-		if err != nil {
-			return err
-		}
-		desc.Version = versionOf(kind, version)
-		desc.Total, err = totals(rpc)
-		desc.Total.DiskGiB = int64(size >> 30)
+		number, err := rpc.ConnectGetVersion()
+		version = d.flavour.version(kind, number)
 		return err
 	})
-	return desc, err
+	return version, err
 }
 
-// totals are the machine's processors and memory.
-func totals(rpc *golibvirt.Libvirt) (fleet.Resources, error) {
-	_, memoryKiB, cpus, _, _, _, _, _, err := rpc.NodeGetInfo()
+// totals are the machine's processors, its memory and the pool's size, and
+// what of them no guest can have.
+func (d *Driver) totals(ctx context.Context) (total, reserved fleet.Resources, err error) {
+	pool, err := d.storage.Pool(ctx)
 	if err != nil {
-		return fleet.Resources{}, err
+		return total, reserved, err
 	}
-	if accounted, err := kernelMemory(rpc); err == nil {
-		memoryKiB = accounted
-	} else if !session.IsCode(err, golibvirt.ErrNoSupport) {
-		return fleet.Resources{}, err
-	}
-	return fleet.Resources{VCPUs: int64(cpus), MemoryMiB: int64(memoryKiB / 1024)}, nil
-}
-
-// kernelMemory returns the KiB of memory that the host's kernel accounts for.
-// NodeGetInfo says what libvirt found at boot, and lacks what was plugged in
-// since: half of it and more on some virtual machines. Not every flavour can
-// tell.
-func kernelMemory(rpc *golibvirt.Libvirt) (uint64, error) {
-	all := int32(golibvirt.NodeMemoryStatsAllCells)
-	_, count, err := rpc.NodeGetMemoryStats(0, all, 0)
+	size, err := pool.Bytes(ctx)
 	if err != nil {
-		return 0, err
+		return total, reserved, err
 	}
-	stats, _, err := rpc.NodeGetMemoryStats(count, all, 0)
+	memory, held, err := d.flavour.memory(ctx, d)
 	if err != nil {
-		return 0, err
+		return total, reserved, err
 	}
-	for _, s := range stats {
-		if s.Field == "total" {
-			return s.Value, nil
-		}
-	}
-	return 0, golibvirt.Error{Code: uint32(golibvirt.ErrNoSupport), Message: "libvirt does not say how much memory the host has"}
+	total = fleet.Resources{MemoryMiB: int64(memory >> 10), DiskGiB: int64(size >> 30)}
+	reserved.MemoryMiB = int64(held >> 10)
+	err = d.session.Call(ctx, func(rpc *golibvirt.Libvirt) error {
+		_, _, cpus, _, _, _, _, _, err := rpc.NodeGetInfo()
+		total.VCPUs = int64(cpus)
+		return err
+	})
+	return total, reserved, err
 }
 
 const (
@@ -110,7 +99,7 @@ const (
 // hardware; the system's machine id, hashed as its manual asks, is the best
 // that there is.
 func hardware(hostUUID, smbios, machineID string) string {
-	if _, err := os.Stat(smbios); err == nil {
+	if _, err := os.Stat(smbios); err == nil && hostUUID != "" {
 		return hostUUID
 	}
 	id, err := os.ReadFile(machineID)

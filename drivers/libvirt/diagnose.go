@@ -46,27 +46,16 @@ func (d *Driver) diagnoseSocket(ctx context.Context) drivers.Finding {
 }
 
 func (d *Driver) diagnoseAccelerator(ctx context.Context) drivers.Finding {
-	f := drivers.Finding{Code: "accelerator_ok", Severity: drivers.SeverityOK, Subject: "accelerator"}
+	f := drivers.Finding{Subject: "accelerator"}
 	caps, err := d.capabilities(ctx)
 	if err != nil {
 		return failed(f, err)
 	}
-	accelerator, why, err := d.accelerate(ctx, caps)
-	switch {
-	case err != nil:
+	g, err := d.flavour.guests(ctx, d, caps)
+	if err != nil {
 		return failed(f, err)
-	case accelerator == KVM && !caps.offers("kvm"):
-		f.Code, f.Severity = "kvm_unusable", drivers.SeverityError
-		f.Detail = "the configuration says kvm, and libvirt offers no KVM on this host"
-		f.Fix = "Switch virtualization on in the firmware and load kvm_intel or kvm_amd, or set accelerator to tcg."
-	case accelerator == TCG && d.config.Accelerator == Auto:
-		f.Code, f.Severity = "kvm_unusable", drivers.SeverityWarning
-		f.Detail = "guests run under emulation, ten times slower: " + why
-		f.Fix = "Switch virtualization on in the firmware (in a virtual machine: nested virtualization), or set accelerator to tcg if that is meant."
-	default:
-		f.Detail = fmt.Sprintf("guests run with %s: %s", accelerator, why)
 	}
-	return f
+	return d.flavour.advise(d, caps, g)
 }
 
 func (d *Driver) diagnosePool(ctx context.Context) drivers.Finding {

@@ -12,6 +12,7 @@ import (
 type blueprint struct {
 	name        string
 	spec        drivers.Spec
+	flavour     *flavour
 	accelerator string
 	arch        string
 	network     string // libvirt network, empty for no card
@@ -49,7 +50,7 @@ func domainXML(b blueprint) (string, error) {
 	} else {
 		dom.OS.BootDevices = []libvirtxml.DomainBootDevice{{Dev: "hd"}}
 	}
-	platform(dom, b.accelerator, b.arch)
+	b.flavour.platform(dom, b)
 	text, err := dom.Marshal()
 	if err != nil {
 		return "", fmt.Errorf("write domain XML: %w", err)
@@ -58,32 +59,22 @@ func domainXML(b blueprint) (string, error) {
 }
 
 func devices(b blueprint) *libvirtxml.DomainDeviceList {
-	port := uint(0)
-	list := &libvirtxml.DomainDeviceList{
-		Serials: []libvirtxml.DomainSerial{{
-			Source: &libvirtxml.DomainChardevSource{Pty: &libvirtxml.DomainChardevSourcePty{}},
-			Target: &libvirtxml.DomainSerialTarget{Port: &port},
-			Log:    &libvirtxml.DomainChardevLog{File: b.console, Append: "on"},
-		}},
-		RNGs: []libvirtxml.DomainRNG{{
-			Model:   "virtio",
-			Backend: &libvirtxml.DomainRNGBackend{Random: &libvirtxml.DomainRNGBackendRandom{Device: "/dev/urandom"}},
-		}},
-		MemBalloon: &libvirtxml.DomainMemBalloon{Model: "virtio"},
-	}
+	list := &libvirtxml.DomainDeviceList{}
 	if b.disk != "" {
 		list.Disks = []libvirtxml.DomainDisk{{
 			Device: "disk",
 			Driver: &libvirtxml.DomainDiskDriver{Name: "qemu", Type: "qcow2", Discard: "unmap"},
 			Source: &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{File: b.disk}},
-			Target: &libvirtxml.DomainDiskTarget{Dev: "vda", Bus: "virtio"},
+			Target: &libvirtxml.DomainDiskTarget{Dev: b.flavour.disks + "a", Bus: b.flavour.bus},
 		}}
 	}
 	if b.network != "" {
 		list.Interfaces = []libvirtxml.DomainInterface{{
 			Source: &libvirtxml.DomainInterfaceSource{Network: &libvirtxml.DomainInterfaceSourceNetwork{Network: b.network}},
-			Model:  &libvirtxml.DomainInterfaceModel{Type: "virtio"},
 		}}
+		if b.flavour.card != "" {
+			list.Interfaces[0].Model = &libvirtxml.DomainInterfaceModel{Type: b.flavour.card}
+		}
 	}
 	return list
 }

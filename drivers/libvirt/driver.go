@@ -19,8 +19,8 @@ import (
 // Config says where libvirt is and what of it to use. The zero value is a
 // host with stock settings.
 type Config struct {
-	// URI is libvirt's connection URI, qemu:///system when empty. A socket=PATH
-	// in its query is taken as Socket, as virsh does.
+	// URI is libvirt's connection URI, qemu:///system when empty, xen:///system
+	// for Xen. A socket=PATH in its query is taken as Socket, as virsh does.
 	URI string
 	// Socket is the path of the daemon's unix socket. Empty: the first that
 	// exists of libvirtd's and virtqemud's.
@@ -53,6 +53,7 @@ const (
 type Driver struct {
 	config  Config
 	log     *slog.Logger
+	flavour *flavour
 	session *session.Session
 	storage *storage.Storage
 	builds  locks // by instance id
@@ -85,6 +86,8 @@ func New(config Config) (*Driver, error) {
 	config.PoolPath = cmp.Or(config.PoolPath, "/var/lib/libvirt/images/grapevine")
 	config.Network = cmp.Or(config.Network, "default")
 	d := &Driver{config: config, log: cmp.Or(config.Log, slog.New(slog.DiscardHandler))}
+	scheme, _, _ := strings.Cut(uri, ":")
+	d.flavour = flavourOf(scheme)
 	d.session = session.New(d.socket, uri)
 	d.storage = storage.New(d.session, storage.Config{Pool: config.Pool, Path: config.PoolPath, Log: d.log})
 	return d, nil
@@ -116,12 +119,12 @@ func (d *Driver) socket() string {
 	if d.config.Socket != "" {
 		return d.config.Socket
 	}
-	for _, path := range socketPaths {
+	for _, path := range d.flavour.sockets {
 		if _, err := os.Stat(path); err == nil {
 			return path
 		}
 	}
-	return socketPaths[0]
+	return d.flavour.sockets[0]
 }
 
 // Close hangs up and waits for the driver's goroutines; a Watch under way ends

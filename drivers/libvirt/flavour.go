@@ -2,86 +2,76 @@ package libvirt
 
 import (
 	"context"
-	"fmt"
 
 	golibvirt "github.com/digitalocean/go-libvirt"
 	"libvirt.org/go/libvirtxml"
 
 	"grapevine/drivers"
-	"grapevine/drivers/libvirt/session"
 	"grapevine/fleet"
 )
 
-// socketPaths are where the daemons of this flavour listen: libvirtd, or the
-// modular daemon that replaces it on newer systems.
-var socketPaths = []string{"/run/libvirt/libvirt-sock", "/run/libvirt/virtqemud-sock"}
+// flavour is all that differs between the hypervisors behind libvirt. What a
+// flavour does not have is never asked of libvirt.
+type flavour struct {
+	hypervisor fleet.Hypervisor
+	// sockets are where the flavour's daemons listen: libvirtd, or the modular
+	// daemon that takes its place on newer systems.
+	sockets []string
+	// version puts libvirt's number, 7002022 for 7.2.22, into words.
+	version func(kind string, number uint64) string
 
-// hypervisor is what this flavour is in the fleet's words: KVM also where its
-// guests run under emulation, for they are the same machines, only slow. The
-// trait accelerator-tcg says so.
-const hypervisor = fleet.KVM
+	// features are what this host can do.
+	features func(context.Context, *Driver, *capabilities) ([]drivers.Feature, error)
+	// guests decides how guests run here.
+	guests func(context.Context, *Driver, *capabilities) (guests, error)
+	// advise is what there is to say of that.
+	advise func(*Driver, *capabilities, guests) drivers.Finding
+	// hardware fingerprints the machine.
+	hardware func(context.Context, *Driver, *capabilities) (string, error)
+	// memory is what the host has, in KiB, and what of it is not for guests.
+	memory func(context.Context, *Driver) (total, reserved uint64, err error)
 
-// features of this flavour.
-func features() []drivers.Feature {
-	return []drivers.Feature{
-		drivers.FeatureBootDisk, drivers.FeatureBootKernel, drivers.FeatureConsoleLog, drivers.FeaturePause,
-		drivers.FeatureImageSource, drivers.FeatureResize, drivers.FeatureSnapshot,
-	}
+	// platform sets what of a domain depends on the hypervisor, its console
+	// included.
+	platform func(*libvirtxml.Domain, blueprint)
+	// bus and disks are how a machine's disks are wired, and how their names
+	// begin.
+	bus, disks string
+	// card is the model of its network card, empty for libvirt's choice.
+	card string
+	// records: the hypervisor itself records the console of such a machine.
+	records func(blueprint) bool
+	// console says where a machine's console is recorded.
+	console func(context.Context, *Driver, golibvirt.Domain) (consolePlace, error)
+
+	// shutdown and reboot say how a guest is asked.
+	shutdown golibvirt.DomainShutdownFlagValues
+	reboot   golibvirt.DomainRebootFlagValues
+	// lingers: a domain that is shut off is done with only when it is not
+	// active any more.
+	lingers bool
+	// resets: a machine can be reset, and tells when it reboots. Elsewhere a
+	// reboot is a new domain of the same name.
+	resets bool
+	// undefine is what goes with a domain.
+	undefine golibvirt.DomainUndefineFlagsValues
 }
 
-// versionOf puts libvirt's number into words: 7002022 is 7.2.22.
-func versionOf(kind string, number uint64) string {
-	return fmt.Sprintf("%s %d.%d.%d", kind, number/1e6, number/1e3%1e3, number%1e3)
+// guests is how guests run on a host: in a word, in traits, and why, in one
+// sentence.
+type guests struct {
+	how    string
+	traits []string
+	why    string
 }
 
-// accelerate decides how guests run here, and says why in one sentence. Auto
-// goes by what libvirt says and not by /dev/kvm, which may exist and still
-// boot no guest: QEMU must offer KVM, and libvirt's account of the processor
-// must have the extension that KVM needs.
-func (d *Driver) accelerate(ctx context.Context, caps *capabilities) (accelerator, why string, err error) {
-	switch {
-	case d.config.Accelerator != Auto:
-		return d.config.Accelerator, "the configuration says so", nil
-	case !caps.offers("kvm"):
-		return TCG, "libvirt offers no KVM on this host: /dev/kvm is absent or QEMU may not open it", nil
-	case !caps.needsExtension():
-		return KVM, "libvirt offers KVM", nil
+// flavourOf returns the flavour behind a connection URI of this scheme;
+// libvirt's own mock passes for KVM.
+func flavourOf(scheme string) *flavour {
+	if scheme == "xen" {
+		return xenFlavour()
 	}
-	var expanded string
-	err = d.session.Call(ctx, func(rpc *golibvirt.Libvirt) (err error) {
-		expanded, err = rpc.ConnectBaselineCPU([]string{caps.hostCPU()}, golibvirt.ConnectBaselineCPUExpandFeatures)
-		return err
-	})
-	if session.Unanswered(err) {
-		return "", "", fmt.Errorf("expand the host's processor: %w", err)
-	}
-	switch {
-	case err != nil || hasExtension(expanded):
-		return KVM, "libvirt offers KVM", nil
-	default:
-		return TCG, "libvirt offers KVM, but the processor that it sees has neither vmx nor svm, so that no guest would boot", nil
-	}
-}
-
-// platform sets what of a domain depends on the accelerator and the machine's
-// architecture.
-func platform(dom *libvirtxml.Domain, accelerator, arch string) {
-	dom.OS.Type.Arch = arch
-	if arch == "x86_64" {
-		dom.OS.Type.Machine = "q35"
-		dom.Features = &libvirtxml.DomainFeatureList{ACPI: &libvirtxml.DomainFeature{}, APIC: &libvirtxml.DomainFeatureAPIC{}}
-	}
-	if accelerator == KVM {
-		dom.Type = "kvm"
-		dom.CPU = &libvirtxml.DomainCPU{Mode: "host-model"}
-		return
-	}
-	dom.Type = "qemu"
-	if arch == "x86_64" {
-		// QEMU's richer models have faults under emulation that its plainest
-		// one does not reach.
-		dom.CPU = &libvirtxml.DomainCPU{Mode: "custom", Match: "exact", Model: &libvirtxml.DomainCPUModel{Value: "qemu64"}}
-	}
+	return kvmFlavour()
 }
 
 // isHost reports whether a domain stands for the host itself, as Xen's

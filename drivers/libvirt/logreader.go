@@ -29,7 +29,7 @@ const (
 type logReader struct {
 	ctx    context.Context
 	d      *Driver
-	pool   *storage.Pool
+	place  consolePlace
 	id     fleet.InstanceID
 	follow bool
 
@@ -100,7 +100,7 @@ func (r *logReader) transfer() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	_, size, err := r.pool.Sized(r.ctx, last.Vol.Name)
+	_, size, err := r.place.pool.Sized(r.ctx, last.Vol.Name)
 	if err == nil && size >= last.Size {
 		r.open = open
 		return true, nil
@@ -114,13 +114,13 @@ func (r *logReader) wait() error {
 		return err
 	}
 	last := &r.parts[len(r.parts)-1]
-	_, size, err := r.pool.Sized(r.ctx, last.Vol.Name)
+	_, size, err := r.place.pool.Sized(r.ctx, last.Vol.Name)
 	switch {
 	case errors.Is(err, drivers.ErrNotFound):
 		return r.find()
 	case err != nil:
 		return err
-	case size < r.pos, size > r.pos+logLeap:
+	case size < r.pos, size > r.pos+logLeap, last.Vol.Key == "": // or it was made since
 		return r.find()
 	default:
 		last.Size = size
@@ -149,7 +149,7 @@ func (r *logReader) find() error {
 		} else if err != nil {
 			return err
 		}
-		parts, err := recorded(r.ctx, r.pool, r.id)
+		parts, err := r.place.recorded(r.ctx)
 		if err != nil {
 			return err
 		}

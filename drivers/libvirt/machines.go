@@ -102,12 +102,12 @@ func (d *Driver) lookup(ctx context.Context, id fleet.InstanceID) (dom golibvirt
 func (d *Driver) read(ctx context.Context, dom golibvirt.Domain, leases leases) (*drivers.Machine, error) {
 	m := &drivers.Machine{ID: fleet.InstanceID(dom.UUID), Name: dom.Name, Power: fleet.PowerUnknown}
 	var text string
-	var state, reason int32
+	var power fleet.Power
 	err := d.session.Call(ctx, func(rpc *golibvirt.Libvirt) (err error) {
 		if text, err = rpc.DomainGetXMLDesc(dom, 0); err != nil {
 			return err
 		}
-		state, reason, err = rpc.DomainGetState(dom, 0)
+		power, err = d.flavour.powerOf(rpc, dom)
 		return err
 	})
 	switch {
@@ -124,7 +124,7 @@ func (d *Driver) read(ctx context.Context, dom golibvirt.Domain, leases leases) 
 		d.log.Warn("a machine cannot be read", "instance", m.ID.String(), "error", err)
 		return m, nil
 	}
-	m.Power = powerOf(state, reason)
+	m.Power = power
 	m.Mark = decodeMark(seen.Metadata.Inner, m.ID)
 	m.Resources = fleet.Resources{VCPUs: seen.VCPUs(), MemoryMiB: seen.Memory.mib()}
 	m.Addresses = leases.of(seen)

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,7 +28,7 @@ func testMark(name string) drivers.Mark {
 
 func TestDomainXMLIsGolden(t *testing.T) {
 	kernel := blueprint{
-		name: "web-0f4d235e", accelerator: TCG, arch: "x86_64",
+		name: "web-0f4d235e", flavour: kvmFlavour(), accelerator: TCG, arch: "x86_64",
 		spec:   drivers.Spec{Mark: testMark("web <1>"), Resources: fleet.Resources{VCPUs: 2, MemoryMiB: 128}, Image: fleet.Image{Cmdline: "console=ttyS0 a=\"b\""}},
 		kernel: "/pool/kernel", initrd: "/pool/initrd", console: "/pool/console.log",
 	}
@@ -35,7 +36,12 @@ func TestDomainXMLIsGolden(t *testing.T) {
 	disk.kernel, disk.initrd, disk.accelerator, disk.network, disk.disk = "", "", KVM, "default", "/pool/disk.qcow2"
 	other := disk
 	other.arch, other.accelerator = "aarch64", TCG
-	for name, b := range map[string]blueprint{"kernel-tcg": kernel, "disk-kvm": disk, "disk-aarch64": other} {
+	xenKernel, xenDisk := kernel, disk
+	xenKernel.flavour, xenKernel.console, xenKernel.disk, xenKernel.network = xenFlavour(), "", "/pool/disk.qcow2", "default"
+	xenDisk.flavour = xenFlavour()
+	for name, b := range map[string]blueprint{
+		"kernel-tcg": kernel, "disk-kvm": disk, "disk-aarch64": other, "kernel-xen": xenKernel, "disk-xen": xenDisk,
+	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := domainXML(b)
 			if err != nil {
@@ -207,6 +213,51 @@ func TestCapabilitiesOfRealHosts(t *testing.T) {
 		}
 		if caps.Host.UUID == "" || caps.offers("kvm") != want.kvm || !caps.offers("qemu") || caps.needsExtension() != want.needs {
 			t.Errorf("%s: uuid %q, kvm %v, needs %v", file, caps.Host.UUID, caps.offers("kvm"), caps.needsExtension())
+		}
+	}
+}
+
+func TestGuestsOfAXenHost(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("testdata", "capabilities-xen.xml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	caps, err := parseCapabilities(string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := flavourOf("xen")
+	g, err := f.guests(t.Context(), nil, caps)
+	if err != nil || f.advise(nil, caps, g).Severity != drivers.SeverityOK {
+		t.Errorf("got %+v, %v; want nothing to complain of", g, err)
+	}
+	if diff := cmp.Diff([]string{"xen-pv", "xen-pvh", "xen-hvm"}, g.traits); diff != "" {
+		t.Errorf("traits (-want +got):\n%s", diff)
+	}
+	// The same host, with virtualization switched off in its firmware.
+	caps.Guests = slices.DeleteFunc(caps.Guests, func(g guestType) bool { return g.OS != "xen" })
+	if g, err = f.guests(t.Context(), nil, caps); err != nil || !slices.Equal(g.traits, []string{"xen-pv"}) {
+		t.Errorf("without HVM: got %+v, %v", g, err)
+	}
+	if found := f.advise(nil, caps, g); found.Severity != drivers.SeverityWarning || found.Fix == "" {
+		t.Errorf("without HVM: got %+v, want a warning and what to do", found)
+	}
+	if got := f.version("Xen", 4017000); got != "Xen 4.17" {
+		t.Errorf("version is %q", got)
+	}
+}
+
+func TestSystemUUIDIsReadWhereThereIsOne(t *testing.T) {
+	const id = "4c4c4544-0043-4810-8056-b4c04f4d3332"
+	for text, want := range map[string]string{
+		"<sysinfo type='smbios'><bios><entry name='uuid'>x</entry></bios><system><entry name='uuid'>" + id + "</entry></system></sysinfo>": id,
+		"<sysinfo type='smbios'><system><entry name='uuid'>Not Settable</entry></system></sysinfo>":                                        "",
+		"<sysinfo type='smbios'><system><entry name='uuid'>00000000-0000-0000-0000-000000000000</entry></system></sysinfo>":                "",
+		"<sysinfo type='smbios'/>": "",
+		"":                         "",
+	} {
+		if got := parseSysinfo(text); got != want {
+			t.Errorf("%s: got %q, want %q", text, got, want)
 		}
 	}
 }

@@ -6,6 +6,23 @@ import (
 	"grapevine/fleet"
 )
 
+// powerOf asks for a domain's state. One that lingers still runs, on its way
+// down.
+func (f *flavour) powerOf(rpc *golibvirt.Libvirt, dom golibvirt.Domain) (fleet.Power, error) {
+	state, reason, err := rpc.DomainGetState(dom, 0)
+	if err != nil {
+		return fleet.PowerUnknown, err
+	}
+	power := powerOf(state, reason)
+	if !f.lingers || power != fleet.PowerStopped {
+		return power, nil
+	}
+	if active, err := rpc.DomainIsActive(dom); err != nil || active == 0 {
+		return power, err
+	}
+	return fleet.PowerRunning, nil
+}
+
 // powerOf puts a domain's state and its reason into the fleet's words.
 func powerOf(state, reason int32) fleet.Power {
 	switch golibvirt.DomainState(state) {

@@ -1,0 +1,45 @@
+package libvirt
+
+import (
+	"context"
+	"errors"
+
+	golibvirt "github.com/digitalocean/go-libvirt"
+
+	"grapevine/drivers"
+	"grapevine/drivers/libvirt/storage"
+)
+
+// xenLogFolder is where Xen's own daemon records consoles, when its arguments
+// have --log=guest. Nothing makes the folder on hosts that do without.
+const xenLogFolder = "/var/log/xen/console"
+
+// xenLogs is the folder as libvirt shows it, nil where there is none.
+func (d *Driver) xenLogs(ctx context.Context) (*storage.Pool, error) {
+	pool, err := d.storage.Folder(ctx, d.config.Pool+"-console", xenLogFolder)
+	if errors.Is(err, drivers.ErrNotFound) {
+		return nil, nil
+	}
+	return pool, err
+}
+
+// xenConsole finds the log of a PV guest's console with Xen's, and that of an
+// HVM guest's serial port in our own pool.
+func xenConsole(ctx context.Context, d *Driver, dom golibvirt.Domain) (consolePlace, error) {
+	var kind string
+	err := d.session.Call(ctx, func(rpc *golibvirt.Libvirt) (err error) {
+		kind, err = rpc.DomainGetOsType(dom)
+		return err
+	})
+	if err != nil {
+		return consolePlace{}, err
+	}
+	if kind == "hvm" {
+		return poolConsole(ctx, d, dom)
+	}
+	logs, err := d.xenLogs(ctx)
+	if err == nil && logs == nil {
+		err = drivers.ErrUnsupported
+	}
+	return consolePlace{pool: logs, names: []string{"guest-" + dom.Name + ".log"}, later: true}, err
+}
