@@ -58,9 +58,12 @@ func (a *Agent) build(ctx context.Context, op *journal.Operation) (journal.Outco
 	defer cancel()
 
 	p := &claim.Proposal
-	done := a.shelf.use(p.Image)
-	defer done()
-	image, err := a.obtain(within, op, p.Image)
+	done, err := a.shelf.use(within, p.Image)
+	var image fleet.Image
+	if err == nil {
+		defer done()
+		image, err = a.obtain(within, op, p.Image)
+	}
 	if err == nil {
 		err = a.persist(within, func() error { return a.driver.Build(within, specOf(a.mark(op, p), p, image)) })
 	}

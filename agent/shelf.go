@@ -12,8 +12,9 @@ import (
 // way to it, and which are needed.
 type shelf struct {
 	mu      sync.Mutex
-	flights map[string]*flight // guarded by mu; by image id
-	uses    map[string]int     // guarded by mu; by image id
+	flights map[string]*flight       // guarded by mu; by image id
+	uses    map[string]int           // guarded by mu; by image id
+	leaving map[string]chan struct{} // guarded by mu; by image id; closed when it is gone
 }
 
 // flight is an image on its way, once however many wait for it.
@@ -28,14 +29,25 @@ type flight struct {
 }
 
 func newShelf() *shelf {
-	return &shelf{flights: map[string]*flight{}, uses: map[string]int{}}
+	return &shelf{flights: map[string]*flight{}, uses: map[string]int{}, leaving: map[string]chan struct{}{}}
 }
 
 // use keeps an image from being removed until done is called, whether or not it
-// is there already.
-func (s *shelf) use(id string) (done func()) {
+// is there already. One that is just being removed is waited for.
+func (s *shelf) use(ctx context.Context, id string) (done func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for gone := s.leaving[id]; gone != nil; gone = s.leaving[id] {
+		s.mu.Unlock()
+		select {
+		case <-gone:
+		case <-ctx.Done():
+		}
+		s.mu.Lock()
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+	}
 	s.uses[id]++
 	return func() {
 		s.mu.Lock()
@@ -43,7 +55,26 @@ func (s *shelf) use(id string) (done func()) {
 		if s.uses[id]--; s.uses[id] == 0 {
 			delete(s.uses, id)
 		}
+	}, nil
+}
+
+// retire begins the removal of an image that nobody uses, fetches or removes.
+func (s *shelf) retire(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.uses[id] > 0 || s.flights[id] != nil || s.leaving[id] != nil {
+		return false
 	}
+	s.leaving[id] = make(chan struct{})
+	return true
+}
+
+// retired ends the removal, whatever came of it.
+func (s *shelf) retired(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	close(s.leaving[id])
+	delete(s.leaving, id)
 }
 
 // board waits for the flight that brings an image, which start begins where

@@ -29,6 +29,8 @@ type state struct {
 	// leaving has the rows of instances that are being deleted: they are shown
 	// until the operation has ended, not only until the machine is gone.
 	leaving map[fleet.InstanceID]fleet.Instance
+	// retiring has the images that are being removed: they are shown no more.
+	retiring map[string]bool
 	// faults has why an instance's last operation failed.
 	faults  map[fleet.InstanceID]string
 	deleted map[fleet.InstanceID]journal.Deletion
@@ -73,6 +75,7 @@ func restore(j *journal.Journal, base fleet.Host, terms ledger.Terms) (*state, e
 		homes:         homes.New(keys),
 		busy:          map[fleet.InstanceID]*journal.Operation{},
 		leaving:       map[fleet.InstanceID]fleet.Instance{},
+		retiring:      map[string]bool{},
 		faults:        map[fleet.InstanceID]string{},
 		deleted:       map[fleet.InstanceID]journal.Deletion{},
 		lastOperation: last,
@@ -102,6 +105,7 @@ func (s *state) settle(p *observer.Picture) fleet.Host {
 	s.ledger.SetHeld(p.Description.Reserved)
 	host := s.base
 	describeHost(&host, p)
+	host.Images = slices.DeleteFunc(host.Images, func(id string) bool { return s.retiring[id] })
 	host.Capacity = s.ledger.Capacity()
 	return host
 }
@@ -110,7 +114,12 @@ func (s *state) settle(p *observer.Picture) fleet.Host {
 // caller holds the lock.
 func (s *state) rows(p *observer.Picture, now time.Time) mesh.State {
 	host := s.settle(p)
-	out := mesh.State{Images: p.Images}
+	out := mesh.State{}
+	for _, im := range p.Images {
+		if !s.retiring[im.ID] {
+			out.Images = append(out.Images, im)
+		}
+	}
 	for id, m := range p.Machines {
 		out.Instances = append(out.Instances, machineRow(&host, m, s.busy[id], s.faults[id]))
 	}

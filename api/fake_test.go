@@ -178,6 +178,10 @@ func (f *fakeCore) Claim(_ context.Context, p fleet.Proposal) (fleet.Accepted, e
 	return f.claim(p)
 }
 
+func (f *fakeCore) DeleteImage(_ context.Context, id string, host fleet.HostID) (fleet.ImageDeletion, error) {
+	return fleet.ImageDeletion{Image: id, Removed: []fleet.HostID{host}}, nil
+}
+
 // contentNow is the one file of the image that the fake holds.
 const contentNow = "0123456789"
 

@@ -115,7 +115,8 @@ func TestClientHasAMethodForEveryRoute(t *testing.T) {
 		"GET /v1/images/{id}/files/{role}": func(ctx context.Context, c *client.Client) (any, error) {
 			return read(c.ReadImage(ctx, hashText, fleet.RoleDisk, 2, 5))
 		},
-		"GET /v1/flavors": func(ctx context.Context, c *client.Client) (any, error) { return c.Flavors(ctx) },
+		"DELETE /v1/images/{id}": func(ctx context.Context, c *client.Client) (any, error) { return c.DeleteImage(ctx, hashText, hostID) },
+		"GET /v1/flavors":        func(ctx context.Context, c *client.Client) (any, error) { return c.Flavors(ctx) },
 		"GET /v1/operations/{id}": func(ctx context.Context, c *client.Client) (any, error) {
 			return c.Operation(ctx, fleet.OperationID(hostID, 4))
 		},

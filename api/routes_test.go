@@ -50,6 +50,7 @@ var good = map[string]struct {
 	"GET /v1/images":                                  {request{method: "GET", target: "/v1/images"}, 200, `"items":[]`},
 	"GET /v1/images/{id}":                             {request{method: "GET", target: "/v1/images/" + hashText}, 200, `"files":[]`},
 	"GET /v1/images/{id}/files/{role}":                {request{method: "GET", target: "/v1/images/" + hashText + "/files/disk", role: AsAgent}, 200, contentNow},
+	"DELETE /v1/images/{id}":                          {request{method: "DELETE", target: "/v1/images/" + hashText + "?host=" + hostText}, 200, `"removed":["` + hostText + `"],"kept":[]`},
 	"GET /v1/flavors":                                 {request{method: "GET", target: "/v1/flavors"}, 200, `"name":"nano","vcpus":1`},
 	"GET /v1/operations/{id}":                         {request{method: "GET", target: "/v1/operations/" + hostText + ".4"}, 200, `"host":"` + hostText},
 	"POST /v1/placements":                             {request{method: "POST", target: "/v1/placements", body: createBody}, 200, `"verdicts":[]`},

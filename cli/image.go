@@ -14,6 +14,7 @@ func (a *app) imageCommand() []*cobra.Command {
 		{Use: "list", Short: "List the images and how many hosts hold each", Aliases: []string{"ls"}, Args: takes(), RunE: a.imageList},
 		{Use: "show IMAGE", Short: "Show one image in full", Args: takes("IMAGE"), RunE: a.imageShow},
 		a.imageImport(),
+		a.imageDelete(),
 	})}
 }
 

@@ -206,3 +206,18 @@ func TestImageListAndShow(t *testing.T) {
 		golden(t, "image-show.golden", run(t, n.URL, "image", "show", ref).out)
 	}
 }
+
+func TestImageDeleteSaysWhoKeepsIt(t *testing.T) {
+	n := fleetNode(t)
+	im := fleet.Image{ID: strings.Repeat("ab", 32), Name: "debian"}
+	n.answer("GET /v1/images", http.StatusOK, fleet.List[fleet.Image]{Items: []fleet.Image{im}})
+	n.mux.HandleFunc("DELETE /v1/images/{id}", func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("host") == "" {
+			reply(w, http.StatusOK, fleet.ImageDeletion{Image: im.ID, Removed: []fleet.HostID{id(0xa1)}, Kept: []fleet.ImageKept{{Host: id(0xb2), HostName: "xen-1", Detail: "an instance is built on it"}}})
+			return
+		}
+		reply(w, http.StatusOK, fleet.ImageDeletion{Image: im.ID, Removed: []fleet.HostID{id(0xa1)}})
+	})
+	run(t, n.URL, "image", "delete", "debian").wants(t, 1, "deleted debian ("+im.ID+") at 1 host\n", "grapevine: host xen-1 keeps it: an instance is built on it\n")
+	run(t, n.URL, "image", "delete", "debian", "--host", "kvm-1", "--host", "xen-1").wants(t, 0, "deleted debian ("+im.ID+") at 2 hosts\n", "")
+}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strings"
 	"testing"
 
 	"grapevine/fleet"
@@ -83,4 +84,20 @@ func TestImageGoesFromHostToHost(t *testing.T) {
 			t.Errorf("the copy of %s has the sha256 %s, want %s", a.name, got, id)
 		}
 	}
+}
+
+// An image is deleted where no instance needs it, and can be fetched again.
+func TestImageIsDeletedWhereNobodyNeedsIt(t *testing.T) {
+	_, agents, registries := fleetOfThree(t)
+	registries[0].importTiny()
+	list := decode[fleet.List[fleet.Image]](t, registries[0].do("image", "list", "-o", "json"))
+	id := list.Items[0].ID
+	registries[0].create("--name", "web", "--flavor", "nano", "--image", "tiny", "--host", "sim-1")
+	_, stderr, code := registries[1].cli("image", "delete", "tiny")
+	if code != 1 || !strings.Contains(stderr, "host sim-1 keeps it: image "+id[:12]+" is in use at host sim-1 by instance web") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	registries[0].holders(id, agents[0])
+	registries[0].do("instance", "create", "--name", "again", "--flavor", "nano", "--image", "tiny", "--host", "sim-3", "--wait", "80s")
+	registries[1].holders(id, agents[0], agents[2])
 }
