@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"io"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -20,11 +21,29 @@ import (
 func TestConformance(t *testing.T) { drivertest.Run(t, newHarness(t)) }
 func BenchmarkDriver(b *testing.B) { drivertest.RunBenchmarks(b, newHarness(b)) }
 
+// TestSequences runs on several hosts side by side: most of its time is spent
+// waiting for the simulator's updates.
+func TestSequences(t *testing.T) {
+	const hosts = 5
+	drivertest.SetSequences(t, 200/hosts, 6)
+	for i := range hosts {
+		t.Run(strconv.Itoa(i), func(t *testing.T) {
+			t.Parallel()
+			drivertest.RunSequences(t, harnessOn(t, vcsim.Config{}))
+		})
+	}
+}
+
 type harness struct{ host *vcsim.Host }
 
 func newHarness(tb testing.TB) harness {
 	tb.Helper()
-	host, err := vcsim.Start(vcsim.Config{Foreign: 2})
+	return harnessOn(tb, vcsim.Config{Foreign: 2})
+}
+
+func harnessOn(tb testing.TB, config vcsim.Config) harness {
+	tb.Helper()
+	host, err := vcsim.Start(config)
 	check(tb, err)
 	tb.Cleanup(host.Close)
 	return harness{host}

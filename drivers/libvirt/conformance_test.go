@@ -20,6 +20,11 @@ func TestConformance(t *testing.T) {
 	drivertest.Run(t, &harness{lab: newLab(t, "logd")})
 }
 
+func TestSequences(t *testing.T) {
+	drivertest.SetSequences(t, 10, 8)
+	drivertest.RunSequences(t, &harness{lab: newLab(t, "logd")})
+}
+
 func BenchmarkDriver(b *testing.B) {
 	drivertest.RunBenchmarks(b, &harness{lab: newLab(b, "logd")})
 }

@@ -24,6 +24,15 @@ func TestConformance(t *testing.T) {
 	}
 }
 
+func TestSequences(t *testing.T) {
+	drivertest.SetSequences(t, 200, 30)
+	for name, config := range map[string]simulated.Config{
+		"kvm": {Hypervisor: fleet.KVM, Latency: &simulated.Latency{}}, "esxi": {Hypervisor: fleet.ESXi, Dir: t.TempDir(), Latency: &simulated.Latency{}},
+	} {
+		t.Run(name, func(t *testing.T) { drivertest.RunSequences(t, newHarness(t, config)) })
+	}
+}
+
 func BenchmarkDriver(b *testing.B) {
 	drivertest.RunBenchmarks(b, newHarness(b, simulated.Config{}))
 }

@@ -37,12 +37,11 @@ type Config struct {
 
 // Host is a simulated ESXi host that is being served.
 type Host struct {
-	model    *simulator.Model
-	server   *simulator.Server
-	password string
-	cut      atomic.Bool
-	trouble  trouble
-	// certificate replaces the simulator's own after RenewCertificate.
+	model       *simulator.Model
+	server      *simulator.Server
+	password    string
+	cut         atomic.Bool
+	trouble     trouble
 	certificate atomic.Pointer[tls.Certificate]
 
 	mu    sync.Mutex
@@ -90,7 +89,10 @@ func (h *Host) create(config Config) error {
 	h.addDiskConversion()
 	h.model.Map().Handler = h.handle
 	h.model.Map().AddHandler(tasks{&h.trouble})
-	h.model.Service.TLS = &tls.Config{GetConfigForClient: h.renewed}
+	if err := h.makeCertificate(); err != nil {
+		return err
+	}
+	h.model.Service.TLS = &tls.Config{GetConfigForClient: h.present}
 	h.model.Service.Listen = &url.URL{User: url.UserPassword(h.User(), h.password)}
 	h.server = h.model.Service.NewServer()
 	h.server.Config.Handler = h.gate(h.server.Config.Handler) // before anybody knows the address
