@@ -22,7 +22,7 @@ func (a *app) instanceCommand() []*cobra.Command {
 	for _, verb := range instanceVerbs {
 		commands = append(commands, a.instanceAct(verb))
 	}
-	return []*cobra.Command{group("instance", "The virtual machines of the fleet", append(commands, a.instanceDelete(), a.instanceLog(), a.instanceResize(), a.instanceSnapshot()))}
+	return []*cobra.Command{group("instance", "The virtual machines of the fleet", append(commands, a.instanceDelete(), a.instanceLog(), a.instanceConsole(), a.instanceResize(), a.instanceSnapshot()))}
 }
 
 func (a *app) instanceList() *cobra.Command {

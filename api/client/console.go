@@ -100,9 +100,8 @@ type Console struct {
 }
 
 // Read reads what the guest prints or draws. Its error is io.EOF when the
-// machine has stopped or Close was called, a *fleet.Error where the host ends
-// the console for another reason, and a *TransportError when the connection is
-// lost.
+// machine has stopped or Close was called, and a *fleet.Error where the host ends
+// the console for another reason or the connection is lost.
 func (s *Console) Read(p []byte) (int, error) {
 	for len(s.rest) == 0 {
 		_, message, err := s.ws.Read(context.Background())
@@ -135,7 +134,7 @@ func (s *Console) ended(err error) error {
 		if errors.Is(err, net.ErrClosed) {
 			return io.EOF
 		}
-		return &TransportError{Addr: s.addr, Sent: true, Err: err}
+		return &fleet.Error{Code: fleet.CodeHostUnreachable, Detail: fmt.Sprintf("the connection to %s was lost: %v", s.addr, err)}
 	}
 	code := fleet.CodeInternal
 	switch told.Code {
