@@ -72,8 +72,9 @@ bench: build ## run all benchmarks into bin/bench.txt and draw docs/pictures (ab
 xen-lab: ## build an emulated Xen host for tests and save it running (some minutes; as root on Debian)
 	scripts/xen-lab build
 
-xen-conformance: xen-lab ## the tests on the emulated Xen host, which is built where it is missing
-	GRAPEVINE_XEN_LAB=required go test -v -count=1 -timeout 60m ./test/xenlab
+xen-conformance: xen-lab ## all tests on the emulated Xen host, which is built where it is missing
+	GRAPEVINE_XEN_LAB=required go test -v -count=1 -timeout 120m ./test/xenlab
+	GRAPEVINE_XEN_LAB=required go test -v -count=1 -timeout 60m -run OnXen ./test/e2e
 
 generate: ## regenerate protobuf code (needs protoc)
 	go generate ./...

@@ -31,16 +31,17 @@ func TestMain(m *testing.M) { built.Main(m, &binary) }
 
 // world is a fleet's network, its CA, and the nodes on it.
 type world struct {
-	t      *testing.T
-	dir    string
-	subnet string // 127.x.y
-	nodes  int
-	seeds  []string // gossip addresses to join through
+	t        *testing.T
+	dir      string
+	subnet   string // 127.x.y
+	nodes    int
+	seeds    []string // gossip addresses to join through
+	patience time.Duration
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), subnet: freeSubnet(t)}
+	w := &world{t: t, dir: t.TempDir(), subnet: freeSubnet(t), patience: patience}
 	w.must(w.run(nil, "tls", "init", "--dir", w.path("ca"), "--fleet", "e2e"))
 	w.issue("operator", "operator", "")
 	return w
@@ -247,9 +248,19 @@ func (n *node) do(args ...string) string {
 // run runs the command line.
 func (w *world) run(env []string, args ...string) (stdout, stderr string, code int) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), w.patience)
 	defer cancel()
 	return built.Run(w.t, exec.CommandContext(ctx, binary, args...), w.dir, env...)
+}
+
+// script runs one of the source tree's scripts.
+func (w *world) script(name string, args ...string) string {
+	w.t.Helper()
+	out, problems, code := built.Run(w.t, exec.Command(filepath.Join(scripts, name), args...), w.dir)
+	if code != 0 {
+		w.t.Fatalf("%s %s: %s", name, strings.Join(args, " "), problems)
+	}
+	return out
 }
 
 func (w *world) must(_, stderr string, code int) {
@@ -297,7 +308,7 @@ type fatalError struct{ error }
 // until waits until holds returns nil.
 func (w *world) until(what string, holds func() error) {
 	w.t.Helper()
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(w.patience)
 	for {
 		err := holds()
 		var fatal fatalError

@@ -4,9 +4,9 @@
 // in a second or two, so that each test has a host of its own, as it was saved,
 // on a disk that goes with the test.
 //
-// Where the host was not built, tests that start it are left out. With
-// GRAPEVINE_XEN_LAB=required, which the stages set that are there for it, they
-// fail instead.
+// Tests that start it are left out, but with GRAPEVINE_XEN_LAB=required, which
+// the stages set that are there for it; where the host was not built they then
+// fail.
 //
 // A host takes 2 GiB of memory and, while it works, two processors. It is slow,
 // as emulation is: give what waits for it minutes. Its clock stands where it

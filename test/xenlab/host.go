@@ -3,12 +3,8 @@ package xenlab
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
-	"os/exec"
-	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -23,7 +19,7 @@ const wake = 5 * time.Minute
 type Host struct {
 	dir     string // of the saved host
 	libvirt string // address of libvirt on loopback
-	ssh     string // port of the SSH server on loopback
+	sshPort string // port of the SSH server on loopback
 }
 
 // Start starts the saved host and returns when its libvirt answers. It ends
@@ -42,7 +38,7 @@ func Start(tb testing.TB) *Host {
 	if err != nil {
 		tb.Fatalf("find the Xen host's ports: %v", err)
 	}
-	h.ssh = strconv.Itoa(ports[22])
+	h.sshPort = strconv.Itoa(ports[22])
 	h.libvirt = net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[16509]))
 	if err := h.answers(ctx); err != nil {
 		tb.Fatalf("wait for the Xen host's libvirt: %v", err)
@@ -77,16 +73,3 @@ func (h *Host) answers(ctx context.Context) error {
 type opened struct{ net.Conn }
 
 func (o opened) Dial() (net.Conn, error) { return o.Conn, nil }
-
-// Shell runs a command as root in dom0 and returns what it prints.
-func (h *Host) Shell(ctx context.Context, command string) (string, error) {
-	cmd := exec.CommandContext(ctx, "ssh", "-n", "-q", "-i", filepath.Join(h.dir, "key"), "-p", h.ssh,
-		"-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-		"root@127.0.0.1", command)
-	var out, problems strings.Builder
-	cmd.Stdout, cmd.Stderr = &out, &problems
-	if err := cmd.Run(); err != nil {
-		return out.String(), fmt.Errorf("run %q in dom0: %w: %s%s", command, err, out.String(), problems.String())
-	}
-	return out.String(), nil
-}

@@ -1,0 +1,182 @@
+package xenlab_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	golibvirt "github.com/digitalocean/go-libvirt"
+
+	"grapevine/drivers"
+	"grapevine/drivers/drivertest"
+	"grapevine/drivers/libvirt"
+	"grapevine/fleet"
+	"grapevine/test/xenlab"
+)
+
+// The suite that all drivers pass, on Xen.
+func TestConformance(t *testing.T) {
+	host := xenlab.Start(t)
+	drivertest.Run(t, &harness{host: host, relay: host.Relay(t), behind: connect(t, host), guest: tinyGuest(t)})
+}
+
+// harness is the emulated Xen host, reached by drivers through a socket that
+// can be cut, and by a person at the host through another connection.
+type harness struct {
+	host   *xenlab.Host
+	relay  *xenlab.Relay
+	behind *golibvirt.Libvirt
+	guest  tiny
+}
+
+func (h *harness) Open(tb testing.TB) drivers.Driver {
+	tb.Helper()
+	d, err := libvirt.New(libvirt.Config{URI: "xen:///system", Socket: h.relay.Path()})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return d
+}
+
+func (h *harness) Facts() drivertest.Facts {
+	return drivertest.Facts{
+		Size: fleet.Resources{VCPUs: 1, MemoryMiB: 96}, Many: 20, ListWithin: patience, Patience: patience,
+	}
+}
+
+func (h *harness) Image() (fleet.Image, []byte) { return h.guest.image, h.guest.content }
+
+func (h *harness) Define(tb testing.TB, name string) fleet.InstanceID {
+	tb.Helper()
+	id := randomID()
+	_, err := h.behind.DomainDefineXML(fmt.Sprintf(`<domain type="xen"><name>%s</name><uuid>%s</uuid>
+		<memory unit="MiB">96</memory><vcpu>1</vcpu><os><type arch="x86_64" machine="xenpv">linux</type>
+		<kernel>/var/lib/libvirt/images/tiny-guest/vmlinuz</kernel>
+		<initrd>/var/lib/libvirt/images/tiny-guest/initrd</initrd></os></domain>`, name, id))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return id
+}
+
+func (h *harness) PowerOn(tb testing.TB, id fleet.InstanceID) {
+	tb.Helper()
+	h.do(tb, id, h.behind.DomainCreate)
+}
+
+func (h *harness) PowerOff(tb testing.TB, id fleet.InstanceID) {
+	tb.Helper()
+	h.do(tb, id, h.behind.DomainDestroy)
+}
+
+func (h *harness) Remove(tb testing.TB, id fleet.InstanceID) {
+	tb.Helper()
+	h.do(tb, id, h.behind.DomainUndefine)
+}
+
+func (h *harness) do(tb testing.TB, id fleet.InstanceID, what func(golibvirt.Domain) error) {
+	tb.Helper()
+	dom, err := h.behind.DomainLookupByUUID(golibvirt.UUID(id))
+	if err == nil {
+		err = what(dom)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func (h *harness) Cut(tb testing.TB) {
+	tb.Helper()
+	h.relay.Cut()
+}
+
+func (h *harness) Restore(tb testing.TB) {
+	tb.Helper()
+	h.relay.Restore(tb)
+}
+
+// Storage is what lies in the driver's pool, and the console logs of machines,
+// each in its own folder.
+func (h *harness) Storage(tb testing.TB) (names []string) {
+	tb.Helper()
+	pools, _, err := h.behind.ConnectListAllStoragePools(1, 0)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, pool := range pools {
+		if err := h.behind.StoragePoolRefresh(pool, 0); err != nil {
+			tb.Fatal(err)
+		}
+		volumes, _, err := h.behind.StoragePoolListAllVolumes(pool, 1, 0)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		for _, vol := range volumes {
+			names = append(names, vol.Pool+"/"+vol.Name)
+		}
+	}
+	return names
+}
+
+// Guest is the seed as it lies in the pool: its files are in it as they are.
+func (h *harness) Guest(tb testing.TB, id fleet.InstanceID) string {
+	tb.Helper()
+	seed, err := h.host.Shell(tb.Context(), fmt.Sprintf("cat /var/lib/libvirt/images/grapevine/seed-%s.iso", id))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return seed
+}
+
+// tiny is the image that scripts/tiny-guest makes, for a PV guest.
+type tiny struct {
+	image   fleet.Image
+	content []byte
+}
+
+func tinyGuest(tb testing.TB) (g tiny) {
+	tb.Helper()
+	dir := tb.TempDir()
+	if out, err := exec.CommandContext(tb.Context(), "../../scripts/tiny-guest", dir).CombinedOutput(); err != nil {
+		tb.Fatalf("make the tiny guest: %v: %s", err, out)
+	}
+	g.image = fleet.Image{Name: "tiny", Cmdline: "console=hvc0 quiet", CreatedAt: time.Date(2024, 2, 29, 1, 2, 3, 0, time.UTC)}
+	var content bytes.Buffer
+	for _, file := range []struct {
+		name string
+		role fleet.ImageRole
+	}{{"vmlinuz", fleet.RoleKernel}, {"initrd", fleet.RoleInitrd}} {
+		b, err := os.ReadFile(filepath.Join(dir, file.name))
+		if err != nil {
+			tb.Fatal(err)
+		}
+		g.image.Files = append(g.image.Files, imageFile(file.role, "", b))
+		g.image.Bytes += int64(len(b))
+		content.Write(b)
+	}
+	g.image.ID = fleet.ImageID(g.image.Files, g.image.Cmdline)
+	g.content = content.Bytes()
+	return g
+}
+
+func imageFile(role fleet.ImageRole, format string, content []byte) fleet.ImageFile {
+	sum := sha256.Sum256(content)
+	f := fleet.ImageFile{Role: role, Format: format, SHA256: hex.EncodeToString(sum[:]), Bytes: int64(len(content))}
+	if role == fleet.RoleDisk {
+		f.VirtualBytes = f.Bytes
+	}
+	return f
+}
+
+func randomID() fleet.InstanceID {
+	var b [16]byte
+	rand.Read(b[:])
+	return fleet.NewUUIDv4(b)
+}
