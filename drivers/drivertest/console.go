@@ -20,6 +20,7 @@ func consoleLog(k *kit) {
 		k.Errorf("a machine that never ran has printed %q", got)
 	}
 	k.act(id, fleet.Start)
+	k.print(id, "a line\nand another\n")
 	k.eventually("the guest prints a line", func() bool { return strings.Contains(read(id, 0), "\n") })
 	k.act(id, fleet.Stop) // so that it prints no more
 	all := read(id, 0)
@@ -29,6 +30,43 @@ func consoleLog(k *kit) {
 	}
 	if got := read(id, int64(len(all))+1000); got != "" {
 		k.Errorf("past the end: got %q, want nothing", got)
+	}
+}
+
+// print lets the guest print where it does not do so by itself.
+func (k *kit) print(id fleet.InstanceID, text string) {
+	k.Helper()
+	if p, ok := k.h.(Printer); ok {
+		p.Print(k, id, text)
+	}
+}
+
+// consoleLogIsFollowed reads on while the guest prints, until the machine is
+// gone.
+func consoleLogIsFollowed(k *kit) {
+	id := k.build("followed")
+	r, err := ability[drivers.ConsoleLogger](k).ConsoleLog(k.Context(), id, fleet.LogRange{Follow: true})
+	k.must(err)
+	follower := listen(r)
+	defer func() {
+		k.must(k.d.Delete(k.Context(), id))
+		if err := k.end(follower); !errors.Is(err, io.EOF) {
+			k.Errorf("followed log of a machine that was deleted: got %v, want io.EOF", err)
+		}
+		k.must(r.Close())
+	}()
+	var printed int
+	for range 2 { // boots
+		k.act(id, fleet.Start)
+		k.print(id, "the guest is up\n")
+		k.eventually("the follower reads what the guest prints", func() bool { return strings.Count(follower.text(), "\n") > printed })
+		k.act(id, fleet.Stop)
+		printed = strings.Count(follower.text(), "\n")
+	}
+	all := k.logged(id, fleet.LogRange{})
+	k.eventually("the follower has all that is recorded", func() bool { return strings.HasSuffix(follower.text(), all) })
+	if tail := k.logged(id, fleet.LogRange{Tail: 10}); !strings.HasSuffix(all, tail) || len(tail) != 10 {
+		k.Errorf("the last 10 bytes: got %q of %q", tail, all)
 	}
 }
 

@@ -41,6 +41,12 @@ type Harness interface {
 	Restore(tb testing.TB)
 }
 
+// Printer is a harness whose hypervisor boots nothing: Print writes what the
+// guest of a running machine would print on its console.
+type Printer interface {
+	Print(tb testing.TB, id fleet.InstanceID, text string)
+}
+
 // Facts are what the suite must know of a hypervisor.
 type Facts struct {
 	// Size is that of the machines to build; 1 vCPU and 64 MiB when zero.

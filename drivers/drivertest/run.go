@@ -61,6 +61,7 @@ func cases() []testCase {
 		{name: "ImagesAreReadBack", needs: drivers.FeatureImageSource, run: imagesAreReadBack},
 		{name: "ReadingWhatIsNotThereIsNotFound", needs: drivers.FeatureImageSource, run: readMissingImage},
 		{name: "ConsoleLogShowsTheGuest", needs: drivers.FeatureConsoleLog, run: consoleLog},
+		{name: "ConsoleLogIsFollowedUntilTheMachineIsGone", needs: drivers.FeatureConsoleLog, run: consoleLogIsFollowed},
 		{name: "ConsoleEchoesWhatIsTyped", needs: drivers.FeatureConsole, run: consoleEchoes},
 		{name: "ConsoleNeedsARunningManagedMachine", needs: drivers.FeatureConsole, run: consoleNeedsAMachine},
 		{name: "SecondConsoleIsRefusedOrTakesOver", needs: drivers.FeatureConsole, run: consoleHasOneHolder},

@@ -123,6 +123,13 @@ func unpack(tb testing.TB, value string) string {
 func (h harness) Cut(testing.TB)     { h.host.Cut() }
 func (h harness) Restore(testing.TB) { h.host.Restore() }
 
+// Print is what the guest would do: the host appends it to the file of the
+// machine's serial port.
+func (h harness) Print(tb testing.TB, id fleet.InstanceID, text string) {
+	tb.Helper()
+	check(tb, h.host.Append("grapevine/machines/"+id.String()+"/console.log", text))
+}
+
 func (h harness) Storage(tb testing.TB) []string {
 	tb.Helper()
 	names, err := h.host.Files("grapevine")

@@ -54,10 +54,9 @@ func (s *session) describe(ctx context.Context) (drivers.Description, error) {
 }
 
 // features: ESXi has no pause; suspend, which it has, writes the memory to
-// disk. It boots disks only. Console logs are left out until they have been
-// seen on a real host.
+// disk. It boots disks only.
 var features = []drivers.Feature{
-	drivers.FeatureBootDisk, drivers.FeatureBootISO, drivers.FeatureCloudInit, drivers.FeatureDevices, drivers.FeatureImageSource,
+	drivers.FeatureBootDisk, drivers.FeatureBootISO, drivers.FeatureCloudInit, drivers.FeatureConsoleLog, drivers.FeatureDevices, drivers.FeatureImageSource,
 	drivers.FeatureResize, drivers.FeatureSnapshot, drivers.FeatureUEFI,
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -236,5 +237,28 @@ func TestCloseEndsWhatIsUnderWay(t *testing.T) {
 	}
 	if _, err := d.List(t.Context()); !errors.Is(err, drivers.ErrUnavailable) {
 		t.Errorf("list after Close: got %v, want ErrUnavailable", err)
+	}
+}
+
+// A log that grows past what is kept shows its newest part, across logins that
+// end between two pieces.
+func TestConsoleLogKeepsTheNewest(t *testing.T) {
+	h := newHarness(t)
+	d := open(t, h.config())
+	id := built(t, h, d)
+	h.Print(t, id, "old news\n"+strings.Repeat("0123456789abcde\n", 1<<16)+"the end\n")
+	for _, login := range []int{1, 5, 9} {
+		h.host.ExpireAt(login)
+		r, err := d.ConsoleLog(t.Context(), id, fleet.LogRange{})
+		check(t, err)
+		all, err := io.ReadAll(r)
+		check(t, err)
+		if len(all) != 1<<20 || strings.Contains(string(all), "old news") || !strings.HasSuffix(string(all), "\nthe end\n") {
+			t.Errorf("got %d bytes that end in %q", len(all), all[max(len(all)-20, 0):])
+		}
+	}
+	foreign := h.Define(t, "silent")
+	if _, err := d.ConsoleLog(t.Context(), foreign, fleet.LogRange{}); !errors.Is(err, drivers.ErrUnsupported) {
+		t.Errorf("a machine that records no console: got %v, want ErrUnsupported", err)
 	}
 }

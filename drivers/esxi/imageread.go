@@ -8,8 +8,6 @@ import (
 	"net/http"
 	"sync"
 
-	"github.com/vmware/govmomi/vim25/soap"
-
 	"grapevine/drivers"
 	"grapevine/fleet"
 )
@@ -80,12 +78,9 @@ func (p *filePart) Close() error {
 // open reads length bytes of a file from offset on. A host that does not know
 // ranges sends all of the file, of which the beginning is passed over.
 func (s *session) open(ctx context.Context, name string, offset, length int64) (*filePart, error) {
-	res, err := s.client.DownloadRequest(ctx, s.datastore.NewURL(name), &soap.Download{
-		Method:  http.MethodGet,
-		Headers: map[string]string{"Range": fmt.Sprintf("bytes=%d-%d", offset, offset+max(length, 1)-1)},
-	})
+	res, err := s.get(ctx, name, http.Header{"Range": {fmt.Sprintf("bytes=%d-%d", offset, offset+max(length, 1)-1)}})
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", name, err)
+		return nil, err
 	}
 	skip := int64(0)
 	switch res.StatusCode {

@@ -2,6 +2,7 @@ package vcsim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/url"
@@ -168,4 +169,15 @@ func (h *Host) Files(folder string) ([]string, error) {
 // ReadFile returns a file of the datastore.
 func (h *Host) ReadFile(name string) ([]byte, error) {
 	return os.ReadFile(filepath.Join(h.datastore().Summary.Url, name))
+}
+
+// Append writes to the end of a file of the datastore, as a machine's serial
+// port does.
+func (h *Host) Append(name, text string) error {
+	f, err := os.OpenFile(filepath.Join(h.datastore().Summary.Url, name), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("append to %s: %w", name, err)
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
 }
