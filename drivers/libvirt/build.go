@@ -133,6 +133,7 @@ func (d *Driver) assemble(ctx context.Context, pool *storage.Pool, b blueprint) 
 	if err != nil {
 		return err
 	}
+	d.sizes.forget(golibvirt.UUID(id)) // one of this id that was deleted had its disk where this one's is
 	err = d.session.Settle(ctx, func(rpc *golibvirt.Libvirt) error {
 		_, err := rpc.DomainDefineXML(text)
 		return err
