@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"grapevine/agent/consoles"
+	"grapevine/agent/download"
 	"grapevine/agent/fetch"
 	"grapevine/agent/journal"
 	"grapevine/agent/ledger"
@@ -63,6 +64,7 @@ type Agent struct {
 	shelf    *shelf
 	giving   giving
 	spool    *fetch.Spool
+	web      *download.Web
 	metrics  *metrics
 	tickets  consoles.Tickets
 	consoles *consoles.Sessions
@@ -120,6 +122,9 @@ func (a *Agent) open(ctx context.Context, deps Deps) error {
 	}
 	if a.spool, err = fetch.Open(fetch.Config{Dir: filepath.Join(a.cfg.DataDir, "images"), Log: a.log}); err != nil {
 		return err
+	}
+	if a.web, err = download.NewWeb(a.cfg.ImageURLs); err != nil {
+		return fmt.Errorf("image_urls: %w", err)
 	}
 	hardware, err := a.bind(ctx)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"grapevine/agent/download"
 	"grapevine/fleet"
 	"grapevine/mesh"
 )
@@ -43,6 +44,8 @@ type Config struct {
 	ReserveVCPUs     int64   `toml:"reserve_vcpus" help:"vCPUs kept for the host itself"`
 	ReserveMemoryMiB int64   `toml:"reserve_memory_mib" help:"MiB of memory kept for the host itself"`
 	ReserveDiskGiB   int64   `toml:"reserve_disk_gib" help:"GiB of disk kept for the host itself"`
+
+	ImageURLs []string `toml:"image_urls" help:"URLs below which images may be downloaded although the address is not public, as http://mirror.example/images/"`
 
 	Flavors []fleet.Flavor `toml:"flavors" help:"named sizes, instead of the built-in ones"`
 }
@@ -127,6 +130,9 @@ func (c *Config) Validate() error {
 		if key.value < 0 {
 			return fmt.Errorf("%s is %d; it must not be negative", key.name, key.value)
 		}
+	}
+	if _, err := download.NewWeb(c.ImageURLs); err != nil {
+		return fmt.Errorf("image_urls: %w", err)
 	}
 	if err := c.validateSerfRPC(); err != nil {
 		return err

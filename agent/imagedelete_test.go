@@ -101,4 +101,3 @@ func TestBuildWaitsForARemovalAndFetches(t *testing.T) {
 	first.running(id)
 	first.holds(im)
 }
-

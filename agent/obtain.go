@@ -68,7 +68,7 @@ func (a *Agent) depart(id string) *flight {
 	ctx, cancel := context.WithCancel(a.running)
 	f := &flight{cancel: cancel, ended: make(chan struct{})}
 	im, err := a.Image(ctx, id)
-	f.total = im.Bytes
+	f.total.Store(im.Bytes)
 	a.operations.Go(func() {
 		defer cancel()
 		begun := time.Now()
@@ -93,24 +93,12 @@ func (a *Agent) bring(ctx context.Context, im fleet.Image, progress func(int64))
 	if err := im.Validate(); err != nil {
 		return fleet.Image{}, err
 	}
-	store, ok := a.driver.(drivers.ImageStore)
-	if !ok {
-		return fleet.Image{}, drivers.ErrUnsupported
-	}
 	content, err := a.spool.Fetch(ctx, im, a.holders(im.ID), progress)
 	if err != nil {
 		return fleet.Image{}, err
 	}
-	im.CreatedAt, im.Hosts = time.Now(), nil
-	err = a.persist(ctx, func() error { return store.ImportImage(ctx, im, content.Reader()) })
-	if err = errors.Join(err, content.Close()); err != nil {
-		return fleet.Image{}, err
-	}
-	if err := a.persist(ctx, func() error { return a.observer.LookImages(ctx) }); err != nil {
-		return fleet.Image{}, err
-	}
-	a.publish()
-	return a.image(im.ID)
+	im, err = a.keep(ctx, im, content.Reader)
+	return im, errors.Join(err, content.Close())
 }
 
 // lookAgain is how long a list of holders is used.

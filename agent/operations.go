@@ -134,6 +134,11 @@ func (a *Agent) resume() error {
 		if op.State != fleet.OperationRunning {
 			continue
 		}
+		if op.Verb == fleet.VerbImportImage {
+			a.log.Info("download resumed", "operation", op.ID, "url", op.URL.URL)
+			a.spawnImport(&op)
+			continue
+		}
 		a.log.Info("operation resumed", "operation", op.ID, "verb", op.Verb, "instance", op.Instance, "step", op.Step)
 		a.state.mu.Lock()
 		a.state.busy[op.Instance] = &op

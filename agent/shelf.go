@@ -11,10 +11,11 @@ import (
 // shelf is what is being done with the images of this host: which are on their
 // way to it, and which are needed.
 type shelf struct {
-	mu      sync.Mutex
-	flights map[string]*flight       // guarded by mu; by image id
-	uses    map[string]int           // guarded by mu; by image id
-	leaving map[string]chan struct{} // guarded by mu; by image id; closed when it is gone
+	mu        sync.Mutex
+	flights   map[string]*flight       // guarded by mu; by image id
+	downloads map[string]*flight       // guarded by mu; by operation
+	uses      map[string]int           // guarded by mu; by image id
+	leaving   map[string]chan struct{} // guarded by mu; by image id; closed when it is gone
 }
 
 // flight is an image on its way, once however many wait for it.
@@ -23,13 +24,13 @@ type flight struct {
 	ended   chan struct{}
 	waiting int // guarded by the shelf's mu
 	done    atomic.Int64
-	total   int64
+	total   atomic.Int64
 	image   fleet.Image // once ended
 	err     error       // once ended
 }
 
 func newShelf() *shelf {
-	return &shelf{flights: map[string]*flight{}, uses: map[string]int{}, leaving: map[string]chan struct{}{}}
+	return &shelf{flights: map[string]*flight{}, downloads: map[string]*flight{}, uses: map[string]int{}, leaving: map[string]chan struct{}{}}
 }
 
 // use keeps an image from being removed until done is called, whether or not it
@@ -115,13 +116,29 @@ func (s *shelf) land(id string, f *flight, im fleet.Image, err error) {
 	delete(s.flights, id)
 }
 
+// download notes that an operation downloads, for its progress.
+func (s *shelf) download(operation string) (f *flight, done func()) {
+	f = &flight{}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.downloads[operation] = f
+	return f, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.downloads, operation)
+	}
+}
+
 // progress says how far the image has come that an operation waits for.
 func (s *shelf) progress(op *fleet.Operation) *fleet.Progress {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f := s.flights[op.Image]
+	if op.Verb == fleet.VerbImportImage {
+		f = s.downloads[op.ID]
+	}
 	if f == nil || op.State != fleet.OperationRunning {
 		return nil
 	}
-	return &fleet.Progress{DoneBytes: f.done.Load(), TotalBytes: f.total}
+	return &fleet.Progress{DoneBytes: f.done.Load(), TotalBytes: f.total.Load()}
 }

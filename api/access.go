@@ -43,6 +43,7 @@ var access = map[string][]PrincipalRole{
 	"GET /v1/images":                   readers,
 	"GET /v1/images/{id}":              readers,
 	"DELETE /v1/images/{id}":           mutators,
+	"POST /v1/images/import":           mutators,
 	"POST /v1/images":                  mutators,
 	"GET /v1/flavors":                  readers,
 	"GET /v1/images/{id}/files/{role}": readers,

@@ -61,6 +61,9 @@ type Writer interface {
 	// a registry: one that the registry chooses). Content is the image's files
 	// one after the other in the order of im.Files.
 	ImportImage(ctx context.Context, host fleet.HostID, im fleet.Image, content io.Reader) (fleet.Image, error)
+	// ImportURL lets a host, chosen as for ImportImage, download an image. The
+	// operation is that host's.
+	ImportURL(ctx context.Context, host fleet.HostID, req fleet.ImportURL) (fleet.Operation, error)
 	// DeleteImage deletes an image at a host (at an agent: its own; the zero id at
 	// a registry: at all holders). A host that needs it keeps it.
 	DeleteImage(ctx context.Context, id string, host fleet.HostID) (fleet.ImageDeletion, error)

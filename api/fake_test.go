@@ -178,6 +178,10 @@ func (f *fakeCore) Claim(_ context.Context, p fleet.Proposal) (fleet.Accepted, e
 	return f.claim(p)
 }
 
+func (f *fakeCore) ImportURL(_ context.Context, host fleet.HostID, req fleet.ImportURL) (fleet.Operation, error) {
+	return fleet.Operation{ID: fleet.OperationID(host, 4), Host: host, Verb: fleet.VerbImportImage, State: fleet.OperationRunning}, nil
+}
+
 func (f *fakeCore) DeleteImage(_ context.Context, id string, host fleet.HostID) (fleet.ImageDeletion, error) {
 	return fleet.ImageDeletion{Image: id, Removed: []fleet.HostID{host}}, nil
 }

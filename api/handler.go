@@ -60,6 +60,7 @@ func newServer(core Core, opts Options) *server {
 	s.addHosts()
 	s.addInstances()
 	s.addImages()
+	s.addImageURL()
 	s.addImageDelete()
 	s.addPlacement()
 	s.addMesh()

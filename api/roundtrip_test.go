@@ -109,6 +109,9 @@ func TestClientHasAMethodForEveryRoute(t *testing.T) {
 		},
 		"GET /v1/images":      func(ctx context.Context, c *client.Client) (any, error) { return c.Images(ctx) },
 		"GET /v1/images/{id}": func(ctx context.Context, c *client.Client) (any, error) { return c.Image(ctx, hashText) },
+		"POST /v1/images/import": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.ImportURL(ctx, hostID, fleet.ImportURL{Name: "a", URL: "http://example.org/a"})
+		},
 		"POST /v1/images": func(ctx context.Context, c *client.Client) (any, error) {
 			return c.ImportContent(ctx, hostID, image, strings.NewReader("the kernelthe initrd"))
 		},

@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"grapevine/api/client"
 	"grapevine/fleet"
+	"grapevine/internal/diskhead"
 )
 
 // source is an image on this machine before it is imported.
@@ -22,6 +24,8 @@ type source struct {
 	paths         map[fleet.ImageRole]string
 	hosts         []string
 	allHosts      bool
+	url, sha256   string // of a disk that hosts are to download
+	wait          time.Duration
 }
 
 // fileOrder is the order of an image's files in its manifest.
@@ -29,8 +33,9 @@ var fileOrder = []fleet.ImageRole{fleet.RoleKernel, fleet.RoleInitrd, fleet.Role
 
 func (a *app) imageImport() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "import", Short: "Upload an image to hosts", Args: takes(),
-		Example: "  grapevine image import --name debian-12 --disk debian-12.qcow2 --all-hosts\n" +
+		Use: "import [URL]", Short: "Upload an image to hosts, or let them download it", Args: atMostOne,
+		Example: "  grapevine image import https://cloud.debian.org/images/cloud/bookworm/latest/debian-12-nocloud-amd64.qcow2 --name debian-12 --wait 10m\n" +
+			"  grapevine image import --name debian-12 --disk debian-12.qcow2 --all-hosts\n" +
 			"  grapevine image import --name tiny --kernel vmlinuz --initrd initrd.gz --cmdline console=ttyS0 --host kvm-1",
 	}
 	var s source
@@ -44,7 +49,12 @@ func (a *app) imageImport() *cobra.Command {
 	flags.StringVar(&s.cmdline, "cmdline", "", "the kernel's command line")
 	flags.StringSliceVar(&s.hosts, "host", nil, "host that gets it, by name or id; may be repeated (default: the node chooses)")
 	flags.BoolVar(&s.allHosts, "all-hosts", false, "every host gets it")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+	flags.StringVar(&s.sha256, "sha256", "", "digest that what is downloaded must have")
+	flags.DurationVar(&s.wait, "wait", 0, "wait until it is downloaded, at most so long")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			s.url = args[0]
+		}
 		s.paths = map[fleet.ImageRole]string{}
 		for role, path := range map[fleet.ImageRole]string{fleet.RoleDisk: disk, fleet.RoleKernel: kernel, fleet.RoleInitrd: initrd} {
 			if path != "" {
@@ -54,9 +64,20 @@ func (a *app) imageImport() *cobra.Command {
 		if err := s.check(cmd); err != nil {
 			return err
 		}
+		if s.url != "" {
+			return a.importURL(cmd.Context(), &s)
+		}
 		return a.importImage(cmd.Context(), &s)
 	}
 	return cmd
+}
+
+// atMostOne lets one argument be left out.
+func atMostOne(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return takes("URL")(cmd, args)
 }
 
 func (s *source) check(cmd *cobra.Command) error {
@@ -64,6 +85,14 @@ func (s *source) check(cmd *cobra.Command) error {
 		return err
 	}
 	switch {
+	case s.url != "" && (len(s.paths) > 0 || s.format != "" || s.cmdline != ""):
+		return usage(cmd, "a URL is that of a disk: leave --disk, --kernel, --initrd, --cmdline and --format out")
+	case s.url == "" && (s.sha256 != "" || s.wait != 0):
+		return usage(cmd, "--sha256 and --wait are for a URL, and there is none")
+	case s.url != "" && s.allHosts && len(s.hosts) > 0:
+		return usage(cmd, "--host and --all-hosts exclude each other")
+	case s.url != "":
+		return nil
 	case s.paths[fleet.RoleDisk] == "" && s.paths[fleet.RoleKernel] == "":
 		return usage(cmd, "there is nothing to boot: give --disk or --kernel")
 	case s.format != "" && s.paths[fleet.RoleDisk] == "":
@@ -207,7 +236,7 @@ func (s *source) describe(ctx context.Context, a *app, role fleet.ImageRole) (fl
 	}
 	f := fleet.ImageFile{Role: role, Bytes: info.Size()}
 	if role == fleet.RoleDisk {
-		if f.Format, f.VirtualBytes, err = diskHeader(file, info.Size()); err != nil {
+		if f.Format, f.VirtualBytes, err = diskhead.Read(file, info.Size()); err != nil {
 			return fleet.ImageFile{}, err
 		}
 		if s.format != "" && s.format != f.Format {

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -132,40 +131,6 @@ func qcow2(version uint32, backing, size uint64) string {
 	return string(head)
 }
 
-func TestDiskHeaders(t *testing.T) {
-	vmdk := make([]byte, 512)
-	copy(vmdk, "KDMV")
-	binary.LittleEndian.PutUint64(vmdk[12:], 2048)
-	for _, c := range []struct {
-		name, content, format string
-		virtual               int64
-		want                  string
-	}{
-		{"qcow2", qcow2(3, 0, 5<<30), "qcow2", 5 << 30, ""},
-		{"old qcow2", qcow2(2, 0, 1<<20), "qcow2", 1 << 20, ""},
-		{"layer", qcow2(3, 99, 5<<30), "", 0, "layer over another file"},
-		{"version", qcow2(9, 0, 5<<30), "", 0, "qcow2 of version 9"},
-		{"torn", qcow2(3, 0, 5<<30)[:20], "", 0, "ends within its qcow2 header"},
-		{"absurd", qcow2(3, 0, 1<<63), "", 0, "which cannot be"},
-		{"vmdk", string(vmdk), "vmdk", 1 << 20, ""},
-		{"vmdk description", "# Disk DescriptorFile\nversion=1", "", 0, "only the description"},
-		{"raw", "anything", "raw", 8, ""},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			format, virtual, err := diskHeader(bytes.NewReader([]byte(c.content)), int64(len(c.content)))
-			if c.want != "" {
-				if err == nil || !strings.Contains(err.Error(), c.want) {
-					t.Errorf("got %v, want %q", err, c.want)
-				}
-				return
-			}
-			if err != nil || format != c.format || virtual != c.virtual {
-				t.Errorf("got %s, %d, %v; want %s, %d", format, virtual, err, c.format, c.virtual)
-			}
-		})
-	}
-}
-
 func TestBadImagesAreRefusedBeforeTheUpload(t *testing.T) {
 	n := fleetNode(t)
 	disk := write(t, "d.qcow2", qcow2(3, 0, 1<<30))
@@ -220,4 +185,31 @@ func TestImageDeleteSaysWhoKeepsIt(t *testing.T) {
 	})
 	run(t, n.URL, "image", "delete", "debian").wants(t, 1, "deleted debian ("+im.ID+") at 1 host\n", "grapevine: host xen-1 keeps it: an instance is built on it\n")
 	run(t, n.URL, "image", "delete", "debian", "--host", "kvm-1", "--host", "xen-1").wants(t, 0, "deleted debian ("+im.ID+") at 2 hosts\n", "")
+}
+
+func TestImportOfAURLIsWaitedFor(t *testing.T) {
+	n := fleetNode(t)
+	op := fleet.Operation{ID: fleet.OperationID(id(0xa1), 7), Host: id(0xa1), Verb: fleet.VerbImportImage, State: fleet.OperationRunning}
+	n.answer("POST /v1/images/import", http.StatusAccepted, op)
+	asked := 0
+	n.mux.HandleFunc("GET /v1/operations/{id}", func(w http.ResponseWriter, _ *http.Request) {
+		now := op
+		now.Progress = &fleet.Progress{DoneBytes: 1 << 20, TotalBytes: 8 << 20}
+		if asked++; asked > 1 {
+			now.State, now.Image, now.Progress = fleet.OperationSucceeded, strings.Repeat("ab", 32), nil
+		}
+		reply(w, http.StatusOK, now)
+	})
+	const url = "https://example.org/d.qcow2"
+	run(t, n.URL, "image", "import", url, "--name", "d").wants(t, 0, "downloading d (operation "+op.ID+")\n", "")
+	run(t, n.URL, "image", "import", url, "--name", "d", "--wait", "1m").wants(t, 0, "imported d ("+strings.Repeat("ab", 32)+")\n", "")
+	run(t, n.URL, "image", "import", url, "--name", "d", "--disk", "x").wants(t, 2, "", "a URL is that of a disk")
+	run(t, n.URL, "image", "import", "--name", "d", "--disk", "x", "--sha256", "x").wants(t, 2, "", "--sha256 and --wait are for a URL")
+}
+
+func TestFailedDownloadSaysWhy(t *testing.T) {
+	n := fleetNode(t)
+	op := fleet.Operation{ID: fleet.OperationID(id(0xa1), 7), Host: id(0xa1), State: fleet.OperationFailed, Fault: "download: the server answered 404 Not Found"}
+	n.answer("POST /v1/images/import", http.StatusAccepted, op)
+	run(t, n.URL, "image", "import", "https://example.org/d", "--name", "d", "--wait", "1m").wants(t, 1, "", "grapevine: download: the server answered 404 Not Found\n")
 }

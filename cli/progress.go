@@ -36,6 +36,13 @@ func (p *progress) reader(r io.Reader) io.Reader {
 	return p.bar.ProxyReader(r)
 }
 
+// set says how much is done.
+func (p *progress) set(done int64) {
+	if p.bar != nil {
+		p.bar.SetCurrent(done)
+	}
+}
+
 // end leaves the bar as it is and waits until it is drawn.
 func (p *progress) end() {
 	if p.bar == nil {

@@ -10,6 +10,29 @@ import (
 	"grapevine/fleet"
 )
 
+// ImportURL implements api.Core: the host, or with the zero id one that is chosen
+// as for an upload, downloads it.
+func (c *core) ImportURL(ctx context.Context, host fleet.HostID, req fleet.ImportURL) (fleet.Operation, error) {
+	if host.IsZero() {
+		var err error
+		disk := fleet.Image{Name: req.Name, Files: []fleet.ImageFile{{Role: fleet.RoleDisk}}}
+		if host, err = c.roomiest(ctx, &disk); err != nil {
+			return fleet.Operation{}, err
+		}
+	}
+	peer, err := c.Peer(host)
+	if err != nil {
+		return fleet.Operation{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	op, err := peer.ImportURL(ctx, host, req)
+	if err != nil {
+		return fleet.Operation{}, mutationError(c.HostName(host), fleet.InstanceID{}, err)
+	}
+	return op, nil
+}
+
 // DeleteImage implements api.Core: its holders do it, each for itself, many at
 // the same time. One that cannot be asked keeps it.
 func (c *core) DeleteImage(ctx context.Context, id string, host fleet.HostID) (fleet.ImageDeletion, error) {

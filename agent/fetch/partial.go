@@ -35,7 +35,7 @@ const (
 
 // open opens a file of an image in the spool, making it where it is missing.
 func (s *Spool) open(id string, f fleet.ImageFile) (*partial, error) {
-	folder := s.folder(id)
+	folder := s.Folder(id)
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, full(err)
 	}

@@ -130,14 +130,15 @@ func newest(dir string) time.Time {
 	return at
 }
 
-func (s *Spool) folder(id string) string { return filepath.Join(s.cfg.Dir, id) }
+// Folder is where what belongs to one id lies; it need not exist.
+func (s *Spool) Folder(id string) string { return filepath.Join(s.cfg.Dir, id) }
 
 // Drop removes what there is of an image.
 func (s *Spool) Drop(id string) error {
 	if !fleet.IsImageID(id) {
 		return nil
 	}
-	if err := os.RemoveAll(s.folder(id)); err != nil {
+	if err := os.RemoveAll(s.Folder(id)); err != nil {
 		return fmt.Errorf("clear spool: %w", err)
 	}
 	return nil
@@ -145,14 +146,23 @@ func (s *Spool) Drop(id string) error {
 
 // room makes sure that so many bytes more can be written.
 func (s *Spool) room(need int64) error {
-	have, err := s.cfg.Free(s.cfg.Dir)
+	have, err := s.Room()
 	if err != nil {
-		return fmt.Errorf("ask for the space of the spool: %w", err)
+		return err
 	}
-	if have-spareBytes < need {
-		return fmt.Errorf("%w: %s has %d MiB free, the image needs %d MiB more", ErrOutOfSpace, s.cfg.Dir, max(have-spareBytes, 0)>>20, (need+1<<20-1)>>20)
+	if have < need {
+		return fmt.Errorf("%w: %s has %d MiB free, the image needs %d MiB more", ErrOutOfSpace, s.cfg.Dir, max(have, 0)>>20, (need+1<<20-1)>>20)
 	}
 	return nil
+}
+
+// Room is how many bytes may be written to the spool.
+func (s *Spool) Room() (int64, error) {
+	have, err := s.cfg.Free(s.cfg.Dir)
+	if err != nil {
+		return 0, fmt.Errorf("ask for the space of the spool: %w", err)
+	}
+	return have - spareBytes, nil
 }
 
 func free(dir string) (int64, error) {

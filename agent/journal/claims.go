@@ -27,6 +27,8 @@ type Operation struct {
 	// RequestHash, of a delete, is that of the create that the instance came
 	// from: once the machine is gone nothing else remembers it.
 	RequestHash string `json:"request_hash,omitempty"`
+	// URL is what a download is to bring.
+	URL *fleet.ImportURL `json:"url,omitempty"`
 }
 
 // Refusal is a proposal that the host has refused for good.

@@ -1,4 +1,6 @@
-package cli
+// Package diskhead reads the first bytes of a disk's file: which format it has
+// and how large a disk a guest sees of it.
+package diskhead
 
 import (
 	"bytes"
@@ -12,10 +14,10 @@ import (
 // sectorBytes is the unit in which VMDK counts.
 const sectorBytes = 512
 
-// diskHeader reads which format a disk file has and how large a disk the guest
+// Read tells which format a disk file has and how large a disk the guest
 // sees of it. It refuses what could not be used elsewhere: a qcow2 file that
-// needs another one beside it.
-func diskHeader(file io.ReaderAt, bytesLong int64) (format string, virtual int64, err error) {
+// needs another one beside it, and one that is compressed as a whole.
+func Read(file io.ReaderAt, bytesLong int64) (format string, virtual int64, err error) {
 	head := make([]byte, 64)
 	n, err := file.ReadAt(head, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -29,9 +31,21 @@ func diskHeader(file io.ReaderAt, bytesLong int64) (format string, virtual int64
 		return vmdkHeader(head)
 	case bytes.HasPrefix(head, []byte("# Disk DescriptorFile")):
 		return "", 0, errors.New("is only the description of a VMDK whose content is in other files; make one file of it with: qemu-img convert -O vmdk -o subformat=streamOptimized")
+	case packer(head) != "":
+		return "", 0, fmt.Errorf("is compressed; unpack it with: %s", packer(head))
 	default:
 		return "raw", bytesLong, nil
 	}
+}
+
+// packer names what unpacks a file that begins so, if it is packed.
+func packer(head []byte) string {
+	for magic, unpack := range map[string]string{"\x1f\x8b": "gunzip", "\xfd7zXZ\x00": "unxz", "BZh": "bunzip2", "\x28\xb5\x2f\xfd": "unzstd"} {
+		if bytes.HasPrefix(head, []byte(magic)) {
+			return unpack
+		}
+	}
+	return ""
 }
 
 // qcow2Header reads version, backing file and size: big-endian, at 4, 8 and 24.

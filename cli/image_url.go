@@ -1,0 +1,107 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"grapevine/api/client"
+	"grapevine/fleet"
+)
+
+// importURL lets hosts download an image, one after the other.
+func (a *app) importURL(ctx context.Context, s *source) error {
+	node, err := a.node(ctx)
+	if err != nil {
+		return err
+	}
+	targets, err := s.targets(ctx, node)
+	if err != nil {
+		return err
+	}
+	ops := []fleet.Operation{}
+	var failed error
+	for _, target := range targets {
+		op, err := node.ImportURL(ctx, target.ID, fleet.ImportURL{Name: s.name, URL: s.url, SHA256: s.sha256})
+		if err == nil && s.wait > 0 {
+			op, err = a.download(ctx, node, op, s.wait)
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil && len(targets) == 1 {
+			return err
+		}
+		if err != nil {
+			a.say(fmt.Errorf("host %s: %w", target.Name, err))
+			failed = errReported
+			continue
+		}
+		ops = append(ops, op)
+	}
+	if failed != nil {
+		return failed
+	}
+	if len(ops) == 1 {
+		return a.print(ops[0], func() written { return line(s.said(&ops[0])) })
+	}
+	return a.print(ops, func() written {
+		t := &table{columns: []column{{title: "OPERATION"}, {title: "STATE"}, {title: "IMAGE", sparse: true}}}
+		for _, op := range ops {
+			t.add(text(op.ID), text(string(op.State)), text(op.Image))
+		}
+		return t
+	})
+}
+
+// said puts what became of a download into a line.
+func (s *source) said(op *fleet.Operation) string {
+	if op.State == fleet.OperationSucceeded {
+		return fmt.Sprintf("imported %s (%s)", s.name, op.Image)
+	}
+	return fmt.Sprintf("downloading %s (operation %s)", s.name, op.ID)
+}
+
+// askEvery is how often a host is asked how far it is.
+const askEvery = 300 * time.Millisecond
+
+// download waits for the end of a download and draws its progress.
+func (a *app) download(ctx context.Context, node *client.Client, op fleet.Operation, wait time.Duration) (fleet.Operation, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, wait, errNotYet)
+	defer cancel()
+	tick := time.NewTicker(askEvery)
+	defer tick.Stop()
+	bar := &progress{}
+	defer func() { bar.end() }()
+	for op.State == fleet.OperationRunning {
+		select {
+		case <-ctx.Done():
+			if errors.Is(context.Cause(ctx), errNotYet) {
+				return op, fmt.Errorf("not done within %s; it goes on as operation %s", wait, op.ID)
+			}
+			return op, ctx.Err()
+		case <-tick.C:
+		}
+		now, err := node.Operation(ctx, op.ID)
+		if err != nil && ctx.Err() == nil {
+			return op, err
+		}
+		if err != nil {
+			continue
+		}
+		if op = now; op.Progress == nil {
+			continue
+		}
+		if bar.bar == nil {
+			bar = a.progress("download", op.Progress.TotalBytes)
+		}
+		bar.set(op.Progress.DoneBytes)
+	}
+	if op.State == fleet.OperationFailed {
+		return op, errors.New(op.Fault)
+	}
+	return op, nil
+}
+
+var errNotYet = errors.New("not yet")
