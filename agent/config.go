@@ -45,7 +45,8 @@ type Config struct {
 	ReserveMemoryMiB int64   `toml:"reserve_memory_mib" help:"MiB of memory kept for the host itself"`
 	ReserveDiskGiB   int64   `toml:"reserve_disk_gib" help:"GiB of disk kept for the host itself"`
 
-	ImageURLs []string `toml:"image_urls" help:"URLs below which images may be downloaded although the address is not public, as http://mirror.example/images/"`
+	ImageCacheMiB int64    `toml:"image_cache_mib" help:"MiB of images that this host may keep of those it fetched from other hosts; 0 for no limit"`
+	ImageURLs     []string `toml:"image_urls" help:"URLs below which images may be downloaded although the address is not public, as http://mirror.example/images/"`
 
 	Flavors []fleet.Flavor `toml:"flavors" help:"named sizes, instead of the built-in ones"`
 }
@@ -126,6 +127,7 @@ func (c *Config) Validate() error {
 		{"reserve_vcpus", c.ReserveVCPUs},
 		{"reserve_memory_mib", c.ReserveMemoryMiB},
 		{"reserve_disk_gib", c.ReserveDiskGiB},
+		{"image_cache_mib", c.ImageCacheMiB},
 	} {
 		if key.value < 0 {
 			return fmt.Errorf("%s is %d; it must not be negative", key.name, key.value)

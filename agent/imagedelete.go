@@ -43,6 +43,9 @@ func (a *Agent) removeImage(ctx context.Context, id string) error {
 		}
 		return driverError(fmt.Sprintf("remove image %.12s at host %s", id, a.name()), err)
 	}
+	if err := a.journal.ForgetImage(id); err != nil {
+		return errorf(fleet.CodeInternal, "%v", err)
+	}
 	if err := a.observer.LookImages(ctx); err != nil {
 		return driverError("list images", err)
 	}

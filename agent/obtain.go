@@ -93,11 +93,15 @@ func (a *Agent) bring(ctx context.Context, im fleet.Image, progress func(int64))
 	if err := im.Validate(); err != nil {
 		return fleet.Image{}, err
 	}
+	a.trimCache(ctx, im.Bytes)
 	content, err := a.spool.Fetch(ctx, im, a.holders(im.ID), progress)
 	if err != nil {
 		return fleet.Image{}, err
 	}
 	im, err = a.keep(ctx, im, content.Reader)
+	if err == nil {
+		a.noteFetched(im.ID)
+	}
 	return im, errors.Join(err, content.Close())
 }
 

@@ -62,6 +62,7 @@ func (a *Agent) build(ctx context.Context, op *journal.Operation) (journal.Outco
 	var image fleet.Image
 	if err == nil {
 		defer done()
+		a.noteUsed(p.Image)
 		image, err = a.obtain(within, op, p.Image)
 	}
 	if err == nil {

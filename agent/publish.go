@@ -149,6 +149,7 @@ func (a *Agent) keepTidy(ctx context.Context) error {
 			if err := a.tidy(now); err != nil {
 				a.log.Error("journal not tidied", "error", err)
 			}
+			a.trimCache(ctx, 0)
 		}
 	}
 }

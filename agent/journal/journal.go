@@ -30,6 +30,7 @@ var (
 	deletionsBucket  = []byte("deletions")
 	keysBucket       = []byte("keys")
 	seenBucket       = []byte("seen")
+	imagesBucket     = []byte("images")
 )
 
 const (
@@ -66,7 +67,7 @@ func Open(path string) (*Journal, error) {
 
 func (j *Journal) prepare() error {
 	return j.db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{metaBucket, claimsBucket, operationsBucket, refusalsBucket, deletionsBucket, keysBucket, seenBucket} {
+		for _, name := range [][]byte{metaBucket, claimsBucket, operationsBucket, refusalsBucket, deletionsBucket, keysBucket, seenBucket, imagesBucket} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return err
 			}
