@@ -285,3 +285,17 @@ func TestAgentThatHasNotHeardTheFleetGivesNoKeyAway(t *testing.T) {
 	_, err := s.CreateInstance(t.Context(), fleet.Create{Name: "web", Flavor: "nano", Image: "tiny"}, client.CreateOptions{Key: "k"})
 	code(t, err, fleet.CodeNotReady)
 }
+
+func TestHardwareIsTheHostsAndNamesIt(t *testing.T) {
+	s := newSite(t, nil)
+	host := s.host()
+	hw, err := s.Hardware(t.Context(), host.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if hw.Host != host.ID || hw.CPU.Model != "simulated" || len(hw.Pools) != 1 {
+		t.Errorf("got %+v, want what the simulated host is made of, and its id", hw)
+	}
+	_, err = s.Hardware(t.Context(), fleet.HostID{0xee})
+	code(t, err, fleet.CodeNotFound)
+}

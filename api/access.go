@@ -23,6 +23,7 @@ var access = map[string][]PrincipalRole{
 
 	"GET /v1/hosts":                readers,
 	"GET /v1/hosts/{id}":           readers,
+	"GET /v1/hosts/{id}/hardware":  readers,
 	"POST /v1/hosts/{id}/{action}": mutators,
 
 	"GET /v1/instances":                readers,

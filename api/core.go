@@ -23,6 +23,8 @@ type Core interface {
 type Reader interface {
 	Hosts(ctx context.Context) (fleet.List[fleet.Host], error)
 	Host(ctx context.Context, id fleet.HostID) (fleet.Host, error)
+	// Hardware asks the host what it is made of.
+	Hardware(ctx context.Context, id fleet.HostID) (fleet.Hardware, error)
 	Instances(ctx context.Context, q fleet.InstanceQuery) (fleet.List[fleet.Instance], error)
 	Instance(ctx context.Context, id fleet.InstanceID) (fleet.Instance, error)
 	Images(ctx context.Context) (fleet.List[fleet.Image], error)

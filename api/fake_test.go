@@ -18,6 +18,7 @@ import (
 type fakeCore struct {
 	hosts      func() (fleet.List[fleet.Host], error)
 	host       func(fleet.HostID) (fleet.Host, error)
+	hardware   func(fleet.HostID) (fleet.Hardware, error)
 	instances  func(fleet.InstanceQuery) (fleet.List[fleet.Instance], error)
 	instance   func(fleet.InstanceID) (fleet.Instance, error)
 	image      func(string) (fleet.Image, error)
@@ -53,6 +54,10 @@ var (
 func (f *fakeCore) Hosts(context.Context) (fleet.List[fleet.Host], error) { return f.hosts() }
 func (f *fakeCore) Host(_ context.Context, id fleet.HostID) (fleet.Host, error) {
 	return f.host(id)
+}
+
+func (f *fakeCore) Hardware(_ context.Context, id fleet.HostID) (fleet.Hardware, error) {
+	return f.hardware(id)
 }
 
 func (f *fakeCore) Instances(_ context.Context, q fleet.InstanceQuery) (fleet.List[fleet.Instance], error) {
@@ -237,6 +242,9 @@ func full() *fakeCore {
 			return fleet.List[fleet.Host]{Items: []fleet.Host{{ID: hostID, Name: "alpha"}}, Coverage: fleet.Coverage{Heard: 1, Known: 2}}, nil
 		},
 		host: func(id fleet.HostID) (fleet.Host, error) { return fleet.Host{ID: id}, nil },
+		hardware: func(id fleet.HostID) (fleet.Hardware, error) {
+			return fleet.Hardware{Host: id, CPU: fleet.CPU{Model: "EPYC"}}, nil
+		},
 		instances: func(fleet.InstanceQuery) (fleet.List[fleet.Instance], error) {
 			return fleet.List[fleet.Instance]{Items: []fleet.Instance{{ID: instanceID}}}, nil
 		},

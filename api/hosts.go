@@ -22,6 +22,10 @@ func (s *server) addHosts() {
 	add(s, route{method: http.MethodGet, path: "/v1/hosts", id: "list-hosts", tag: "hosts", summary: "List the hosts of the fleet"}, s.listHosts)
 	add(s, route{method: http.MethodGet, path: "/v1/hosts/{id}", id: "get-host", tag: "hosts", summary: "Show one host"}, s.getHost)
 	add(s, route{
+		method: http.MethodGet, path: "/v1/hosts/{id}/hardware", id: "get-hardware", tag: "hosts", summary: "Show what a host is made of",
+		description: "The host is asked: its processors and NUMA cells, storage pools, networks, and devices worth naming. What its hypervisor does not tell is empty.",
+	}, s.getHardware)
+	add(s, route{
 		method: http.MethodPost, path: "/v1/hosts/{id}/{action}", id: "act-host", tag: "hosts", summary: "Cordon or uncordon a host",
 		description: "The host has done it durably when this answers.",
 	}, s.actHost)
@@ -45,6 +49,18 @@ func (s *server) getHost(ctx context.Context, in *named) (*out[fleet.Host], erro
 		return nil, err
 	}
 	return &out[fleet.Host]{presentHost(host)}, nil
+}
+
+func (s *server) getHardware(ctx context.Context, in *named) (*out[fleet.Hardware], error) {
+	id, err := parseID("host", in.ID)
+	if err != nil {
+		return nil, err
+	}
+	hw, err := s.core.Hardware(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return &out[fleet.Hardware]{hw}, nil
 }
 
 func (s *server) actHost(ctx context.Context, in *hostAction) (*hostOut, error) {

@@ -63,13 +63,14 @@ func TestClientHasAMethodForEveryRoute(t *testing.T) {
 		return string(content), errors.Join(err, r.Close())
 	}
 	calls := map[string]func(context.Context, *client.Client) (any, error){
-		"GET /healthz":       func(ctx context.Context, c *client.Client) (any, error) { return nil, c.Healthy(ctx) },
-		"GET /readyz":        func(ctx context.Context, c *client.Client) (any, error) { return nil, c.Ready(ctx) },
-		"GET /version":       func(ctx context.Context, c *client.Client) (any, error) { return c.Version(ctx) },
-		"GET /metrics":       func(ctx context.Context, c *client.Client) (any, error) { return read(c.Metrics(ctx)) },
-		"GET /openapi.json":  func(ctx context.Context, c *client.Client) (any, error) { return read(c.OpenAPI(ctx)) },
-		"GET /v1/hosts":      func(ctx context.Context, c *client.Client) (any, error) { return c.Hosts(ctx) },
-		"GET /v1/hosts/{id}": func(ctx context.Context, c *client.Client) (any, error) { return c.Host(ctx, hostID) },
+		"GET /healthz":                func(ctx context.Context, c *client.Client) (any, error) { return nil, c.Healthy(ctx) },
+		"GET /readyz":                 func(ctx context.Context, c *client.Client) (any, error) { return nil, c.Ready(ctx) },
+		"GET /version":                func(ctx context.Context, c *client.Client) (any, error) { return c.Version(ctx) },
+		"GET /metrics":                func(ctx context.Context, c *client.Client) (any, error) { return read(c.Metrics(ctx)) },
+		"GET /openapi.json":           func(ctx context.Context, c *client.Client) (any, error) { return read(c.OpenAPI(ctx)) },
+		"GET /v1/hosts":               func(ctx context.Context, c *client.Client) (any, error) { return c.Hosts(ctx) },
+		"GET /v1/hosts/{id}":          func(ctx context.Context, c *client.Client) (any, error) { return c.Host(ctx, hostID) },
+		"GET /v1/hosts/{id}/hardware": func(ctx context.Context, c *client.Client) (any, error) { return c.Hardware(ctx, hostID) },
 		"POST /v1/hosts/{id}/{action}": func(ctx context.Context, c *client.Client) (any, error) {
 			return c.ActHost(ctx, hostID, fleet.Cordon)
 		},

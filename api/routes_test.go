@@ -33,6 +33,7 @@ var good = map[string]struct {
 	"GET /metrics":                                    {request{method: "GET", target: "/metrics"}, 200, "grapevine_up 1"},
 	"GET /v1/hosts":                                   {request{method: "GET", target: "/v1/hosts"}, 200, `"coverage":{"heard":1,"known":2}`},
 	"GET /v1/hosts/{id}":                              {request{method: "GET", target: "/v1/hosts/" + hostText}, 200, `"traits":[],"images":[]`},
+	"GET /v1/hosts/{id}/hardware":                     {request{method: "GET", target: "/v1/hosts/" + hostText + "/hardware"}, 200, `"cpu":{"model":"EPYC"`},
 	"POST /v1/hosts/{id}/{action}":                    {request{method: "POST", target: "/v1/hosts/" + hostText + "/cordon"}, 200, `"state":"cordoned"`},
 	"GET /v1/instances":                               {request{method: "GET", target: "/v1/instances"}, 200, `"labels":{}`},
 	"POST /v1/instances":                              {request{method: "POST", target: "/v1/instances", body: createBody}, 202, `"operation":"` + hostText + `.4"`},

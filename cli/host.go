@@ -15,6 +15,10 @@ func (a *app) hostCommand() []*cobra.Command {
 		{Use: "list", Short: "List the hosts", Aliases: []string{"ls"}, Args: takes(), RunE: a.hostList},
 		{Use: "show HOST", Short: "Show one host in full", Args: takes("HOST"), RunE: a.hostShow, ValidArgsFunction: a.completeHosts},
 		{
+			Use: "hardware HOST", Short: "Show what a host is made of: processors, storage pools, networks, devices", Args: takes("HOST"),
+			RunE: a.hostHardware, ValidArgsFunction: a.completeHosts,
+		},
+		{
 			Use: "cordon HOST...", Short: "Let hosts take no new instances; what runs there goes on", Args: takes("HOST..."),
 			RunE: a.hostAction(fleet.Cordon), ValidArgsFunction: a.completeHosts,
 		},

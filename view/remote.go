@@ -75,6 +75,14 @@ func (v *View) Snapshots(ctx context.Context, id fleet.InstanceID) (fleet.Snapsh
 	return ask(ctx, v, row.Host, func(ctx context.Context, at Local) (fleet.SnapshotList, error) { return at.Snapshots(ctx, id) })
 }
 
+// Hardware returns what a host is made of, as it tells it now.
+func (v *View) Hardware(ctx context.Context, id fleet.HostID) (fleet.Hardware, error) {
+	if _, err := v.Host(ctx, id); err != nil {
+		return fleet.Hardware{}, err
+	}
+	return ask(ctx, v, id, func(ctx context.Context, at Local) (fleet.Hardware, error) { return at.Hardware(ctx, id) })
+}
+
 // remoteLog is a log on its way from its host.
 type remoteLog struct {
 	io.ReadCloser

@@ -108,6 +108,10 @@ func (ownHost) InstanceLog(context.Context, fleet.InstanceID, fleet.LogRange) (i
 	return io.NopCloser(strings.NewReader("own")), nil
 }
 
+func (ownHost) Hardware(_ context.Context, id fleet.HostID) (fleet.Hardware, error) {
+	return fleet.Hardware{Host: id, CPU: fleet.CPU{Model: "own"}}, nil
+}
+
 func (ownHost) Snapshots(_ context.Context, id fleet.InstanceID) (fleet.SnapshotList, error) {
 	return fleet.SnapshotList{Instance: id, Items: []fleet.Snapshot{{Name: "own"}}}, nil
 }
@@ -121,6 +125,9 @@ func TestAgentAnswersForItselfWithoutTheNetwork(t *testing.T) {
 	}
 	if list, err := v.Snapshots(t.Context(), uuid(9)); err != nil || len(list.Items) != 1 || list.Items[0].Name != "own" {
 		t.Errorf("snapshots %+v, %v; want its own", list, err)
+	}
+	if hw, err := v.Hardware(t.Context(), uuid(1)); err != nil || hw.CPU.Model != "own" {
+		t.Errorf("hardware %+v, %v; want its own", hw, err)
 	}
 	log, err := v.InstanceLog(t.Context(), uuid(9), fleet.LogRange{})
 	if err != nil {

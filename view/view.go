@@ -48,6 +48,8 @@ type Local interface {
 	Operation(ctx context.Context, id string) (fleet.Operation, error)
 	InstanceLog(ctx context.Context, id fleet.InstanceID, part fleet.LogRange) (io.ReadCloser, error)
 	Snapshots(ctx context.Context, id fleet.InstanceID) (fleet.SnapshotList, error)
+	// Hardware is asked of the host itself alone.
+	Hardware(ctx context.Context, id fleet.HostID) (fleet.Hardware, error)
 }
 
 // Config is what a view reads from. Source, Flavors and Peers are required.

@@ -19,6 +19,11 @@ func (c *Client) Host(ctx context.Context, id fleet.HostID) (fleet.Host, error) 
 	return get[fleet.Host](ctx, c, "/v1/hosts/"+id.String(), nil)
 }
 
+// Hardware returns what a host is made of, as it tells it now.
+func (c *Client) Hardware(ctx context.Context, id fleet.HostID) (fleet.Hardware, error) {
+	return get[fleet.Hardware](ctx, c, "/v1/hosts/"+id.String()+"/hardware", nil)
+}
+
 // ActHost does an action to a host and returns its row afterwards.
 func (c *Client) ActHost(ctx context.Context, id fleet.HostID, action fleet.HostAction) (fleet.Host, error) {
 	path := "/v1/hosts/" + id.String() + "/" + url.PathEscape(string(action))

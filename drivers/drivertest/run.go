@@ -36,6 +36,7 @@ func cases() []testCase {
 	return []testCase{
 		{name: "DescribeIsCompleteAndStable", run: describeIsStable},
 		{name: "DeclaredFeaturesAreThere", run: declaredFeaturesAreThere},
+		{name: "SurveyAgreesWithTheDescription", run: surveyAgrees},
 		{name: "ListIsCompleteAndOrdered", run: listIsComplete},
 		{name: "UnknownMachineIsNotFound", run: unknownIsNotFound},
 		{name: "BuiltMachineHasTheSizeAskedFor", run: builtHasItsSize},

@@ -14,9 +14,27 @@ type capabilities struct {
 	Host struct {
 		UUID string `xml:"uuid"`
 		CPU  struct {
-			Arch  string `xml:"arch"`
+			Arch     string `xml:"arch"`
+			Model    string `xml:"model"`
+			Vendor   string `xml:"vendor"`
+			Topology struct {
+				Sockets int `xml:"sockets,attr"`
+				Dies    int `xml:"dies,attr"`
+				Cores   int `xml:"cores,attr"`
+				Threads int `xml:"threads,attr"`
+			} `xml:"topology"`
+			Features []struct {
+				Name string `xml:"name,attr"`
+			} `xml:"feature"`
 			Inner string `xml:",innerxml"`
 		} `xml:"cpu"`
+		Cells []struct {
+			ID     int    `xml:"id,attr"`
+			Memory memory `xml:"memory"`
+			CPUs   struct {
+				Number int `xml:"num,attr"`
+			} `xml:"cpus"`
+		} `xml:"topology>cells>cell"`
 	} `xml:"host"`
 	Guests []guestType `xml:"guest"`
 }
@@ -87,21 +105,8 @@ func (c *capabilities) needsExtension() bool { return c.Host.CPU.Arch == "x86_64
 func (c *capabilities) hostCPU() string { return "<cpu>" + c.Host.CPU.Inner + "</cpu>" }
 
 // hasExtension looks for vmx or svm in a processor with its features spelled
-// out: models imply some, and libvirt's capabilities list only the others.
+// out.
 func hasExtension(cpu string) bool {
-	var expanded struct {
-		Features []struct {
-			Name   string `xml:"name,attr"`
-			Policy string `xml:"policy,attr"`
-		} `xml:"feature"`
-	}
-	if err := xml.Unmarshal([]byte(cpu), &expanded); err != nil {
-		return false
-	}
-	for _, f := range expanded.Features {
-		if slices.Contains([]string{"vmx", "svm"}, f.Name) && f.Policy != "disable" && f.Policy != "forbid" {
-			return true
-		}
-	}
-	return false
+	has := cpuFeatures(cpu)
+	return slices.Contains(has, "vmx") || slices.Contains(has, "svm")
 }

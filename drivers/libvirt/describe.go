@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	golibvirt "github.com/digitalocean/go-libvirt"
@@ -38,7 +39,11 @@ func (d *Driver) describe(ctx context.Context) (desc drivers.Description, err er
 	if err != nil {
 		return desc, err
 	}
-	desc.Traits = guests.traits
+	processor, err := d.cpuTraits(ctx, caps, guests)
+	if err != nil {
+		return desc, err
+	}
+	desc.Traits = slices.Concat(guests.traits, processor)
 	if desc.Hardware, err = d.flavour.hardware(ctx, d, caps); err != nil {
 		return desc, err
 	}

@@ -63,11 +63,7 @@ func accelerate(ctx context.Context, d *Driver, caps *capabilities) (guests, err
 	case !caps.needsExtension():
 		return accelerated(KVM, "libvirt offers KVM"), nil
 	}
-	var expanded string
-	err := d.session.Call(ctx, func(rpc *golibvirt.Libvirt) (err error) {
-		expanded, err = rpc.ConnectBaselineCPU([]string{caps.hostCPU()}, golibvirt.ConnectBaselineCPUExpandFeatures)
-		return err
-	})
+	expanded, err := d.expandCPU(ctx, caps)
 	switch {
 	case session.Unanswered(err):
 		return guests{}, fmt.Errorf("expand the host's processor: %w", err)

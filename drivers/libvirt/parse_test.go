@@ -3,6 +3,7 @@ package libvirt
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -272,6 +273,61 @@ func TestExtensionIsSeenInExpandedProcessor(t *testing.T) {
 	} {
 		if got := hasExtension(cpu); got != want {
 			t.Errorf("%s: got %v", cpu, got)
+		}
+	}
+}
+
+func TestProcessorsTraitsAreWhatProgramsAreBuiltFor(t *testing.T) {
+	for cpu, want := range map[string][]string{
+		`<cpu><model>EPYC</model><feature policy="require" name="avx2"/><feature name="aes"/><feature name="sse"/></cpu>`: {"cpu-aes", "cpu-avx2"},
+		`<cpu><model>EPYC</model><feature policy="disable" name="avx512f"/></cpu>`:                                        nil,
+		`nonsense`: nil,
+	} {
+		if got := cpuTraits(cpu); !slices.Equal(got, want) {
+			t.Errorf("%s: got %q, want %q", cpu, got, want)
+		}
+	}
+}
+
+func TestProcessorsAndCellsAreThoseOfTheCapabilities(t *testing.T) {
+	const text = `<capabilities><host><cpu><arch>x86_64</arch><model>EPYC-Milan</model><vendor>AMD</vendor>
+		<topology sockets='1' dies='2' cores='8' threads='2'/><feature name='svm'/><feature name='aes'/></cpu>
+		<topology><cells num='2'><cell id='0'><memory unit='KiB'>33554432</memory><cpus num='32'/></cell>
+		<cell id='1'><memory unit='KiB'>16777216</memory><cpus num='32'/></cell></cells></topology></host></capabilities>`
+	caps, err := parseCapabilities(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fleet.CPU{Model: "AMD EPYC-Milan", Flags: []string{"aes", "svm"}, Sockets: 2, Cores: 16, Threads: 2}
+	if diff := cmp.Diff(want, caps.processors()); diff != "" {
+		t.Errorf("processors (-want +got):\n%s", diff)
+	}
+	cells := []fleet.NUMACell{{ID: 0, CPUs: 32, MemoryMiB: 32768}, {ID: 1, CPUs: 32, MemoryMiB: 16384}}
+	if diff := cmp.Diff(cells, caps.cells()); diff != "" {
+		t.Errorf("cells (-want +got):\n%s", diff)
+	}
+}
+
+func TestDevicesWorthNamingAreGraphicsAndDivisibleNetworkCards(t *testing.T) {
+	const pci = `<device><name>d</name><capability type='pci'><class>%s</class><domain>0</domain><bus>65</bus><slot>0</slot><function>1</function>
+		<product id='0x1572'>X710</product><vendor id='0x8086'>Intel</vendor>%s</capability></device>`
+	const divisible = `<capability type='virt_functions' maxCount='64'/>`
+	nic := fleet.HostDevice{Kind: "nic", Name: "Intel X710", Address: "0000:41:00.1", VirtualFunctions: 64}
+	gpu := fleet.HostDevice{Kind: "gpu", Name: "Intel X710", Address: "0000:41:00.1"}
+	for what, tt := range map[string]struct {
+		text string
+		want fleet.HostDevice
+		ok   bool
+	}{
+		"a network card that can be divided": {fmt.Sprintf(pci, "0x020000", divisible), nic, true},
+		"one that cannot":                    {fmt.Sprintf(pci, "0x020000", ""), fleet.HostDevice{}, false},
+		"a graphics card":                    {fmt.Sprintf(pci, "0x030000", ""), gpu, true},
+		"a disk controller":                  {fmt.Sprintf(pci, "0x010802", ""), fleet.HostDevice{}, false},
+		"no PCI device":                      {"<device><name>computer</name><capability type='system'/></device>", fleet.HostDevice{}, false},
+	} {
+		got, ok, err := parseDevice(tt.text)
+		if err != nil || ok != tt.ok || ok && got != tt.want {
+			t.Errorf("%s: got %+v, %v, %v; want %+v, %v", what, got, ok, err, tt.want, tt.ok)
 		}
 	}
 }

@@ -34,6 +34,10 @@ func TestLifeOfAnInstanceOnXen(t *testing.T) {
 	if m := shown.Capacity.MemoryMiB; m.Reserved < 1024 || m.Free != m.Total-m.Reserved {
 		t.Errorf("its memory is %+v; want Domain-0's gigabyte reserved, and no machine", m)
 	}
+	hw := decode[fleet.Hardware](t, registry.do("host", "hardware", "xen-1", "-o", "json"))
+	if hw.Host != shown.ID || int64(hw.CPU.Sockets*hw.CPU.Cores*hw.CPU.Threads) != shown.Capacity.VCPUs.Total/4 || len(hw.Pools) < 2 {
+		t.Errorf("its hardware is %+v; want its processors, and the pools of disks and of console logs", hw)
+	}
 	if list := registry.instances(); len(list.Items) != 0 {
 		t.Errorf("it lists %+v; Domain-0 is no instance", list.Items)
 	}
