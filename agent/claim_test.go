@@ -212,7 +212,7 @@ func TestDeleteTakenUpAfterARestartRemembersTheRequest(t *testing.T) {
 	s.restart()
 	s.until("the delete is taken up", func() bool {
 		op, err := s.Operation(t.Context(), accepted.Operation)
-		return err == nil && op.State == fleet.OperationSucceeded
+		return err == nil && op.State == fleet.OperationSucceeded && s.row(p.ID) == nil
 	})
 	_, err = s.Claim(t.Context(), p)
 	code(t, err, fleet.CodeGone)

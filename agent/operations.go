@@ -30,6 +30,7 @@ type work struct {
 	verb     string
 	force    bool
 	snapshot string
+	device   *drivers.Attachment
 	// A permit fills in what depends on the machine as it is: the size that it
 	// is to get, and the mark that it is to carry afterwards.
 	size *fleet.Resources
@@ -82,7 +83,7 @@ func (a *Agent) reserve(id fleet.InstanceID, w *work, may permit) (*journal.Oper
 		}
 	}
 	op := a.state.newOperation(a.hostID, id, w.verb)
-	op.Force, op.Snapshot, op.Size, op.Mark = w.force, w.snapshot, w.size, w.mark
+	op.Force, op.Snapshot, op.Device, op.Size, op.Mark = w.force, w.snapshot, w.device, w.size, w.mark
 	a.state.busy[id] = op
 	if w.verb == verbDelete {
 		op.RequestHash = a.state.requestHash(&picture, id)

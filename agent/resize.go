@@ -30,7 +30,7 @@ func (a *Agent) SetSize(ctx context.Context, id fleet.InstanceID, size fleet.Siz
 		return fleet.Accepted{}, errorf(fleet.CodeUnsupported, "%s on host %s cannot resize machines", d.Hypervisor, a.name())
 	}
 	if s, here := a.observer.Machine(id); here && s.Mark != nil && size.DiskGiB > s.Mark.DiskGiB {
-		if err := a.mayGrow(ctx, id); err != nil {
+		if err := a.noSnapshots(ctx, id, "its disk cannot grow while it does"); err != nil {
 			return fleet.Accepted{}, err
 		}
 	}
@@ -64,9 +64,9 @@ func (w *work) fit(m *drivers.Machine, size fleet.Size) error {
 	return nil
 }
 
-// mayGrow says whether a machine's disk may grow: hypervisors refuse that while
-// there are snapshots of it.
-func (a *Agent) mayGrow(ctx context.Context, id fleet.InstanceID) error {
+// noSnapshots refuses what hypervisors do not do to the disks of a machine that
+// has snapshots.
+func (a *Agent) noSnapshots(ctx context.Context, id fleet.InstanceID, why string) error {
 	if _, err := a.snapshotter(); err != nil {
 		return nil // none here, and so none of this machine
 	}
@@ -75,7 +75,7 @@ func (a *Agent) mayGrow(ctx context.Context, id fleet.InstanceID) error {
 		return err
 	}
 	if len(list.Items) > 0 {
-		return errorf(fleet.CodeConflict, "instance %s has %d snapshots, and its disk cannot grow while it does; delete them first, or choose a flavor with the disk as it is", id, len(list.Items))
+		return errorf(fleet.CodeConflict, "instance %s has %d snapshots, and %s; delete them first", id, len(list.Items), why)
 	}
 	return nil
 }

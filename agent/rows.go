@@ -86,6 +86,12 @@ func taskOf(op *journal.Operation) fleet.Task {
 		return fleet.TaskResizing
 	case fleet.SnapshotVerb(op.Verb).Known():
 		return fleet.TaskSnapshotting
+	case op.Verb == string(fleet.AttachDevice):
+		return fleet.TaskAttaching
+	case op.Verb == string(fleet.DetachDevice):
+		return fleet.TaskDetaching
+	case op.Verb == string(fleet.GrowDisk):
+		return fleet.TaskResizing
 	default:
 		return fleet.InstanceAction(op.Verb).Task()
 	}

@@ -37,9 +37,13 @@ var access = map[string][]PrincipalRole{
 	"GET /v1/instances/{id}/console":   mutators,
 
 	"GET /v1/instances/{id}/snapshots":                readers,
+	"GET /v1/instances/{id}/devices":                  readers,
 	"POST /v1/instances/{id}/snapshots":               mutators,
+	"POST /v1/instances/{id}/devices":                 mutators,
 	"POST /v1/instances/{id}/snapshots/{name}/revert": mutators,
+	"POST /v1/instances/{id}/devices/{name}/grow":     mutators,
 	"DELETE /v1/instances/{id}/snapshots/{name}":      mutators,
+	"DELETE /v1/instances/{id}/devices/{name}":        mutators,
 
 	"GET /v1/images":                   readers,
 	"GET /v1/images/{id}":              readers,

@@ -37,6 +37,8 @@ type Reader interface {
 	InstanceLog(ctx context.Context, id fleet.InstanceID, part fleet.LogRange) (io.ReadCloser, error)
 	// Snapshots asks the host of the instance for the machine's snapshots.
 	Snapshots(ctx context.Context, id fleet.InstanceID) (fleet.SnapshotList, error)
+	// Devices asks the host of the instance for what the machine has attached.
+	Devices(ctx context.Context, id fleet.InstanceID) (fleet.DeviceList, error)
 	// Await blocks until this node holds the host's block at version at or
 	// newer, and in it the instance has no task or is gone. It returns the row
 	// then; nil when it is gone. When ctx ends first it returns the row as it
@@ -55,6 +57,7 @@ type Writer interface {
 	// ResizeInstance gives an instance the size that a flavor has at this node.
 	ResizeInstance(ctx context.Context, id fleet.InstanceID, flavor string) (fleet.Accepted, error)
 	ChangeSnapshot(ctx context.Context, id fleet.InstanceID, change fleet.SnapshotChange) (fleet.Accepted, error)
+	ChangeDevice(ctx context.Context, id fleet.InstanceID, change fleet.DeviceChange) (fleet.Accepted, error)
 	// OpenConsole returns a ticket for a console, which is opened at the
 	// instance's own host.
 	OpenConsole(ctx context.Context, id fleet.InstanceID, ask fleet.OpenConsole, who Principal) (fleet.ConsoleTicket, error)

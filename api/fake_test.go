@@ -25,9 +25,11 @@ type fakeCore struct {
 	operation  func(string) (fleet.Operation, error)
 	log        func(fleet.InstanceID, fleet.LogRange) (io.ReadCloser, error)
 	snapshots  func(fleet.InstanceID) (fleet.SnapshotList, error)
+	devices    func(fleet.InstanceID) (fleet.DeviceList, error)
 	resize     func(fleet.InstanceID, string) (fleet.Accepted, error)
 	size       func(fleet.InstanceID, fleet.Size) (fleet.Accepted, error)
 	snapshot   func(fleet.InstanceID, fleet.SnapshotChange) (fleet.Accepted, error)
+	device     func(fleet.InstanceID, fleet.DeviceChange) (fleet.Accepted, error)
 	await      func(context.Context, fleet.InstanceID, fleet.Version) (*fleet.Instance, error)
 	explain    func(fleet.Create) (fleet.Explanation, error)
 	create     func(CreateInstance) (fleet.Accepted, error)
@@ -102,6 +104,14 @@ func (f *fakeCore) OpenConsole(_ context.Context, id fleet.InstanceID, ask fleet
 
 func (f *fakeCore) Console(_ context.Context, id fleet.InstanceID, visit ConsoleVisit) (io.ReadWriteCloser, error) {
 	return f.console(id, visit)
+}
+
+func (f *fakeCore) Devices(_ context.Context, id fleet.InstanceID) (fleet.DeviceList, error) {
+	return f.devices(id)
+}
+
+func (f *fakeCore) ChangeDevice(_ context.Context, id fleet.InstanceID, change fleet.DeviceChange) (fleet.Accepted, error) {
+	return f.device(id, change)
 }
 
 func (f *fakeCore) ChangeSnapshot(_ context.Context, id fleet.InstanceID, change fleet.SnapshotChange) (fleet.Accepted, error) {
@@ -254,6 +264,8 @@ func full() *fakeCore {
 		log: func(fleet.InstanceID, fleet.LogRange) (io.ReadCloser, error) {
 			return io.NopCloser(strings.NewReader("hello\n")), nil
 		},
+		devices:   func(id fleet.InstanceID) (fleet.DeviceList, error) { return fleet.DeviceList{Instance: id}, nil },
+		device:    func(fleet.InstanceID, fleet.DeviceChange) (fleet.Accepted, error) { return accepted() },
 		snapshots: func(id fleet.InstanceID) (fleet.SnapshotList, error) { return fleet.SnapshotList{Instance: id}, nil },
 		resize:    func(fleet.InstanceID, string) (fleet.Accepted, error) { return accepted() },
 		size:      func(fleet.InstanceID, fleet.Size) (fleet.Accepted, error) { return accepted() },

@@ -23,6 +23,7 @@ func (s *server) addInstances() {
 	s.addMutations()
 	s.addLog()
 	s.addSnapshots()
+	s.addDevices()
 }
 
 func (s *server) listInstances(ctx context.Context, in *instanceQuery) (*out[fleet.List[fleet.Instance]], error) {

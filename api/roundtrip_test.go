@@ -98,6 +98,16 @@ func TestClientHasAMethodForEveryRoute(t *testing.T) {
 			}
 			return nil, console.Close()
 		},
+		"GET /v1/instances/{id}/devices": func(ctx context.Context, c *client.Client) (any, error) { return c.Devices(ctx, instanceID) },
+		"POST /v1/instances/{id}/devices": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.ChangeDevice(ctx, instanceID, fleet.DeviceChange{Verb: fleet.AttachDevice, Device: fleet.AttachRequest{Kind: fleet.DeviceDisk, SizeGiB: 2}}, time.Second)
+		},
+		"DELETE /v1/instances/{id}/devices/{name}": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.ChangeDevice(ctx, instanceID, fleet.DeviceChange{Verb: fleet.DetachDevice, Name: "02:00:00:00:00:01"}, 0)
+		},
+		"POST /v1/instances/{id}/devices/{name}/grow": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.ChangeDevice(ctx, instanceID, fleet.DeviceChange{Verb: fleet.GrowDisk, Name: "disk-1", Device: fleet.AttachRequest{SizeGiB: 3}}, 0)
+		},
 		"GET /v1/instances/{id}/snapshots": func(ctx context.Context, c *client.Client) (any, error) { return c.Snapshots(ctx, instanceID) },
 		"POST /v1/instances/{id}/snapshots": func(ctx context.Context, c *client.Client) (any, error) {
 			return c.ChangeSnapshot(ctx, instanceID, fleet.SnapshotChange{Verb: fleet.TakeSnapshot, Name: "clean"}, time.Second)

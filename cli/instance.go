@@ -22,7 +22,9 @@ func (a *app) instanceCommand() []*cobra.Command {
 	for _, verb := range instanceVerbs {
 		commands = append(commands, a.instanceAct(verb))
 	}
-	return []*cobra.Command{group("instance", "The virtual machines of the fleet", append(commands, a.instanceDelete(), a.instanceLog(), a.instanceConsole(), a.instanceResize(), a.instanceSnapshot()))}
+	commands = append(commands,
+		a.instanceDelete(), a.instanceLog(), a.instanceConsole(), a.instanceResize(), a.instanceSnapshot(), a.instanceDevice())
+	return []*cobra.Command{group("instance", "The virtual machines of the fleet", commands)}
 }
 
 func (a *app) instanceList() *cobra.Command {

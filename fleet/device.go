@@ -59,9 +59,15 @@ type DeviceChange struct {
 type AttachRequest struct {
 	Kind    DeviceKind `json:"kind" enum:"disk,nic,iso"`
 	SizeGiB int64      `json:"size_gib,omitempty"` // of an empty disk
-	NIC                // of a network card
-	Image   string     `json:"image,omitempty"` // of a CD: id, or a name that matches one digest
+	// Network, VLAN and MAC are those of a network card, as in NIC.
+	Network string `json:"network,omitempty"`
+	VLAN    int    `json:"vlan,omitempty"`
+	MAC     string `json:"mac,omitempty"`
+	Image   string `json:"image,omitempty"` // of a CD: id, or a name that matches one digest
 }
+
+// Card is the network card that is asked for.
+func (d *AttachRequest) Card() NIC { return NIC{Network: d.Network, VLAN: d.VLAN, MAC: d.MAC} }
 
 // GrowRequest is the body of a request for a larger disk.
 type GrowRequest struct {
@@ -94,7 +100,7 @@ func (d *AttachRequest) validate() error {
 	bad := func(format string, args ...any) error {
 		return &Error{Code: CodeInvalid, Detail: fmt.Sprintf(format, args...)}
 	}
-	disk, nic, iso := d.SizeGiB != 0, d.NIC != NIC{}, d.Image != ""
+	disk, nic, iso := d.SizeGiB != 0, d.Card() != NIC{}, d.Image != ""
 	switch d.Kind {
 	case DeviceDisk:
 		if nic || iso {
@@ -108,7 +114,7 @@ func (d *AttachRequest) validate() error {
 		if d.Network == NoNetwork {
 			return bad("network %q stands for no network card; name a network", NoNetwork)
 		}
-		return CheckNICs([]NIC{d.NIC})
+		return CheckNICs([]NIC{d.Card()})
 	case DeviceISO:
 		if disk || nic || !iso {
 			return bad("a CD has image and nothing else")

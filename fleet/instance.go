@@ -42,6 +42,8 @@ const (
 	TaskMigrating    Task = "migrating"
 	TaskResizing     Task = "resizing"
 	TaskSnapshotting Task = "snapshotting"
+	TaskAttaching    Task = "attaching"
+	TaskDetaching    Task = "detaching"
 )
 
 // Instance is one virtual machine as the agent of its host describes it.

@@ -68,6 +68,21 @@ func (c *core) ChangeSnapshot(ctx context.Context, id fleet.InstanceID, change f
 	})
 }
 
+// ChangeDevice implements api.Core: the instance's host does it, with the image
+// that a name means here.
+func (c *core) ChangeDevice(ctx context.Context, id fleet.InstanceID, change fleet.DeviceChange) (fleet.Accepted, error) {
+	if change.Device.Image != "" {
+		im, err := c.ImageNamed(ctx, change.Device.Image)
+		if err != nil {
+			return fleet.Accepted{}, err
+		}
+		change.Device.Image = im.ID
+	}
+	return c.atOwner(ctx, id, func(ctx context.Context, peer *client.Client) (fleet.Accepted, error) {
+		return peer.ChangeDevice(ctx, id, change, 0)
+	})
+}
+
 // atOwner calls the agent of the host that owns the instance. A host that
 // cannot be heard is an error at once: nothing is queued for later.
 func (c *core) atOwner(ctx context.Context, id fleet.InstanceID, call func(context.Context, *client.Client) (fleet.Accepted, error)) (fleet.Accepted, error) {

@@ -83,6 +83,15 @@ func (v *View) Hardware(ctx context.Context, id fleet.HostID) (fleet.Hardware, e
 	return ask(ctx, v, id, func(ctx context.Context, at Local) (fleet.Hardware, error) { return at.Hardware(ctx, id) })
 }
 
+// Devices returns the devices of an instance as its host tells them now.
+func (v *View) Devices(ctx context.Context, id fleet.InstanceID) (fleet.DeviceList, error) {
+	row, err := v.Instance(ctx, id)
+	if err != nil {
+		return fleet.DeviceList{}, err
+	}
+	return ask(ctx, v, row.Host, func(ctx context.Context, at Local) (fleet.DeviceList, error) { return at.Devices(ctx, id) })
+}
+
 // remoteLog is a log on its way from its host.
 type remoteLog struct {
 	io.ReadCloser

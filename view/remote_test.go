@@ -112,6 +112,10 @@ func (ownHost) Hardware(_ context.Context, id fleet.HostID) (fleet.Hardware, err
 	return fleet.Hardware{Host: id, CPU: fleet.CPU{Model: "own"}}, nil
 }
 
+func (ownHost) Devices(_ context.Context, id fleet.InstanceID) (fleet.DeviceList, error) {
+	return fleet.DeviceList{Instance: id, Items: []fleet.Device{{Kind: fleet.DeviceDisk, Name: "disk-0"}}}, nil
+}
+
 func (ownHost) Snapshots(_ context.Context, id fleet.InstanceID) (fleet.SnapshotList, error) {
 	return fleet.SnapshotList{Instance: id, Items: []fleet.Snapshot{{Name: "own"}}}, nil
 }
@@ -122,6 +126,9 @@ func TestAgentAnswersForItselfWithoutTheNetwork(t *testing.T) {
 	id := fleet.OperationID(uuid(1), 4)
 	if op, err := v.Operation(t.Context(), id); err != nil || op.ID != "own "+id {
 		t.Errorf("operation %+v, %v; want its own", op, err)
+	}
+	if list, err := v.Devices(t.Context(), uuid(9)); err != nil || len(list.Items) != 1 || list.Items[0].Name != "disk-0" {
+		t.Errorf("own devices: got %+v, %v", list, err)
 	}
 	if list, err := v.Snapshots(t.Context(), uuid(9)); err != nil || len(list.Items) != 1 || list.Items[0].Name != "own" {
 		t.Errorf("snapshots %+v, %v; want its own", list, err)

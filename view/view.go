@@ -48,6 +48,7 @@ type Local interface {
 	Operation(ctx context.Context, id string) (fleet.Operation, error)
 	InstanceLog(ctx context.Context, id fleet.InstanceID, part fleet.LogRange) (io.ReadCloser, error)
 	Snapshots(ctx context.Context, id fleet.InstanceID) (fleet.SnapshotList, error)
+	Devices(ctx context.Context, id fleet.InstanceID) (fleet.DeviceList, error)
 	// Hardware is asked of the host itself alone.
 	Hardware(ctx context.Context, id fleet.HostID) (fleet.Hardware, error)
 }
@@ -56,8 +57,8 @@ type Local interface {
 type Config struct {
 	Source  Source
 	Flavors []fleet.Flavor
-	// Peers are asked for what the replica does not hold: operations, logs and
-	// snapshots.
+	// Peers are asked for what the replica does not hold: operations, logs,
+	// snapshots and devices.
 	Peers *client.Peers
 	// AnswerWithin is how long a peer may take to begin its answer; 0 means ten
 	// seconds. A host that is frozen keeps its connections open for ever.

@@ -18,12 +18,13 @@ type Operation struct {
 	fleet.Operation
 	// Force is set for an action that skips the guest's own shutdown.
 	Force bool `json:"force,omitempty"`
-	// Snapshot is the name of the snapshot that the operation is about, and Size
-	// what the machine is to get; Mark is what it is to carry afterwards, where
-	// the operation changes that.
-	Snapshot string           `json:"snapshot,omitempty"`
-	Size     *fleet.Resources `json:"size,omitempty"`
-	Mark     *drivers.Mark    `json:"mark,omitempty"`
+	// Snapshot is the name of the snapshot that the operation is about, Device the
+	// device, and Size what the machine is to get; Mark is what it is to carry
+	// afterwards, where the operation changes that.
+	Snapshot string              `json:"snapshot,omitempty"`
+	Device   *drivers.Attachment `json:"device,omitempty"`
+	Size     *fleet.Resources    `json:"size,omitempty"`
+	Mark     *drivers.Mark       `json:"mark,omitempty"`
 	// RequestHash, of a delete, is that of the create that the instance came
 	// from: once the machine is gone nothing else remembers it.
 	RequestHash string `json:"request_hash,omitempty"`
