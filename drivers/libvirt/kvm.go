@@ -42,8 +42,8 @@ func kvmFlavour() *flavour {
 
 func kvmFeatures(context.Context, *Driver, *capabilities) ([]drivers.Feature, error) {
 	return []drivers.Feature{
-		drivers.FeatureBootDisk, drivers.FeatureBootKernel, drivers.FeatureConsoleLog, drivers.FeaturePause,
-		drivers.FeatureImageSource, drivers.FeatureResize, drivers.FeatureSnapshot,
+		drivers.FeatureBootDisk, drivers.FeatureBootKernel, drivers.FeatureConsole, drivers.FeatureConsoleLog, drivers.FeaturePause,
+		drivers.FeatureImageSource, drivers.FeatureResize, drivers.FeatureSnapshot, drivers.FeatureVNC,
 	}, nil
 }
 
@@ -110,6 +110,7 @@ func kvmPlatform(dom *libvirtxml.Domain, b blueprint) {
 		Backend: &libvirtxml.DomainRNGBackend{Random: &libvirtxml.DomainRNGBackendRandom{Device: "/dev/urandom"}},
 	}}
 	dom.Devices.MemBalloon = &libvirtxml.DomainMemBalloon{Model: "virtio"}
+	addScreen(dom.Devices, b.arch)
 	if b.accelerator == KVM {
 		dom.Type = "kvm"
 		dom.CPU = &libvirtxml.DomainCPU{Mode: "host-model"}

@@ -20,7 +20,7 @@ type lab struct {
 
 // newLab starts one, in the folder that it is stopped in at the end. Where
 // there is no libvirt the test is left out, but not in CI.
-func newLab(tb testing.TB, stdio string) *lab {
+func newLab(tb testing.TB, stdio string, options ...string) *lab {
 	tb.Helper()
 	for _, tool := range []string{"libvirtd", "virtlogd", "virsh", "qemu-system-x86_64"} {
 		if !installed(tool) {
@@ -44,7 +44,7 @@ func newLab(tb testing.TB, stdio string) *lab {
 			tb.Error(err)
 		}
 	})
-	l.socket = strings.TrimSpace(l.daemon(tb, "start", "--stdio", stdio))
+	l.socket = strings.TrimSpace(l.daemon(tb, "start", append([]string{"--stdio", stdio}, options...)...))
 	return l
 }
 

@@ -60,6 +60,11 @@ func (s *Session) openStream(ctx context.Context) (*stream, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.greetOn(ctx, w)
+}
+
+// greetOn greets on a connection that is there; on an error it hangs up.
+func (s *Session) greetOn(ctx context.Context, w *wire) (*stream, error) {
 	t := &stream{wire: w, in: make(chan packet, streamQueueLength)}
 	t.sock = socket.New(w, t)
 	if err := w.guard(ctx, dialLimit, func() error { return t.greet(s.uri) }); err != nil {
@@ -97,13 +102,18 @@ func (t *stream) hangUp() {
 
 // call does one request and returns the reply's payload.
 func (t *stream) call(proc uint32, args []byte) ([]byte, error) {
-	t.serial++
-	t.proc = proc
-	if err := t.sock.SendPacket(t.serial, proc, remoteProgram, args, socket.Call, socket.StatusOK); err != nil {
+	if err := t.ask(proc, args); err != nil {
 		return nil, err
 	}
 	p, err := t.next(socket.Reply)
 	return p.payload, err
+}
+
+// ask sends a request.
+func (t *stream) ask(proc uint32, args []byte) error {
+	t.serial++
+	t.proc = proc
+	return t.sock.SendPacket(t.serial, proc, remoteProgram, args, socket.Call, socket.StatusOK)
 }
 
 // next waits for a packet of this type of the request under way. A busy daemon
