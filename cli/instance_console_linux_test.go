@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -19,33 +18,11 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
-	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"grapevine/fleet"
+	"grapevine/test/built"
 )
-
-// pty is a terminal: what is written to the keyboard is read from the tty.
-func pty(t *testing.T) (keyboard, tty *os.File) {
-	t.Helper()
-	keyboard, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = keyboard.Close() })
-	if err := unix.IoctlSetPointerInt(int(keyboard.Fd()), unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	number, err := unix.IoctlGetInt(int(keyboard.Fd()), unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if tty, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = tty.Close() })
-	return keyboard, tty
-}
 
 // consoleNode is a fleetNode that gives out tickets for consoles of a host, at
 // which attend serves them.
@@ -124,7 +101,7 @@ type sitting struct {
 func sit(t *testing.T, n *node, args ...string) *sitting {
 	t.Helper()
 	s := &sitting{code: make(chan int, 1)}
-	s.keyboard, s.tty = pty(t)
+	s.keyboard, s.tty = built.PTY(t)
 	var err error
 	if s.before, err = term.GetState(int(s.tty.Fd())); err != nil {
 		t.Fatal(err)

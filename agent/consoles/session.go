@@ -1,6 +1,7 @@
 package consoles
 
 import (
+	"context"
 	"errors"
 	"io"
 	"sync"
@@ -23,6 +24,24 @@ type Session struct {
 	mu      sync.Mutex
 	console io.ReadWriteCloser // guarded by mu: nil until it is open
 	why     error              // guarded by mu: why it was ended from here
+}
+
+// leaving is how long somebody who asks for a place waits for its holder, who may
+// have left a moment ago: a client hears the end of its console before the
+// hypervisor does.
+const leaving = time.Second
+
+// leaves reports whether the session has ended within leaving.
+func (s *Session) leaves(ctx context.Context) bool {
+	timer := time.NewTimer(leaving)
+	defer timer.Stop()
+	select {
+	case <-s.gone:
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return false
 }
 
 // begin hands over the open console; an error says that the session was ended

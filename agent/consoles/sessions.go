@@ -65,6 +65,9 @@ func (s *Sessions) Run(ctx context.Context) error {
 // caller closes the session.
 func (s *Sessions) Open(ctx context.Context, pass Pass, from string, open Opener) (*Session, error) {
 	session, before, err := s.take(pass, from)
+	if err != nil && before != nil && before.leaves(ctx) {
+		session, before, err = s.take(pass, from)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +88,7 @@ func (s *Sessions) Open(ctx context.Context, pass Pass, from string, open Opener
 	return session, nil
 }
 
-// take takes the place, and returns whoever had to leave it.
+// take takes the place, and returns whoever has it, or had to leave it.
 func (s *Sessions) take(pass Pass, from string) (session, before *Session, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -95,7 +98,7 @@ func (s *Sessions) take(pass Pass, from string) (session, before *Session, err e
 	case s.over:
 		return nil, nil, errOver
 	case before != nil && !pass.Force:
-		return nil, nil, &fleet.Error{Code: fleet.CodeConflict, Detail: fmt.Sprintf(
+		return nil, before, &fleet.Error{Code: fleet.CodeConflict, Detail: fmt.Sprintf(
 			"the %s console of instance %s is taken: %s has had it from %s since %s; take it over with --force",
 			pass.Kind, pass.Instance, before.Who, before.From, before.Since.UTC().Format("15:04:05 UTC"))}
 	case before != nil:

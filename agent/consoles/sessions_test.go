@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"grapevine/fleet"
 )
@@ -87,6 +89,22 @@ func TestOneSitsInFrontOfAMachine(t *testing.T) {
 		t.Error(err)
 	}
 	r.sit(pass(1))
+}
+
+func TestWhoeverHasJustLeftIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewSessions(nil)
+		first, err := s.Open(t.Context(), pass(1), "", pipe)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(leaving/2, func() { _ = first.Close() })
+		second, err := s.Open(t.Context(), pass(1), "", pipe)
+		if err != nil {
+			t.Fatalf("got %v, want the place", err)
+		}
+		_ = second.Close()
+	})
 }
 
 func TestForceEndsTheOtherBeforeItOpens(t *testing.T) {
