@@ -28,6 +28,8 @@ func (a *Agent) ActInstance(_ context.Context, id fleet.InstanceID, action fleet
 			return errorf(fleet.CodeConflict, "instance %s is managed already", id)
 		case (action == fleet.Pause || action == fleet.Resume) && !slices.Contains(picture.Description.Features, drivers.FeaturePause):
 			return errorf(fleet.CodeUnsupported, "%s on host %s cannot pause and resume", row.Hypervisor, a.name())
+		case action == fleet.Start && picture.Description.Maintenance && row.Power != fleet.PowerRunning:
+			return errorf(fleet.CodeRefused, "host %s is in maintenance mode at its hypervisor, which starts no machine until that ends", a.name())
 		default:
 			return nil
 		}

@@ -21,6 +21,7 @@ func driverError(doing string, err error) error {
 		{drivers.ErrOutOfSpace, fleet.CodeOutOfSpace},
 		{drivers.ErrBadImage, fleet.CodeInvalid},
 		{drivers.ErrForeign, fleet.CodeNotManaged},
+		{drivers.ErrMaintenance, fleet.CodeRefused},
 		{drivers.ErrConsoleHeld, fleet.CodeConflict},
 		{drivers.ErrNotRunning, fleet.CodeConflict},
 	} {

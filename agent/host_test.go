@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -159,6 +160,35 @@ func TestCordonSurvivesARestart(t *testing.T) {
 	}
 	if _, err := s.Claim(t.Context(), proposal(2, 512)); err != nil {
 		t.Errorf("refused after uncordon: %v", err)
+	}
+}
+
+func TestHostInMaintenanceTakesNothingNew(t *testing.T) {
+	s := newSite(t, nil)
+	p := proposal(1, 512)
+	if _, err := s.Claim(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	s.running(p.ID)
+	s.hypervisor.Maintain(true)
+	s.until("the maintenance is seen", func() bool { return s.host().State == fleet.HostMaintenance })
+	_, err := s.Claim(t.Context(), proposal(2, 512))
+	code(t, err, fleet.CodeRefused)
+	if e, ok := errors.AsType[*fleet.Error](err); !ok || len(e.Refusals) != 1 || e.Refusals[0].Code != fleet.RefuseMaintenance {
+		t.Errorf("got %+v, want the one refusal maintenance", err)
+	}
+	if row := s.row(p.ID); row.Power != fleet.PowerRunning {
+		t.Errorf("what ran is %s", row.Power)
+	}
+	if _, err := s.ActInstance(t.Context(), p.ID, fleet.Stop, client.ActOptions{Force: true, Wait: patience}); err != nil {
+		t.Errorf("stop: %v", err)
+	}
+	_, err = s.ActInstance(t.Context(), p.ID, fleet.Start, client.ActOptions{})
+	code(t, err, fleet.CodeRefused)
+	s.hypervisor.Maintain(false)
+	s.until("its end is seen", func() bool { return s.host().State == fleet.HostOK })
+	if _, err := s.Claim(t.Context(), proposal(3, 512)); err != nil {
+		t.Errorf("refused after the maintenance: %v", err)
 	}
 }
 

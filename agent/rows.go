@@ -103,6 +103,9 @@ func describeHost(host *fleet.Host, p *observer.Picture) {
 	host.Hypervisor = d.Hypervisor
 	host.HypervisorVersion = d.Version
 	host.Hardware = d.Hardware
+	if d.Maintenance && host.State == fleet.HostOK {
+		host.State = fleet.HostMaintenance
+	}
 	host.Traits = slices.Clone(d.Traits)
 	for _, f := range d.Features {
 		host.Traits = append(host.Traits, string(f))

@@ -76,7 +76,7 @@ func hostState(s fleet.HostState) cell {
 		return cell{string(s), good}
 	case fleet.HostQuarantined:
 		return cell{string(s), bad}
-	case fleet.HostCordoned, fleet.HostDraining:
+	case fleet.HostCordoned, fleet.HostDraining, fleet.HostMaintenance:
 	}
 	return cell{string(s), uneasy}
 }

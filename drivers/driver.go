@@ -32,6 +32,9 @@ var (
 	ErrBadImage = errors.New("image content does not match its manifest")
 	// ErrForeign: the machine carries no Mark; adopt it first.
 	ErrForeign = errors.New("machine is not managed")
+	// ErrMaintenance: somebody has taken the host out of use at its hypervisor,
+	// which makes and starts no machine until that ends.
+	ErrMaintenance = errors.New("host is in maintenance mode")
 )
 
 // Driver drives one host's hypervisor. All methods may be called from several
@@ -59,7 +62,8 @@ type Driver interface {
 	// Delete removes a managed machine, running or not, with the disks that
 	// Build made. A machine that is not there is no error.
 	Delete(ctx context.Context, id fleet.InstanceID) error
-	// Adopt writes a Mark onto a foreign machine, which goes on as it was.
+	// Adopt writes a Mark, which is the machine's own by its ID, onto a foreign
+	// machine, or in place of the one that it carries; it goes on as it was.
 	Adopt(ctx context.Context, id fleet.InstanceID, mark Mark) error
 
 	// Watch calls changed, from one goroutine at a time, for every change that
@@ -129,6 +133,9 @@ type Description struct {
 	// (ESXi); elsewhere it is zero and the agent's journal has it.
 	HostID   fleet.HostID
 	Features []Feature
+	// Maintenance: somebody has taken the host out of use at its hypervisor.
+	// Build, and starting a machine, are ErrMaintenance.
+	Maintenance bool
 	// Disks are the formats of image disks that ImportImage takes.
 	Disks []string
 	// Networks are the names that a card of Spec may be on, sorted, without the

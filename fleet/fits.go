@@ -23,6 +23,8 @@ func Fits(host *Host, req *Request) []Refusal {
 	case HostOK:
 	case HostCordoned, HostDraining, HostQuarantined:
 		refuse(RefuseCordoned, "it is %s", host.State)
+	case HostMaintenance:
+		refuse(RefuseMaintenance, "it is in maintenance mode at its hypervisor")
 	default:
 		refuse(RefuseVersion, "its state %q is not known here", host.State)
 	}

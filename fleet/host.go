@@ -24,6 +24,9 @@ const (
 	HostCordoned    HostState = "cordoned"
 	HostDraining    HostState = "draining"
 	HostQuarantined HostState = "quarantined"
+	// HostMaintenance is what an ok host is while somebody has taken it out of
+	// use at its hypervisor.
+	HostMaintenance HostState = "maintenance"
 )
 
 // Reachability says how much the reading node can trust a row to be current.

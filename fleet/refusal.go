@@ -12,6 +12,7 @@ type RefusalCode string
 const (
 	RefuseCapacity              RefusalCode = "capacity"
 	RefuseCordoned              RefusalCode = "cordoned"
+	RefuseMaintenance           RefusalCode = "maintenance"
 	RefuseCPU                   RefusalCode = "cpu"
 	RefuseStorage               RefusalCode = "storage"
 	RefuseNetwork               RefusalCode = "network"

@@ -2,6 +2,7 @@ package esxi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -25,7 +26,10 @@ func (d *Driver) Act(ctx context.Context, id fleet.InstanceID, action fleet.Inst
 		switch action {
 		case fleet.Start:
 			task, err := vm.PowerOn(ctx)
-			return d.settle(ctx, s, id, fleet.PowerRunning, s.wait(ctx, task, err))
+			if err := d.settle(ctx, s, id, fleet.PowerRunning, s.wait(ctx, task, err)); err != nil {
+				return s.inMaintenance(ctx, err)
+			}
+			return nil
 		case fleet.Stop:
 			return d.stop(ctx, s, m, vm, opts.Grace)
 		case fleet.Reboot:
@@ -34,6 +38,15 @@ func (d *Driver) Act(ctx context.Context, id fleet.InstanceID, action fleet.Inst
 			return drivers.ErrUnsupported
 		}
 	})
+}
+
+// inMaintenance says so where that is why the host refused a start: it answers
+// only that its state does not allow it.
+func (s *session) inMaintenance(ctx context.Context, err error) error {
+	if _, is := faultOf(err).(*types.InvalidState); is && errors.Is(s.usable(ctx), drivers.ErrMaintenance) {
+		return fmt.Errorf("%w: %w", drivers.ErrMaintenance, err)
+	}
+	return err
 }
 
 // settle forgives an action that came too late: its effect is there already.

@@ -70,6 +70,9 @@ func (s *session) buildable(ctx context.Context, spec drivers.Spec) error {
 	if err := drivers.Buildable(&spec, features); err != nil {
 		return err
 	}
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
 	_, held, err := s.manifest(ctx, spec.Image.ID)
 	if err == nil && !held {
 		return fmt.Errorf("image %.12s: %w", spec.Image.ID, drivers.ErrNotFound)

@@ -22,7 +22,7 @@ func (d *Driver) Describe(ctx context.Context) (drivers.Description, error) {
 
 func (s *session) describe(ctx context.Context) (drivers.Description, error) {
 	var host mo.HostSystem
-	if err := s.properties().RetrieveOne(ctx, s.host.Reference(), []string{"summary.hardware"}, &host); err != nil {
+	if err := s.properties().RetrieveOne(ctx, s.host.Reference(), []string{"summary.hardware", pathMaintenance}, &host); err != nil {
 		return drivers.Description{}, fmt.Errorf("read hardware: %w", err)
 	}
 	var store mo.Datastore
@@ -50,7 +50,24 @@ func (s *session) describe(ctx context.Context) (drivers.Description, error) {
 		Features: features,
 		Disks:    []string{fleet.FormatVMDK},
 		Networks: networks,
+
+		Maintenance: host.Runtime.InMaintenanceMode,
 	}, nil
+}
+
+// pathMaintenance says whether the host is in maintenance mode.
+const pathMaintenance = "runtime.inMaintenanceMode"
+
+// usable says why no machine can be made or started on the host now.
+func (s *session) usable(ctx context.Context) error {
+	var host mo.HostSystem
+	if err := s.properties().RetrieveOne(ctx, s.host.Reference(), []string{pathMaintenance}, &host); err != nil {
+		return fmt.Errorf("read the host's state: %w", err)
+	}
+	if host.Runtime.InMaintenanceMode {
+		return drivers.ErrMaintenance
+	}
+	return nil
 }
 
 // features: ESXi has no pause; suspend, which it has, writes the memory to

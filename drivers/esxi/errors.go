@@ -77,7 +77,7 @@ func causeOf(fault types.BaseMethodFault) types.BaseMethodFault {
 func isContract(err error) bool {
 	for _, known := range []error{
 		drivers.ErrNotFound, drivers.ErrUnavailable, drivers.ErrUnsupported,
-		drivers.ErrOutOfSpace, drivers.ErrBadImage, drivers.ErrForeign,
+		drivers.ErrOutOfSpace, drivers.ErrBadImage, drivers.ErrForeign, drivers.ErrMaintenance,
 	} {
 		if errors.Is(err, known) {
 			return true

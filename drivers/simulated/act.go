@@ -52,6 +52,9 @@ func (h *Hypervisor) plan(m machine, action fleet.InstanceAction, opts drivers.A
 	}
 	switch action {
 	case fleet.Start:
+		if h.maintenance.Load() && m.Power != fleet.PowerRunning {
+			return 0, drivers.ErrMaintenance
+		}
 		return latency.Boot, nil
 	case fleet.Stop:
 		return down, nil
@@ -154,6 +157,9 @@ func (d *Driver) Adopt(ctx context.Context, id fleet.InstanceID, mark drivers.Ma
 		return fmt.Errorf("adopt machine %s: %w", id, err)
 	}
 	defer done()
+	if mark.ID != id {
+		return fmt.Errorf("adopt machine %s: the mark is that of machine %s", id, mark.ID)
+	}
 	err = d.h.change(id, func(m *machine) error {
 		m.Mark = mark.Clone()
 		return nil

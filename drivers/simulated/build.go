@@ -91,6 +91,9 @@ func (h *Hypervisor) buildable(spec drivers.Spec) (exists bool, err error) {
 		}
 		return true, nil
 	}
+	if h.maintenance.Load() {
+		return false, drivers.ErrMaintenance
+	}
 	im, ok := h.images[spec.Image.ID]
 	if !ok {
 		return false, fmt.Errorf("image %.12s: %w", spec.Image.ID, drivers.ErrNotFound)

@@ -65,6 +65,9 @@ func (h *Hypervisor) FillStorage(on bool) {
 	h.full = on
 }
 
+// Maintain takes the host out of use, or back into it, as a person does.
+func (h *Hypervisor) Maintain(on bool) { h.maintenance.Store(on) }
+
 // FailNextBuild makes the next build fail at the step.
 func (h *Hypervisor) FailNextBuild(step int) {
 	h.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"grapevine/drivers"
@@ -57,6 +58,8 @@ func DefaultResources() fleet.Resources {
 type Hypervisor struct {
 	config Config
 	store  *store
+	// maintenance: a person has taken the host out of use.
+	maintenance atomic.Bool
 
 	mu       sync.Mutex // guards all below
 	latency  Latency
@@ -112,6 +115,8 @@ func (h *Hypervisor) describe() drivers.Description {
 		Version:    "simulated " + string(h.config.Hypervisor),
 		Total:      h.config.Resources,
 		Hardware:   h.config.Hardware,
+
+		Maintenance: h.maintenance.Load(),
 		Features: []drivers.Feature{
 			drivers.FeatureBootDisk, drivers.FeatureBootISO, drivers.FeatureCloudInit, drivers.FeatureConsole, drivers.FeatureConsoleLog,
 			drivers.FeatureDevices, drivers.FeatureImageSource, drivers.FeatureResize, drivers.FeatureUEFI,

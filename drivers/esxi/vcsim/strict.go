@@ -1,10 +1,13 @@
 package vcsim
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 
+	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/soap"
@@ -22,8 +25,40 @@ func (h *Host) handle(ctx *simulator.Context, method *simulator.Method) (mo.Refe
 	if ctx.Session == nil && !slices.Contains(openMethods, method.Name) {
 		return nil, &types.NotAuthenticated{NoPermission: types.NoPermission{Object: &method.This, PrivilegeId: "System.View"}}
 	}
-	h.trouble.before(ctx, method.Name, rootRemoval(ctx, method))
+	if h.host().Runtime.InMaintenanceMode && refusedInMaintenance[method.Name] {
+		return nil, &types.InvalidState{}
+	}
+	h.trouble.before(ctx, method.Name, snapshotWork(ctx, method))
 	return nil, nil
+}
+
+// refusedInMaintenance are the methods that a real host refuses in maintenance mode, and
+// the simulator does not.
+var refusedInMaintenance = map[string]bool{"PowerOnVM_Task": true, "CreateVM_Task": true}
+
+// SetMaintenance takes the host out of use, or back into it, as a person does.
+func (h *Host) SetMaintenance(on bool) error {
+	client, err := h.client()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := deadline()
+	defer cancel()
+	host := object.NewHostSystem(client.Client, h.host().Self)
+	change := host.ExitMaintenanceMode
+	if on {
+		change = func(ctx context.Context, timeout int32) (*object.Task, error) {
+			return host.EnterMaintenanceMode(ctx, timeout, false, nil)
+		}
+	}
+	task, err := change(ctx, 0)
+	if err != nil {
+		return fmt.Errorf("change maintenance mode: %w", err)
+	}
+	if err := task.Wait(ctx); err != nil {
+		return fmt.Errorf("change maintenance mode: %w", err)
+	}
+	return nil
 }
 
 // isFolder reports whether a request is about a file of the datastore.

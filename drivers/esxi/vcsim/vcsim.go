@@ -101,7 +101,7 @@ func (h *Host) create(config Config) error {
 
 // shape gives the host its name, hardware and storage.
 func (h *Host) shape(config Config) {
-	host := h.model.Map().Any("HostSystem").(*simulator.HostSystem)
+	host := h.host()
 	host.Name = config.Name
 	host.Summary.Config.Name = config.Name
 	hw := host.Summary.Hardware
@@ -117,6 +117,10 @@ func (h *Host) shape(config Config) {
 	ds.Summary.Capacity = config.Resources.DiskGiB << 30
 	ds.Summary.FreeSpace = ds.Summary.Capacity
 	ds.Info.GetDatastoreInfo().FreeSpace = ds.Summary.FreeSpace
+}
+
+func (h *Host) host() *simulator.HostSystem {
+	return h.model.Map().Any("HostSystem").(*simulator.HostSystem)
 }
 
 func (h *Host) datastore() *simulator.Datastore {
