@@ -178,6 +178,7 @@ func runningTakesDevices(k *kit) {
 	k.must(k.d.Build(k.Context(), spec))
 	id := spec.Mark.ID
 	k.act(id, fleet.Start)
+	k.print(id, "the guest is up\n")
 	k.awaitGuest(id)
 	card := fleet.NIC{Network: network, MAC: fleet.MACAddress(id, 1)}
 	k.must(k.keeper().AttachDevice(k.Context(), id, drivers.Attachment{Kind: fleet.DeviceDisk, Name: drivers.DiskName(1), SizeGiB: 1}))

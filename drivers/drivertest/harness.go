@@ -41,6 +41,16 @@ type Harness interface {
 	Restore(tb testing.TB)
 }
 
+// Maintainer is a harness whose hypervisor can be taken out of use.
+type Maintainer interface {
+	Maintain(tb testing.TB, on bool)
+}
+
+// Filler is a harness whose storage can be made full.
+type Filler interface {
+	Fill(tb testing.TB, on bool)
+}
+
 // Printer is a harness whose hypervisor boots nothing: Print writes what the
 // guest of a running machine would print on its console.
 type Printer interface {

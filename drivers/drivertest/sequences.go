@@ -226,7 +226,7 @@ func (s *sequence) inspect(name string, list []drivers.Machine) {
 	one, err := s.k.d.Inspect(s.k.Context(), m.id)
 	s.want("inspect "+name, err, nil)
 	listed := list[slices.IndexFunc(list, func(m drivers.Machine) bool { return m.ID == one.ID })]
-	if diff := cmp.Diff(listed, one, cmpopts.IgnoreFields(drivers.Machine{}, "Addresses")); diff != "" { // a guest's own doing
+	if diff := cmp.Diff(listed, one, guestsOwnDoing); diff != "" {
 		s.Log(diff)
 		s.Fatalf("List and Inspect differ over %s", name)
 	}

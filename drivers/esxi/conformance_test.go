@@ -120,6 +120,12 @@ func unpack(tb testing.TB, value string) string {
 	return string(content)
 }
 
+func (h harness) Maintain(tb testing.TB, on bool) {
+	tb.Helper()
+	check(tb, h.host.SetMaintenance(on))
+}
+func (h harness) Fill(_ testing.TB, on bool) { h.host.FillDatastore(on) }
+
 func (h harness) Cut(testing.TB)     { h.host.Cut() }
 func (h harness) Restore(testing.TB) { h.host.Restore() }
 

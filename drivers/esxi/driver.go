@@ -22,10 +22,11 @@ type Driver struct {
 
 	turn     chan struct{} // held by the one who connects
 	calls    sync.WaitGroup
-	builds   keyed
-	mu       sync.Mutex // guards all below
-	current  *session   // nil while there is none
-	refused  refusal    // the last login that the host refused
+	builds   keyed[fleet.InstanceID]
+	imports  keyed[string] // by the image's id
+	mu       sync.Mutex    // guards all below
+	current  *session      // nil while there is none
+	refused  refusal       // the last login that the host refused
 	isClosed bool
 	// under holds what ends the calls under way; Close calls them all.
 	under map[*call]struct{}
@@ -145,21 +146,21 @@ func (d *Driver) Close() error {
 	return nil
 }
 
-// keyed lets one call at a time work on a machine.
-type keyed struct {
+// keyed lets one call at a time work on a machine, or an image.
+type keyed[K comparable] struct {
 	mu   sync.Mutex
-	busy map[fleet.InstanceID]chan struct{}
+	busy map[K]chan struct{}
 }
 
-// lock waits for its turn with the machine; the caller calls unlock.
-func (k *keyed) lock(ctx context.Context, id fleet.InstanceID) (unlock func(), err error) {
+// lock waits for its turn with id; the caller calls unlock.
+func (k *keyed[K]) lock(ctx context.Context, id K) (unlock func(), err error) {
 	for {
 		k.mu.Lock()
 		other, busy := k.busy[id]
 		if !busy {
 			mine := make(chan struct{})
 			if k.busy == nil {
-				k.busy = map[fleet.InstanceID]chan struct{}{}
+				k.busy = map[K]chan struct{}{}
 			}
 			k.busy[id] = mine
 			k.mu.Unlock()

@@ -94,6 +94,11 @@ func (s *session) manifest(ctx context.Context, id string) (im fleet.Image, held
 // fetch. The manifest comes last.
 func (d *Driver) ImportImage(ctx context.Context, im fleet.Image, content io.Reader) error {
 	return d.do(ctx, fmt.Sprintf("import image %.12s", im.ID), func(ctx context.Context, s *session) error {
+		unlock, err := d.imports.lock(ctx, im.ID)
+		if err != nil {
+			return err
+		}
+		defer unlock()
 		_, held, err := s.manifest(ctx, im.ID)
 		if held || err != nil {
 			return err
@@ -193,6 +198,11 @@ func (d *Driver) RemoveImage(ctx context.Context, id string) error {
 		if !fleet.IsImageID(id) {
 			return nil // not there, and no name of a folder
 		}
+		unlock, err := d.imports.lock(ctx, id)
+		if err != nil {
+			return err
+		}
+		defer unlock()
 		if err := s.removeFile(ctx, imageFolder(id)+"/"+manifestFile); err != nil {
 			return err
 		}

@@ -171,8 +171,12 @@ func (d *Driver) destroy(ctx context.Context, dom golibvirt.Domain) error {
 	err := d.session.Call(ctx, func(rpc *golibvirt.Libvirt) error { return rpc.DomainDestroyFlags(dom, 0) })
 	d.rests.begin(dom.UUID)
 	if session.IsCode(err, golibvirt.ErrOperationInvalid) {
-		if power, again := d.power(ctx, dom); again == nil && (power == fleet.PowerStopped || power == fleet.PowerCrashed) {
+		power, again := d.power(ctx, dom)
+		if again == nil && (power == fleet.PowerStopped || power == fleet.PowerCrashed) {
 			return nil
+		}
+		if ctx.Err() != nil {
+			return again // what the refusal means cannot be told any more
 		}
 	}
 	return err

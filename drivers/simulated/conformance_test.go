@@ -100,6 +100,9 @@ func (h harness) Guest(tb testing.TB, id fleet.InstanceID) string {
 	check(tb, err)
 	return string(seed)
 }
+func (h harness) Maintain(_ testing.TB, on bool) { h.Hypervisor.Maintain(on) }
+func (h harness) Fill(_ testing.TB, on bool)     { h.FillStorage(on) }
+
 func (h harness) Cut(testing.TB)     { h.Hypervisor.Cut() }
 func (h harness) Restore(testing.TB) { h.Hypervisor.Restore() }
 
