@@ -20,7 +20,7 @@ import (
 type driverConfig struct {
 	Driver string `toml:"driver" help:"what drives the hypervisor: libvirt, esxi or simulated"`
 
-	LibvirtURI      string `toml:"libvirt_uri" help:"libvirt's connection URI; qemu:///system when empty"`
+	LibvirtURI      string `toml:"libvirt_uri" help:"libvirt's connection URI; qemu:///system when empty, xen:///system for Xen"`
 	LibvirtSocket   string `toml:"libvirt_socket" help:"libvirt's unix socket; the first that exists of libvirtd's and virtqemud's when empty"`
 	LibvirtPool     string `toml:"libvirt_pool" help:"storage pool for images and disks; grapevine when empty, made when absent"`
 	LibvirtPoolPath string `toml:"libvirt_pool_path" help:"folder of a pool that is made; /var/lib/libvirt/images/grapevine when empty"`

@@ -11,16 +11,22 @@ import (
 
 	"grapevine/drivers"
 	"grapevine/drivers/libvirt/session"
+	"grapevine/fleet"
 )
 
 // Diagnose implements drivers.Diagnoser: the socket, the way guests run, the
-// storage pool and the network, in this order.
+// storage pool and the network, in this order, and on Xen where consoles are
+// recorded.
 func (d *Driver) Diagnose(ctx context.Context) []drivers.Finding {
 	connection := d.diagnoseSocket(ctx)
 	if connection.Severity == drivers.SeverityError {
 		return []drivers.Finding{connection}
 	}
-	return []drivers.Finding{connection, d.diagnoseAccelerator(ctx), d.diagnosePool(ctx), d.diagnoseNetwork(ctx)}
+	found := []drivers.Finding{connection, d.diagnoseAccelerator(ctx), d.diagnosePool(ctx), d.diagnoseNetwork(ctx)}
+	if d.flavour.hypervisor == fleet.Xen {
+		found = append(found, d.diagnoseXenLogs(ctx))
+	}
+	return found
 }
 
 func (d *Driver) diagnoseSocket(ctx context.Context) drivers.Finding {

@@ -23,6 +23,18 @@ func (d *Driver) xenLogs(ctx context.Context) (*storage.Pool, error) {
 	return pool, err
 }
 
+func (d *Driver) diagnoseXenLogs(ctx context.Context) drivers.Finding {
+	f := drivers.Finding{Code: "consoles_ok", Severity: drivers.SeverityOK, Subject: xenLogFolder, Detail: "Xen's daemon records consoles here, where its arguments say so"}
+	switch logs, err := d.xenLogs(ctx); {
+	case err != nil:
+		return failed(f, err)
+	case logs == nil:
+		f.Code, f.Severity, f.Detail = "consoles_unrecorded", drivers.SeverityWarning, "there is no such folder: the consoles of PV guests are not recorded"
+		f.Fix = "Make the folder, put XENCONSOLED_ARGS=--log=guest into /etc/default/xen, and restart the host or xenconsoled."
+	}
+	return f
+}
+
 // xenConsole finds the log of a PV guest's console with Xen's, and that of an
 // HVM guest's serial port in our own pool.
 func xenConsole(ctx context.Context, d *Driver, dom golibvirt.Domain) (consolePlace, error) {

@@ -30,6 +30,7 @@ func TestDriverOnXen(t *testing.T) {
 	t.Run("KernelBootsWithADiskAndHearsStopAndReboot", b.kernel)
 	t.Run("DiskBootsAsAnHVMGuest", b.disk)
 	t.Run("SnapshotsAreRefused", b.snapshots)
+	t.Run("WithoutItsFolderNoConsoleIsRecorded", b.unrecorded) // last: the folder is gone then
 }
 
 // bench is a driver on a Xen host.
@@ -174,5 +175,18 @@ func (b *bench) snapshots(t *testing.T) {
 	id := b.build(t, guest.image, guest.content, fleet.Resources{VCPUs: 1, MemoryMiB: 96})
 	if err := b.d.TakeSnapshot(t.Context(), id, "s"); !errors.Is(err, drivers.ErrUnsupported) {
 		t.Errorf("take a snapshot: got %v, want ErrUnsupported", err)
+	}
+}
+
+func (b *bench) unrecorded(t *testing.T) {
+	_, err := b.host.Shell(t.Context(), "virsh -q pool-destroy grapevine-console && mv /var/log/xen/console /var/log/xen/elsewhere")
+	must(t, err)
+	desc, err := b.d.Describe(t.Context())
+	must(t, err)
+	if slices.Contains(desc.Features, drivers.FeatureConsoleLog) {
+		t.Error("console logs are declared, and there are none")
+	}
+	if !slices.ContainsFunc(b.d.Diagnose(t.Context()), func(f drivers.Finding) bool { return f.Code == "consoles_unrecorded" && f.Fix != "" }) {
+		t.Error("the doctor does not say so")
 	}
 }
