@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"grapevine/agent/convert"
+	"grapevine/agent/fetch"
 	"grapevine/drivers"
 	"grapevine/fleet"
 )
@@ -19,6 +21,8 @@ func driverError(doing string, err error) error {
 		{drivers.ErrNotFound, fleet.CodeNotFound},
 		{drivers.ErrUnsupported, fleet.CodeUnsupported},
 		{drivers.ErrOutOfSpace, fleet.CodeOutOfSpace},
+		{fetch.ErrOutOfSpace, fleet.CodeOutOfSpace},
+		{convert.ErrOutOfSpace, fleet.CodeOutOfSpace},
 		{drivers.ErrBadImage, fleet.CodeInvalid},
 		{drivers.ErrForeign, fleet.CodeNotManaged},
 		{drivers.ErrMaintenance, fleet.CodeRefused},

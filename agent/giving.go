@@ -36,6 +36,9 @@ func (a *Agent) ImageFile(_ context.Context, id string, role fleet.ImageRole) (f
 	if err != nil {
 		return fleet.ImageFile{}, errorf(fleet.CodeNotFound, "host %s does not hold image %.12s", a.name(), id)
 	}
+	if im.Stored != nil {
+		return fleet.ImageFile{}, errorf(fleet.CodeNotFound, "host %s has image %.12s only as it has converted it, to %s", a.name(), id, im.Stored.Format)
+	}
 	f, ok := im.File(role)
 	if !ok {
 		return fleet.ImageFile{}, errorf(fleet.CodeNotFound, "image %.12s has no %.20s", id, string(role))

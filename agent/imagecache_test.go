@@ -113,4 +113,3 @@ func TestHolderWithTheLowestIDRemovesNothing(t *testing.T) {
 		t.Errorf("it holds %s; the other holder may be about to remove its copy too", got)
 	}
 }
-

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -23,20 +24,40 @@ func (a *Agent) ImportImage(ctx context.Context, host fleet.HostID, im fleet.Ima
 	if !ok {
 		return fleet.Image{}, errorf(fleet.CodeUnsupported, "host %s stores no images", a.name())
 	}
-	im.CreatedAt = time.Now()
-	if err := store.ImportImage(ctx, im, content); err != nil {
+	if err := a.importImage(ctx, store, im, content); err != nil {
 		return fleet.Image{}, driverError(fmt.Sprintf("import image %q at host %s", im.Name, a.name()), err)
 	}
-	if err := a.observer.LookImages(ctx); err != nil {
-		return fleet.Image{}, driverError("list images", err)
-	}
-	a.publish()
 	held, err := a.image(im.ID)
 	if err != nil {
 		return fleet.Image{}, errorf(fleet.CodeInternal, "%v", err)
 	}
 	held.Hosts = []fleet.HostID{a.hostID}
 	return held, nil
+}
+
+// importImage stores what is uploaded, as it comes, or by way of the spool where
+// its disk has to be converted.
+func (a *Agent) importImage(ctx context.Context, store drivers.ImageStore, im fleet.Image, content io.Reader) error {
+	if disk, ok := im.File(fleet.RoleDisk); ok && !a.takes(disk.Format) {
+		if _, err := a.image(im.ID); err == nil {
+			return nil
+		}
+		files, drop, err := a.spoolUpload(&im, content)
+		if err != nil {
+			return err
+		}
+		_, err = a.keep(ctx, im, files)
+		return errors.Join(err, drop())
+	}
+	im.CreatedAt = time.Now()
+	if err := store.ImportImage(ctx, im, content); err != nil {
+		return err
+	}
+	if err := a.observer.LookImages(ctx); err != nil {
+		return fmt.Errorf("list images: %w", err)
+	}
+	a.publish()
+	return nil
 }
 
 // image returns an image that the host holds.

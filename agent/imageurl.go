@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
-	"strings"
 	"time"
 
 	"grapevine/agent/download"
@@ -123,14 +121,10 @@ func (a *Agent) takeIn(ctx context.Context, op *journal.Operation, file *os.File
 	if held, err := a.image(im.ID); err == nil {
 		return held, nil
 	}
-	disk, d := im.Files[0], a.observer.Description()
-	if !slices.Contains(d.Disks, disk.Format) {
-		return fleet.Image{}, fmt.Errorf("%w: %s on host %s takes no %s disks, only %s", drivers.ErrUnsupported, d.Hypervisor, a.name(), disk.Format, strings.Join(d.Disks, ", "))
-	}
 	if err := a.step(op, "storing"); err != nil {
 		return fleet.Image{}, err
 	}
-	return a.keep(ctx, im, func() io.Reader { return io.NewSectionReader(file, 0, disk.Bytes) })
+	return a.keep(ctx, im, imageFiles{fleet.RoleDisk: file.Name()})
 }
 
 // describeFile makes the manifest of a downloaded disk.
@@ -150,22 +144,4 @@ func describeFile(req *fleet.ImportURL, file *os.File) (fleet.Image, error) {
 	}
 	im := fleet.Image{ID: digest, Name: req.Name, Files: []fleet.ImageFile{f}, Bytes: size}
 	return im, im.Validate()
-}
-
-// keep gives an image to the hypervisor and tells the fleet of it. Content is
-// called for each try.
-func (a *Agent) keep(ctx context.Context, im fleet.Image, content func() io.Reader) (fleet.Image, error) {
-	store, ok := a.driver.(drivers.ImageStore)
-	if !ok {
-		return fleet.Image{}, drivers.ErrUnsupported
-	}
-	im.CreatedAt, im.Hosts = time.Now(), nil
-	if err := a.persist(ctx, func() error { return store.ImportImage(ctx, im, content()) }); err != nil {
-		return fleet.Image{}, err
-	}
-	if err := a.persist(ctx, func() error { return a.observer.LookImages(ctx) }); err != nil {
-		return fleet.Image{}, err
-	}
-	a.publish()
-	return a.image(im.ID)
 }

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"grapevine/agent/convert"
 	"grapevine/agent/fetch"
 	"grapevine/agent/journal"
 	"grapevine/drivers"
@@ -25,7 +26,11 @@ const maxSources = 8
 // imageTraits are the traits that say which images the host can get from others.
 func imageTraits(d *drivers.Description) []string {
 	var traits []string
-	for _, format := range d.Disks {
+	formats := d.Disks
+	if len(formats) > 0 && convert.Available() {
+		formats = convert.Formats // all are converted to one of these
+	}
+	for _, format := range formats {
 		traits = append(traits, fleet.TraitImagePrefix+format)
 	}
 	if len(d.Disks) > 0 && slices.Contains(d.Features, drivers.FeatureBootKernel) {
@@ -98,7 +103,7 @@ func (a *Agent) bring(ctx context.Context, im fleet.Image, progress func(int64))
 	if err != nil {
 		return fleet.Image{}, err
 	}
-	im, err = a.keep(ctx, im, content.Reader)
+	im, err = a.keep(ctx, im, content.Paths())
 	if err == nil {
 		a.noteFetched(im.ID)
 	}

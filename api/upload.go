@@ -59,6 +59,9 @@ func (u *upload) readManifest(content []byte) error {
 	if err := u.image.Validate(); err != nil {
 		return err
 	}
+	if u.image.Stored != nil {
+		return invalid("the manifest says what a host stores in place of the disk; leave stored out, only the host knows")
+	}
 	u.image.Bytes, u.image.Hosts = 0, nil
 	for _, f := range u.image.Files {
 		u.image.Bytes += f.Bytes

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"grapevine/agent/convert"
 	"grapevine/api/client"
 	"grapevine/identity"
 )
@@ -42,6 +43,15 @@ func (a *app) checkCertificate(p *patient) finding {
 	default:
 		return fine("certificate", p.files.Cert, said)
 	}
+}
+
+// checkConverter looks for what turns disks into the format that a host takes.
+func checkConverter() finding {
+	path, err := convert.Find()
+	if err != nil {
+		return found("images", "qemu-img", levelWarning, "it is not there, so images are taken only in the formats that the hypervisor reads", "install the package qemu-utils (Debian, Ubuntu) or qemu-img (Fedora, RHEL, SUSE), and restart the agent")
+	}
+	return fine("images", path, "converts disks that the hypervisor does not read")
 }
 
 func checkGossipKey(p *patient) finding {

@@ -78,6 +78,9 @@ func (a *app) examine(ctx context.Context, p *patient) []finding {
 	findings = append(findings, checkPorts(ctx, p, running)...)
 	findings = append(findings, checkJoin(ctx, p.join)...)
 	if p.hypervisor != nil {
+		findings = append(findings, checkConverter())
+	}
+	if p.hypervisor != nil {
 		for _, f := range p.hypervisor(ctx) {
 			findings = append(findings, finding{Finding: f})
 		}

@@ -54,9 +54,14 @@ func examined(t *testing.T, p *patient, code, subject string, now time.Time) fin
 func TestDoctorFindsNothingWrongWithAHealthyHost(t *testing.T) {
 	a := &app{now: time.Now}
 	p := healthy(t)
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "qemu-img"), []byte("#!/bin/sh\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", folder)
 	findings := a.examine(t.Context(), p)
-	if len(findings) != 8 {
-		t.Errorf("got %d findings, want 8: %v", len(findings), findings)
+	if len(findings) != 9 {
+		t.Errorf("got %d findings, want 9: %v", len(findings), findings)
 	}
 	for _, f := range findings {
 		if f.Severity != levelOK || f.Fix != "" {
@@ -65,6 +70,14 @@ func TestDoctorFindsNothingWrongWithAHealthyHost(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Dir(p.dataDir)); err == nil {
 		t.Error("doctor made the data folder")
+	}
+}
+
+func TestDoctorWarnsWhereNothingConvertsDisks(t *testing.T) {
+	p := healthy(t)
+	t.Setenv("PATH", t.TempDir())
+	if f := examined(t, p, "images", "qemu-img", time.Now()); f.Severity != levelWarning || !strings.Contains(f.Fix, "qemu-utils") {
+		t.Errorf("got %+v", f)
 	}
 }
 

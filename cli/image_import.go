@@ -43,7 +43,7 @@ func (a *app) imageImport() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&s.name, "name", "", "name of the image")
 	flags.StringVar(&disk, "disk", "", "file with its disk")
-	flags.StringVar(&s.format, "format", "", "format of the disk: raw, qcow2 or vmdk (default: what its header says)")
+	flags.StringVar(&s.format, "format", "", "format of the disk: raw, qcow2, vmdk or vhd (default: what its header says)")
 	flags.StringVar(&kernel, "kernel", "", "file with a Linux kernel to boot directly")
 	flags.StringVar(&initrd, "initrd", "", "file with the kernel's initial RAM disk")
 	flags.StringVar(&s.cmdline, "cmdline", "", "the kernel's command line")

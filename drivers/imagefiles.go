@@ -12,7 +12,7 @@ import (
 )
 
 // EachFile walks the content of an image, its files one after the other in
-// the order of im.Files, and hands each to store. The reader that store gets
+// the order of im.Files, a converted disk in place of the image's own, and hands each to store. The reader that store gets
 // ends with io.EOF only after the file's size and SHA-256 have proved right;
 // otherwise it ends with an error that wraps ErrBadImage, so that a plain copy
 // inside store fails before store could finish the file. What store leaves
@@ -26,7 +26,7 @@ func EachFile(im fleet.Image, content io.Reader, store func(f fleet.ImageFile, r
 	if err := im.Validate(); err != nil {
 		return fmt.Errorf("%w: %w", ErrBadImage, err)
 	}
-	for _, f := range im.Files {
+	for _, f := range im.StoredFiles() {
 		r := &fileReader{file: f, content: content, left: f.Bytes, sum: sha256.New()}
 		if err := store(f, r); err != nil {
 			return fmt.Errorf("store %s: %w", f.Role, err)

@@ -25,7 +25,7 @@ type ImageFile struct {
 	Role   ImageRole `json:"role"`
 	SHA256 string    `json:"sha256"` // 64 hexadecimal digits
 	Bytes  int64     `json:"bytes"`
-	// Format of a disk: raw, qcow2 or vmdk; empty for the other roles.
+	// Format of a disk: raw, qcow2, vmdk or vhd; empty for the other roles.
 	Format string `json:"format,omitempty"`
 	// VirtualBytes is the size a guest sees of a disk; 0 for the other roles.
 	VirtualBytes int64 `json:"virtual_bytes,omitempty"`
@@ -38,6 +38,9 @@ type Image struct {
 	Name    string      `json:"name"`
 	Files   []ImageFile `json:"files"`
 	Cmdline string      `json:"cmdline,omitempty"` // kernel command line
+	// Stored is what this holder keeps in place of the disk, where it had to convert
+	// it. Such a holder gives the image to nobody.
+	Stored *ImageFile `json:"stored,omitempty"`
 	// Bytes is the sum over the files.
 	Bytes int64 `json:"bytes"`
 	// CreatedAt is when the holder took it in, by the holder's clock.
@@ -96,8 +99,8 @@ func (im *Image) Validate() error {
 			return bad("the %s's sha256 %.80q is not 64 lower-case hexadecimal digits", f.Role, f.SHA256)
 		case f.Bytes <= 0:
 			return bad("the %s is %d bytes long; it must have content", f.Role, f.Bytes)
-		case f.Role == RoleDisk && f.Format != "raw" && f.Format != "qcow2" && f.Format != "vmdk":
-			return bad("disk format %.40q is not one of raw, qcow2, vmdk", f.Format)
+		case f.Role == RoleDisk && !isDiskFormat(f.Format):
+			return bad("disk format %.40q is not one of raw, qcow2, vmdk, vhd", f.Format)
 		}
 		seen[f.Role] = true
 	}
@@ -112,6 +115,8 @@ func (im *Image) Validate() error {
 		return bad("it has a kernel command line and no kernel; give both")
 	case len(im.Cmdline) > MaxCmdlineBytes:
 		return bad("the kernel command line is %d bytes long; at most %d are allowed", len(im.Cmdline), MaxCmdlineBytes)
+	case im.checkStored() != "":
+		return bad("%s", im.checkStored())
 	case im.ID != ImageID(im.Files, im.Cmdline):
 		return bad("id %.64q is not the digest of its content, %s", im.ID, ImageID(im.Files, im.Cmdline))
 	}

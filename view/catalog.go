@@ -80,7 +80,7 @@ func (c *catalog) get(id string) (fleet.Image, bool) {
 			first = im
 		}
 	}
-	first.Hosts = hosts
+	first.Hosts, first.Stored = hosts, nil // what one holder stores is its own affair
 	return first, true
 }
 

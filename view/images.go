@@ -34,7 +34,7 @@ func (v *View) ImageSources(id string) []fleet.HostID {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	im, _ := v.images.get(id)
-	return slices.DeleteFunc(im.Hosts, func(host fleet.HostID) bool { return !v.gives(host) })
+	return slices.DeleteFunc(im.Hosts, func(host fleet.HostID) bool { return !v.gives(host, id) })
 }
 
 // Obtainable returns the trait that a host must have to get the image from one
@@ -42,16 +42,16 @@ func (v *View) ImageSources(id string) []fleet.HostID {
 func (v *View) Obtainable(im *fleet.Image) string {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	if slices.ContainsFunc(im.Hosts, v.gives) {
+	if slices.ContainsFunc(im.Hosts, func(host fleet.HostID) bool { return v.gives(host, im.ID) }) {
 		return fleet.ObtainTrait(im)
 	}
 	return ""
 }
 
-// gives reports whether a host other than this one can be heard and gives its
-// images to others. The caller holds mu.
-func (v *View) gives(id fleet.HostID) bool {
-	if id == v.cfg.Self || !v.standings[id].heard() {
+// gives reports whether a host other than this one can be heard, has the image
+// as it was imported, and gives its images to others. The caller holds mu.
+func (v *View) gives(id fleet.HostID, image string) bool {
+	if id == v.cfg.Self || !v.standings[id].heard() || v.images.holders[image][id].Stored != nil {
 		return false
 	}
 	b := v.cfg.Source.Replica().Block(id)

@@ -24,6 +24,15 @@ func (c *Content) Close() error {
 	return errors.Join(closeAll(c.files), c.spool.Drop(c.id))
 }
 
+// Paths says where the files lie.
+func (c *Content) Paths() map[fleet.ImageRole]string {
+	out := map[fleet.ImageRole]string{}
+	for _, p := range c.files {
+		out[p.file.Role] = p.data.Name()
+	}
+	return out
+}
+
 // Reader reads the files one after the other in the order of the manifest, each
 // time from the beginning.
 func (c *Content) Reader() io.Reader {

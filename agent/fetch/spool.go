@@ -144,6 +144,14 @@ func (s *Spool) Drop(id string) error {
 	return nil
 }
 
+// Upload makes a folder for so many bytes that somebody sends.
+func (s *Spool) Upload(bytes int64) (folder string, err error) {
+	if err := s.room(bytes); err != nil {
+		return "", err
+	}
+	return os.MkdirTemp(s.cfg.Dir, "upload-*")
+}
+
 // room makes sure that so many bytes more can be written.
 func (s *Spool) room(need int64) error {
 	have, err := s.Room()

@@ -30,7 +30,7 @@ func (d *Driver) ReadImage(ctx context.Context, id string, role fleet.ImageRole,
 			return err
 		}
 		f, ok := im.File(role)
-		if !ok || offset > f.Bytes {
+		if !ok || offset > f.Bytes || im.Stored != nil {
 			return drivers.ErrNotFound
 		}
 		part, err = s.open(reading, imageFolder(id)+"/"+uploaded(role), offset, min(length, f.Bytes-offset))

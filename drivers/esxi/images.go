@@ -127,7 +127,7 @@ func importable(im fleet.Image) error {
 	if _, iso := im.File(fleet.RoleISO); iso {
 		return nil
 	}
-	disk, ok := im.File(fleet.RoleDisk)
+	disk, ok := im.StoredFile(fleet.RoleDisk)
 	if !ok || len(im.Files) != 1 {
 		return fmt.Errorf("%w: ESXi boots a disk or an ISO and no kernel; import an image of one disk", drivers.ErrUnsupported)
 	}

@@ -152,7 +152,7 @@ func (d *Driver) makeDisk(ctx context.Context, pool *storage.Pool, spec drivers.
 		return "", nil
 	}
 	var backing string
-	image, ok := spec.Image.File(fleet.RoleDisk)
+	image, ok := spec.Image.StoredFile(fleet.RoleDisk)
 	if ok {
 		var err error
 		if backing, err = pool.Path(ctx, storage.FileName(spec.Image.ID, fleet.RoleDisk)); err != nil {

@@ -130,7 +130,7 @@ func (h *Hypervisor) dropContents(files []fleet.ImageFile) error {
 // needs reports whether an image has this file.
 func (h *Hypervisor) needs(f fleet.ImageFile) bool {
 	for _, im := range h.images {
-		for _, other := range im.Files {
+		for _, other := range im.StoredFiles() {
 			if other.SHA256 == f.SHA256 {
 				return true
 			}
@@ -159,7 +159,7 @@ func (d *Driver) openContent(id string, role fleet.ImageRole, offset, length int
 	defer d.h.mu.Unlock()
 	im := d.h.images[id]
 	f, ok := im.File(role)
-	if !ok {
+	if !ok || im.Stored != nil {
 		return nil, drivers.ErrNotFound
 	}
 	if d.h.store == nil {

@@ -76,7 +76,7 @@ func (d *Driver) importImage(ctx context.Context, im fleet.Image, content io.Rea
 // at once the first stands. The caller holds the lock.
 func (h *Hypervisor) addImage(im fleet.Image) error {
 	if _, held := h.images[im.ID]; held {
-		return h.dropContents(im.Files)
+		return h.dropContents(im.StoredFiles())
 	}
 	if err := h.store.save(imagesDir, im.ID, im); err != nil {
 		return err
@@ -110,7 +110,7 @@ func (d *Driver) RemoveImage(ctx context.Context, id string) error {
 		return fmt.Errorf("remove image %.12s: %w", id, err)
 	}
 	delete(d.h.images, id)
-	if err := d.h.dropContents(im.Files); err != nil {
+	if err := d.h.dropContents(im.StoredFiles()); err != nil {
 		return fmt.Errorf("remove image %.12s: %w", id, err)
 	}
 	return nil

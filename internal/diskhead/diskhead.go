@@ -18,7 +18,7 @@ const sectorBytes = 512
 // sees of it. It refuses what could not be used elsewhere: a qcow2 file that
 // needs another one beside it, and one that is compressed as a whole.
 func Read(file io.ReaderAt, bytesLong int64) (format string, virtual int64, err error) {
-	head := make([]byte, 64)
+	head := make([]byte, sectorBytes)
 	n, err := file.ReadAt(head, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", 0, fmt.Errorf("read header: %w", err)
@@ -34,7 +34,7 @@ func Read(file io.ReaderAt, bytesLong int64) (format string, virtual int64, err 
 	case packer(head) != "":
 		return "", 0, fmt.Errorf("is compressed; unpack it with: %s", packer(head))
 	default:
-		return "raw", bytesLong, nil
+		return vhdOrRaw(file, bytesLong)
 	}
 }
 
@@ -46,6 +46,28 @@ func packer(head []byte) string {
 		}
 	}
 	return ""
+}
+
+// externalData is the bit among the features at 72 that says that the data is in
+// another file.
+const externalData = 1 << 2
+
+// vhdOrRaw looks at the last 512 bytes, where every VHD has its footer: its
+// size at 48 and its type at 60, big-endian.
+func vhdOrRaw(file io.ReaderAt, bytesLong int64) (string, int64, error) {
+	const fixed, dynamic = 2, 3
+	foot := make([]byte, sectorBytes)
+	if _, err := file.ReadAt(foot, bytesLong-sectorBytes); bytesLong < 2*sectorBytes || err != nil && !errors.Is(err, io.EOF) || !bytes.HasPrefix(foot, []byte("conectix")) {
+		return "raw", bytesLong, nil
+	}
+	size, kind := binary.BigEndian.Uint64(foot[48:]), binary.BigEndian.Uint32(foot[60:])
+	switch {
+	case kind != fixed && kind != dynamic:
+		return "", 0, errors.New("is a VHD layer over another file; make one file of it with: qemu-img convert -O vpc")
+	case size == 0 || size > math.MaxInt64:
+		return "", 0, fmt.Errorf("is VHD for a disk of %d bytes, which cannot be; fetch it again", size)
+	}
+	return "vhd", int64(size), nil
 }
 
 // qcow2Header reads version, backing file and size: big-endian, at 4, 8 and 24.
@@ -60,6 +82,8 @@ func qcow2Header(head []byte) (string, int64, error) {
 		return "", 0, fmt.Errorf("is qcow2 of version %d; convert it with: qemu-img convert -O qcow2", version)
 	case binary.BigEndian.Uint64(head[8:]) != 0:
 		return "", 0, errors.New("is a qcow2 layer over another file; make one file of it with: qemu-img convert -O qcow2")
+	case version == 3 && len(head) >= 80 && binary.BigEndian.Uint64(head[72:])&externalData != 0:
+		return "", 0, errors.New("is qcow2 whose data is in another file; make one file of it with: qemu-img convert -O qcow2")
 	case size == 0 || size > math.MaxInt64:
 		return "", 0, fmt.Errorf("is qcow2 for a disk of %d bytes, which cannot be; fetch it again", size)
 	}

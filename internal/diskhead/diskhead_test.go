@@ -19,6 +19,21 @@ func qcow2(version uint32, backing, size uint64) string {
 	return string(head)
 }
 
+// vhd is a file with the footer of a VHD of this type.
+func vhd(kind uint32, size uint64) string {
+	file := make([]byte, 1024)
+	copy(file[512:], "conectix")
+	binary.BigEndian.PutUint64(file[512+48:], size)
+	binary.BigEndian.PutUint32(file[512+60:], kind)
+	return string(file)
+}
+
+func elsewhere() string {
+	head := []byte(qcow2(3, 0, 1<<20))
+	head[79] = 4
+	return string(head)
+}
+
 func TestDiskHeaders(t *testing.T) {
 	vmdk := make([]byte, 512)
 	copy(vmdk, "KDMV")
@@ -37,6 +52,10 @@ func TestDiskHeaders(t *testing.T) {
 		{"vmdk", string(vmdk), "vmdk", 1 << 20, ""},
 		{"vmdk description", "# Disk DescriptorFile\nversion=1", "", 0, "only the description"},
 		{"packed", "\x1f\x8b\x08 and so on", "", 0, "unpack it with: gunzip"},
+		{"vhd", vhd(3, 3<<20), "vhd", 3 << 20, ""},
+		{"vhd layer", vhd(4, 3<<20), "", 0, "VHD layer over another file"},
+		{"absurd vhd", vhd(2, 0), "", 0, "which cannot be"},
+		{"qcow2 with data elsewhere", elsewhere(), "", 0, "data is in another file"},
 		{"raw", "anything", "raw", 8, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -80,14 +80,25 @@ func DecodeHost(id fleet.HostID, body []byte) (fleet.Host, error) {
 func EncodeImage(im fleet.Image) Body {
 	files := make([]*wirepb.ImageFile, 0, len(im.Files))
 	for _, f := range im.Files {
-		sum, _ := hex.DecodeString(f.SHA256) // a manifest was validated by its holder
-		files = append(files, &wirepb.ImageFile{
-			Role: text(string(f.Role)), Sha256: sum, Bytes: f.Bytes, Format: text(f.Format), VirtualBytes: f.VirtualBytes,
-		})
+		files = append(files, packFile(f))
 	}
-	return Body{Core: encode(&wirepb.Image{
-		Name: text(im.Name), Files: files, Cmdline: text(im.Cmdline), CreatedAtMs: millis(im.CreatedAt),
-	})}
+	m := &wirepb.Image{Name: text(im.Name), Files: files, Cmdline: text(im.Cmdline), CreatedAtMs: millis(im.CreatedAt)}
+	if im.Stored != nil {
+		m.Stored = packFile(*im.Stored)
+	}
+	return Body{Core: encode(m)}
+}
+
+func packFile(f fleet.ImageFile) *wirepb.ImageFile {
+	sum, _ := hex.DecodeString(f.SHA256) // a manifest was validated by its holder
+	return &wirepb.ImageFile{Role: text(string(f.Role)), Sha256: sum, Bytes: f.Bytes, Format: text(f.Format), VirtualBytes: f.VirtualBytes}
+}
+
+func unpackFile(f *wirepb.ImageFile) fleet.ImageFile {
+	return fleet.ImageFile{
+		Role: fleet.ImageRole(f.Role), SHA256: hex.EncodeToString(f.Sha256), Bytes: f.Bytes,
+		Format: f.Format, VirtualBytes: f.VirtualBytes,
+	}
 }
 
 // DecodeImage reads the body of an image's row.
@@ -99,10 +110,11 @@ func DecodeImage(id string, body []byte) (fleet.Image, error) {
 	im := fleet.Image{ID: id, Name: m.Name, Cmdline: m.Cmdline, CreatedAt: moment(m.CreatedAtMs), Files: []fleet.ImageFile{}}
 	for _, f := range m.Files {
 		im.Bytes += f.Bytes
-		im.Files = append(im.Files, fleet.ImageFile{
-			Role: fleet.ImageRole(f.Role), SHA256: hex.EncodeToString(f.Sha256), Bytes: f.Bytes,
-			Format: f.Format, VirtualBytes: f.VirtualBytes,
-		})
+		im.Files = append(im.Files, unpackFile(f))
+	}
+	if m.Stored != nil {
+		stored := unpackFile(m.Stored)
+		im.Stored = &stored
 	}
 	return im, nil
 }

@@ -35,7 +35,7 @@ func (s *Storage) readImage(ctx context.Context, id string, role fleet.ImageRole
 		return nil, err
 	}
 	f, ok := im.File(role)
-	if !ok || offset >= f.Bytes {
+	if !ok || offset >= f.Bytes || im.Stored != nil {
 		return nil, drivers.ErrNotFound
 	}
 	vol, err := pool.Volume(ctx, FileName(id, role))

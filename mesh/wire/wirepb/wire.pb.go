@@ -694,6 +694,7 @@ type Image struct {
 	Files         []*ImageFile           `protobuf:"bytes,2,rep,name=files,proto3" json:"files,omitempty"`
 	Cmdline       string                 `protobuf:"bytes,3,opt,name=cmdline,proto3" json:"cmdline,omitempty"`
 	CreatedAtMs   int64                  `protobuf:"varint,4,opt,name=created_at_ms,json=createdAtMs,proto3" json:"created_at_ms,omitempty"`
+	Stored        *ImageFile             `protobuf:"bytes,5,opt,name=stored,proto3" json:"stored,omitempty"` // in place of the disk, at a holder that converted it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -754,6 +755,13 @@ func (x *Image) GetCreatedAtMs() int64 {
 		return x.CreatedAtMs
 	}
 	return 0
+}
+
+func (x *Image) GetStored() *ImageFile {
+	if x != nil {
+		return x.Stored
+	}
+	return nil
 }
 
 type ImageFile struct {
@@ -1502,12 +1510,13 @@ const file_wire_proto_rawDesc = "" +
 	"\x05Label\x12\x17\n" +
 	"\akey_ref\x18\x01 \x01(\rR\x06keyRef\x12)\n" +
 	"\x03key\x18\x02 \x01(\v2\x17.grapevine.wire.v1.TextR\x03key\x12-\n" +
-	"\x05value\x18\x03 \x01(\v2\x17.grapevine.wire.v1.TextR\x05value\"\x8d\x01\n" +
+	"\x05value\x18\x03 \x01(\v2\x17.grapevine.wire.v1.TextR\x05value\"\xc3\x01\n" +
 	"\x05Image\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x122\n" +
 	"\x05files\x18\x02 \x03(\v2\x1c.grapevine.wire.v1.ImageFileR\x05files\x12\x18\n" +
 	"\acmdline\x18\x03 \x01(\tR\acmdline\x12\"\n" +
-	"\rcreated_at_ms\x18\x04 \x01(\x03R\vcreatedAtMs\"\x8a\x01\n" +
+	"\rcreated_at_ms\x18\x04 \x01(\x03R\vcreatedAtMs\x124\n" +
+	"\x06stored\x18\x05 \x01(\v2\x1c.grapevine.wire.v1.ImageFileR\x06stored\"\x8a\x01\n" +
 	"\tImageFile\x12\x12\n" +
 	"\x04role\x18\x01 \x01(\tR\x04role\x12\x16\n" +
 	"\x06sha256\x18\x02 \x01(\fR\x06sha256\x12\x14\n" +
@@ -1602,12 +1611,13 @@ var file_wire_proto_depIdxs = []int32{
 	3,  // 8: grapevine.wire.v1.Label.key:type_name -> grapevine.wire.v1.Text
 	3,  // 9: grapevine.wire.v1.Label.value:type_name -> grapevine.wire.v1.Text
 	7,  // 10: grapevine.wire.v1.Image.files:type_name -> grapevine.wire.v1.ImageFile
-	8,  // 11: grapevine.wire.v1.Hello.yours:type_name -> grapevine.wire.v1.Life
-	12, // [12:12] is the sub-list for method output_type
-	12, // [12:12] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	7,  // 11: grapevine.wire.v1.Image.stored:type_name -> grapevine.wire.v1.ImageFile
+	8,  // 12: grapevine.wire.v1.Hello.yours:type_name -> grapevine.wire.v1.Life
+	13, // [13:13] is the sub-list for method output_type
+	13, // [13:13] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_wire_proto_init() }
