@@ -15,8 +15,8 @@ import (
 )
 
 // Diagnose implements drivers.Diagnoser: the socket, the way guests run, the
-// storage pool and the network, in this order, and on Xen where consoles are
-// recorded.
+// storage pool and the network, in this order; on Xen where consoles are
+// recorded; and any console log that is not bounded.
 func (d *Driver) Diagnose(ctx context.Context) []drivers.Finding {
 	connection := d.diagnoseSocket(ctx)
 	if connection.Severity == drivers.SeverityError {
@@ -26,7 +26,7 @@ func (d *Driver) Diagnose(ctx context.Context) []drivers.Finding {
 	if d.flavour.hypervisor == fleet.Xen {
 		found = append(found, d.diagnoseXenLogs(ctx))
 	}
-	return found
+	return append(found, d.diagnoseLogs(ctx)...)
 }
 
 func (d *Driver) diagnoseSocket(ctx context.Context) drivers.Finding {

@@ -29,6 +29,7 @@ func TestRealGuests(t *testing.T) {
 	t.Run("DiskBootsAndHoldsItsImage", l.diskGuest)
 	t.Run("CardOnActiveNetworkOnly", l.networkCard)
 	t.Run("RotatedConsoleLogIsReadWholeAndDeleted", l.rotatedConsole)
+	t.Run("UnboundedConsoleLogIsFound", l.unboundedLog)
 	t.Run("InterruptedImportIsSweptAway", l.interruptedImport)
 	t.Run("FullPoolIsOutOfSpace", l.fullPool)
 	t.Run("HungDaemonDoesNotHoldCallers", l.hungDaemon)
@@ -195,6 +196,29 @@ func (l *lab) rotatedConsole(t *testing.T) {
 	if left, _ := filepath.Glob(base + "*"); len(left) != 0 {
 		t.Errorf("delete left %q", left)
 	}
+}
+
+func (l *lab) unboundedLog(t *testing.T) {
+	d := driver(t, l, nil)
+	_, err := d.Describe(t.Context()) // makes the pool
+	must(t, err)
+	file := filepath.Join(l.pool(), "console-"+randomID().String()+".log")
+	found := func(mib int64) []drivers.Finding {
+		must(t, os.WriteFile(file, nil, 0o600))
+		must(t, os.Truncate(file, mib<<20))
+		l.virsh(t, "pool-refresh", "grapevine")
+		return slices.DeleteFunc(d.Diagnose(t.Context()), func(f drivers.Finding) bool { return f.Code != "console_log_unbounded" })
+	}
+	defer os.Remove(file)
+	if got := found(2); len(got) != 0 {
+		t.Errorf("of a log of 2 MiB: got %+v, want nothing", got)
+	}
+	got := found(17)
+	if len(got) != 1 || got[0].Subject != filepath.Base(file) || !strings.Contains(got[0].Detail, "17 MiB") || got[0].Fix == "" {
+		t.Errorf("of a log of 17 MiB: got %+v, want a finding that names it", got)
+	}
+	must(t, os.Remove(file))
+	l.virsh(t, "pool-refresh", "grapevine")
 }
 
 func (l *lab) interruptedImport(t *testing.T) {
