@@ -69,7 +69,8 @@ type Facts struct {
 	// first line, an event, a reconnect; 30 s when zero.
 	Patience time.Duration
 	// LogBound is the most that the console log of a machine holds; 64 KiB when
-	// zero.
+	// zero. It is negative where the hypervisor itself keeps the log and bounds
+	// none: it is only followed then.
 	LogBound int64
 }
 

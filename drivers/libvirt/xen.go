@@ -41,7 +41,7 @@ func xenFlavour() *flavour {
 // xenFeatures: a kernel boots as a PV guest, a disk as an HVM one, which takes
 // a processor that can.
 func xenFeatures(ctx context.Context, d *Driver, caps *capabilities) ([]drivers.Feature, error) {
-	features := []drivers.Feature{drivers.FeatureImageSource, drivers.FeaturePause, drivers.FeatureResize}
+	features := []drivers.Feature{drivers.FeatureConsole, drivers.FeatureImageSource, drivers.FeaturePause, drivers.FeatureResize}
 	if caps.runs("xen") {
 		features = append(features, drivers.FeatureBootKernel)
 	}
