@@ -67,7 +67,9 @@ func (c *core) DeleteImage(ctx context.Context, id string, host fleet.HostID) (f
 	}
 	askers.Wait()
 	slices.SortFunc(out.Removed, fleet.UUID.Compare)
-	slices.SortFunc(out.Kept, func(a, b fleet.ImageKept) int { return cmp.Or(cmp.Compare(a.HostName, b.HostName), a.Host.Compare(b.Host)) })
+	slices.SortFunc(out.Kept, func(a, b fleet.ImageKept) int {
+		return cmp.Or(cmp.Compare(a.HostName, b.HostName), a.Host.Compare(b.Host))
+	})
 	return out, nil
 }
 

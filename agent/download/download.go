@@ -16,7 +16,7 @@ import (
 	"grapevine/internal/pause"
 )
 
-// ErrOutOfSpace: there is no room for the file.
+// ErrOutOfSpace says that there is no room for the file.
 var ErrOutOfSpace = errors.New("out of space for the download")
 
 // Job is one download.

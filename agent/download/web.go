@@ -23,7 +23,7 @@ const (
 	headerWait   = 30 * time.Second
 )
 
-// ErrForbidden: the address is one that may not be asked.
+// ErrForbidden says that the address is one that may not be asked.
 var ErrForbidden = errors.New("this address may not be asked")
 
 // Web asks web servers. It uses no proxy: a proxy would hide where a connection

@@ -53,7 +53,7 @@ func (s *Spool) Fetch(ctx context.Context, im fleet.Image, from func() []Source,
 		progress = func(int64) {}
 	}
 	content, err := s.fetch(ctx, im, from, progress)
-	if wrong, ok := errors.AsType[*wrongContent](err); ok {
+	if wrong, ok := errors.AsType[*wrongContentError](err); ok {
 		s.cfg.Log.Warn("image fetched is not what it should be; its holders are tried one by one", "image", im.ID, "error", err)
 		content, err = s.fetchSingly(ctx, im, from, progress, wrong)
 	}
@@ -65,7 +65,7 @@ func (s *Spool) Fetch(ctx context.Context, im fleet.Image, from func() []Source,
 
 // fetchSingly asks one holder after the other for all of the image, after wrong
 // came from them together.
-func (s *Spool) fetchSingly(ctx context.Context, im fleet.Image, from func() []Source, progress func(int64), wrong *wrongContent) (*Content, error) {
+func (s *Spool) fetchSingly(ctx context.Context, im fleet.Image, from func() []Source, progress func(int64), wrong *wrongContentError) (*Content, error) {
 	errs := []error{wrong}
 	for _, source := range from() {
 		if source.Name == wrong.by {
@@ -83,17 +83,17 @@ func (s *Spool) fetchSingly(ctx context.Context, im fleet.Image, from func() []S
 	return nil, errors.Join(errs...)
 }
 
-// wrongContent is content with another digest.
-type wrongContent struct {
+// wrongContentError is content with another digest.
+type wrongContentError struct {
 	err error
 	by  string // who alone it came from; empty where it came from several, or in several tries
 }
 
 // Error implements error.
-func (w *wrongContent) Error() string { return w.err.Error() }
+func (w *wrongContentError) Error() string { return w.err.Error() }
 
 // Unwrap returns the cause.
-func (w *wrongContent) Unwrap() error { return w.err }
+func (w *wrongContentError) Unwrap() error { return w.err }
 
 func (s *Spool) fetch(ctx context.Context, im fleet.Image, from func() []Source, progress func(int64)) (*Content, error) {
 	f := &fetching{spool: s, sources: newSources(from, s.cfg.Retry), progress: progress}
@@ -260,7 +260,7 @@ func (f *fetching) verify() error {
 			continue
 		}
 		givers := f.sources.givers()
-		wrong := &wrongContent{err: fmt.Errorf("%w; it came from %s", err, strings.Join(givers, ", "))}
+		wrong := &wrongContentError{err: fmt.Errorf("%w; it came from %s", err, strings.Join(givers, ", "))}
 		if !f.resumed && len(givers) == 1 {
 			wrong.by = givers[0]
 		}

@@ -178,7 +178,7 @@ func free(dir string) (int64, error) {
 	if err := syscall.Statfs(dir, &st); err != nil {
 		return 0, err
 	}
-	return int64(st.Bavail) * int64(st.Bsize), nil
+	return int64(st.Bavail) * int64(st.Bsize), nil //nolint:unconvert // an int32 on some machines.
 }
 
 // full turns the error of a write to a full disk into ErrOutOfSpace.
