@@ -73,7 +73,7 @@ func (d *door) url(query string) string {
 // open connects with a token.
 func (d *door) open(t *testing.T) *websocket.Conn {
 	t.Helper()
-	ws, _, err := websocket.Dial(t.Context(), d.url("?token=good"), &websocket.DialOptions{Subprotocols: []string{"binary"}})
+	ws, _, err := websocket.Dial(t.Context(), d.url("?token=good"), &websocket.DialOptions{Subprotocols: []string{"binary"}}) //nolint:bodyclose // websocket.Dial says that nobody needs to close it.
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +255,7 @@ func TestTokenOpensTheConsoleAndNothingElse(t *testing.T) {
 		"?token=":      http.StatusUnauthorized,
 		"?kind=serial": http.StatusUnauthorized,
 	} {
-		_, resp, err := websocket.Dial(t.Context(), d.url(query), nil)
+		_, resp, err := websocket.Dial(t.Context(), d.url(query), nil) //nolint:bodyclose // websocket.Dial says that nobody needs to close it.
 		if err == nil || resp.StatusCode != want {
 			t.Errorf("%q: %v, want status %d", query, err, want)
 		}
@@ -272,7 +272,7 @@ func TestPageOfAnotherOriginNeedsAToken(t *testing.T) {
 		if role != "" {
 			header.Set(roleHeader, role)
 		}
-		ws, resp, err := websocket.Dial(t.Context(), d.url(query), &websocket.DialOptions{HTTPHeader: header})
+		ws, resp, err := websocket.Dial(t.Context(), d.url(query), &websocket.DialOptions{HTTPHeader: header}) //nolint:bodyclose // websocket.Dial says that nobody needs to close it.
 		if err == nil {
 			_ = ws.CloseNow()
 		}

@@ -25,6 +25,7 @@ type room struct {
 }
 
 func newRoom(t *testing.T) *room {
+	t.Helper()
 	r := &room{t: t, ran: make(chan struct{})}
 	r.Sessions = NewSessions(func(s *Session) {
 		r.mu.Lock()

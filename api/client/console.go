@@ -21,8 +21,8 @@ import (
 // maxShown bounds one message of a console: a node sends 32 KiB at most.
 const maxShown = 1 << 20
 
-// ErrWrongCertificate: the host that a ticket leads to does not show the
-// certificate that the ticket names.
+// ErrWrongCertificate says that the host to which a ticket leads does not show
+// the certificate that the ticket names.
 var ErrWrongCertificate = errors.New("certificate is not the one that the ticket names")
 
 // OpenConsole asks for a ticket for a console of an instance.
@@ -146,6 +146,7 @@ func (s *Console) ended(err error) error {
 		code = fleet.CodeConflict
 	case websocket.StatusMessageTooBig:
 		code = fleet.CodeTooLarge
+	default:
 	}
 	return &fleet.Error{Code: code, Detail: "the host has ended the console: " + told.Reason}
 }
