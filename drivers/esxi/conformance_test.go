@@ -25,7 +25,7 @@ func BenchmarkDriver(b *testing.B) { drivertest.RunBenchmarks(b, newHarness(b)) 
 // waiting for the simulator's updates.
 func TestSequences(t *testing.T) {
 	const hosts = 5
-	drivertest.SetSequences(t, 200/hosts, 6)
+	drivertest.SetSequences(t, 200/hosts, 5)
 	for i := range hosts {
 		t.Run(strconv.Itoa(i), func(t *testing.T) {
 			t.Parallel()

@@ -69,17 +69,11 @@ func (s *session) machineSpec(paths []string) types.PropertyFilterSpec {
 	}
 }
 
-// readAll reads every machine in one sweep, ordered by id.
+// readAll returns every machine, ordered by id.
 func (d *Driver) readAll(ctx context.Context, s *session) ([]found, error) {
-	res, err := s.properties().RetrieveProperties(ctx, types.RetrieveProperties{
-		SpecSet: []types.PropertyFilterSpec{s.machineSpec(machinePaths())},
-	})
+	list, err := d.listed(ctx, s)
 	if err != nil {
-		return nil, fmt.Errorf("read machines: %w", err)
-	}
-	list := make([]found, 0, len(res.Returnval))
-	for _, content := range res.Returnval {
-		list = append(list, d.machine(content.Obj, content.PropSet))
+		return nil, err
 	}
 	slices.SortFunc(list, func(a, b found) int {
 		if c := a.ID.Compare(b.ID); c != 0 {
@@ -131,17 +125,21 @@ func (d *Driver) find(ctx context.Context, s *session, id fleet.InstanceID) (fou
 	if ref == nil {
 		return found{}, drivers.ErrNotFound
 	}
-	res, err := s.properties().RetrieveProperties(ctx, types.RetrieveProperties{SpecSet: []types.PropertyFilterSpec{{
-		ObjectSet: []types.ObjectSpec{{Obj: ref.Reference()}},
-		PropSet:   []types.PropertySpec{{Type: "VirtualMachine", PathSet: machinePaths()}},
-	}}})
+	return d.readOne(ctx, s, ref.Reference())
+}
+
+// readOne reads the machine with this reference, or returns ErrNotFound.
+func (d *Driver) readOne(ctx context.Context, s *session, ref types.ManagedObjectReference) (found, error) {
+	res, err := s.properties().RetrieveProperties(ctx, types.RetrieveProperties{
+		SpecSet: []types.PropertyFilterSpec{one(ref, machinePaths()...)},
+	})
 	if err != nil {
 		return found{}, fmt.Errorf("read machine: %w", err)
 	}
 	if len(res.Returnval) == 0 {
 		return found{}, drivers.ErrNotFound
 	}
-	return d.machine(ref.Reference(), res.Returnval[0].PropSet), nil
+	return d.machine(ref, res.Returnval[0].PropSet), nil
 }
 
 // managed is find for machines that may be written to.

@@ -22,6 +22,7 @@ import (
 type session struct {
 	client     *vim25.Client
 	renewing   *renewing
+	picture    *picture
 	datacenter *object.Datacenter
 	host       *object.HostSystem
 	pool       *object.ResourcePool
@@ -92,7 +93,7 @@ func (d *Driver) connect(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reach the host: %w", err)
 	}
-	s := &session{client: client}
+	s := &session{client: client, picture: newPicture()}
 	if about := client.ServiceContent.About; about.ApiType != "HostAgent" {
 		return nil, fmt.Errorf("this is a %s, not an ESXi host; give the address of one host", about.Name)
 	}
