@@ -18,6 +18,9 @@ func (a *Agent) ActInstance(_ context.Context, id fleet.InstanceID, action fleet
 	}
 	return a.begin(id, &work{verb: string(action), force: opts.Force}, func(row *fleet.Instance, picture *observer.Picture) error {
 		_, built := picture.Machines[id]
+		if action == fleet.Disown && row.Ownership == fleet.Foreign {
+			return errorf(fleet.CodeConflict, "instance %s is foreign already", id)
+		}
 		if action != fleet.Adopt {
 			if err := ours(row, built); err != nil {
 				return err

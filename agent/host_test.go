@@ -45,6 +45,64 @@ func TestForeignMachineIsCountedAndRefusesWritesUntilAdopted(t *testing.T) {
 	}
 }
 
+func TestDisownedMachineGoesOnAndIsCountedAsForeign(t *testing.T) {
+	s := newSite(t, nil)
+	p := proposal(1, 512)
+	if _, err := s.Claim(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	s.running(p.ID)
+	free := s.host().Capacity.MemoryMiB.Free
+	accepted, err := s.ActInstance(t.Context(), p.ID, fleet.Disown, client.ActOptions{Wait: patience})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if row := accepted.Instance; row.Ownership != fleet.Foreign || row.Power != fleet.PowerRunning || row.Task != fleet.TaskNone {
+		t.Errorf("got %+v after disown, want it foreign and still running", row)
+	}
+	if got := s.host().Capacity.MemoryMiB.Free; got != free {
+		t.Errorf("got %d MiB free after disown, want %d: a foreign machine counts", got, free)
+	}
+	_, err = s.ActInstance(t.Context(), p.ID, fleet.Disown, client.ActOptions{})
+	code(t, err, fleet.CodeConflict)
+	_, err = s.DeleteInstance(t.Context(), p.ID, 0)
+	code(t, err, fleet.CodeNotManaged)
+	_, err = s.Claim(t.Context(), p) // the request that made it does not make it twice
+	code(t, err, fleet.CodeRefused)
+
+	s.restart()
+	if accepted, err = s.ActInstance(t.Context(), p.ID, fleet.Adopt, client.ActOptions{Wait: patience}); err != nil {
+		t.Fatal(err)
+	}
+	if row := accepted.Instance; row.Ownership != fleet.Managed || row.Power != fleet.PowerRunning {
+		t.Errorf("got %+v after adopt, want it managed again", row)
+	}
+	if _, err := s.DeleteInstance(t.Context(), p.ID, patience); err != nil {
+		t.Errorf("delete after adopt: %v", err)
+	}
+}
+
+// A flavor says how large the first disk is: the mark must not take all for it.
+func TestAdoptedMachineHasTheSizeOfItsFirstDiskInItsMark(t *testing.T) {
+	s := newSite(t, nil)
+	p := proposal(1, 512)
+	p.Disks, p.DiskGiB = []fleet.Disk{{SizeGiB: 3}}, 5
+	if _, err := s.Claim(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	s.running(p.ID)
+	for _, action := range []fleet.InstanceAction{fleet.Disown, fleet.Adopt} {
+		if accepted, err := s.ActInstance(t.Context(), p.ID, action, client.ActOptions{Wait: patience}); err != nil || accepted.Instance.DiskGiB != 5 {
+			t.Fatalf("%s: got %+v, %v; want it to have 5 GiB of disks", action, accepted.Instance, err)
+		}
+	}
+	for _, m := range s.hypervisor.Machines() {
+		if m.ID == p.ID && m.Mark.DiskGiB != 2 {
+			t.Errorf("got %d GiB in the mark, want the first disk's 2", m.Mark.DiskGiB)
+		}
+	}
+}
+
 func TestMachineStoppedBehindTheAgentsBackIsNotStartedAgain(t *testing.T) {
 	s := newSite(t, nil)
 	p := proposal(1, 512)

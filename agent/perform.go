@@ -22,6 +22,8 @@ func (a *Agent) perform(ctx context.Context, op *journal.Operation) (journal.Out
 		return a.remove(ctx, op)
 	case string(fleet.Adopt):
 		return journal.Outcome{}, a.adopt(ctx, op)
+	case string(fleet.Disown):
+		return journal.Outcome{}, a.disown(ctx, op)
 	case verbResize:
 		return journal.Outcome{}, a.resize(ctx, op)
 	case string(fleet.TakeSnapshot), string(fleet.RevertSnapshot), string(fleet.DeleteSnapshot):
@@ -130,29 +132,6 @@ func (s *state) requestHash(picture *observer.Picture, id fleet.InstanceID) stri
 		return c.Proposal.RequestHash
 	}
 	return ""
-}
-
-// adopt marks a foreign machine as managed; it goes on as it was.
-func (a *Agent) adopt(ctx context.Context, op *journal.Operation) error {
-	m, err := a.driver.Inspect(ctx, op.Instance)
-	if err != nil {
-		return fmt.Errorf("adopt: %w", err)
-	}
-	if m.Mark != nil {
-		return nil
-	}
-	name := m.Name
-	if fleet.CheckName("name", name) != nil {
-		name = m.ID.String()
-	}
-	err = a.driver.Adopt(ctx, op.Instance, drivers.Mark{
-		ID: m.ID, Name: name, Project: fleet.DefaultProject, DiskGiB: m.Resources.DiskGiB,
-		CreatedAt: op.StartedAt, Generation: 1,
-	})
-	if err != nil {
-		return fmt.Errorf("adopt: %w", err)
-	}
-	return nil
 }
 
 // act does an instance action. A reboot that was under way when the agent

@@ -44,7 +44,7 @@ func (in *InstanceMutation) parse() (id fleet.InstanceID, wait time.Duration, er
 
 type actIn struct {
 	InstanceMutation
-	Action string `path:"action" doc:"start, stop, reboot, pause, resume or adopt"`
+	Action string `path:"action" doc:"start, stop, reboot, pause, resume, adopt or disown"`
 	Force  bool   `query:"force" doc:"do not leave it to the guest"`
 }
 

@@ -211,6 +211,7 @@ var instanceVerbs = []verb{
 	{fleet.Pause, "Freeze instances where they are; they keep their memory", ""},
 	{fleet.Resume, "Let paused instances go on", ""},
 	{fleet.Adopt, "Make foreign instances managed, so that they can be written to", ""},
+	{fleet.Disown, "Make managed instances foreign: they go on as they are, and are only listed and counted", ""},
 }
 
 func (a *app) instanceAct(v verb) *cobra.Command {

@@ -76,6 +76,7 @@ func TestActionsReachTheInstance(t *testing.T) {
 		{[]string{"pause", "web"}, "/pause"},
 		{[]string{"resume", "web"}, "/resume"},
 		{[]string{"adopt", "web"}, "/adopt"},
+		{[]string{"disown", "web", "--wait", "5s"}, "/disown?wait=5s"},
 	} {
 		t.Run(c.args[0], func(t *testing.T) {
 			n := fleetNode(t)

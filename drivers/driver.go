@@ -65,6 +65,11 @@ type Driver interface {
 	// Adopt writes a Mark, which is the machine's own by its ID, onto a foreign
 	// machine, or in place of the one that it carries; it goes on as it was.
 	Adopt(ctx context.Context, id fleet.InstanceID, mark Mark) error
+	// Disown takes the Mark off a machine, which goes on as it was, with its
+	// disks, and is foreign from then on; also to Build, which does not take it
+	// for its own again. One that is foreign already is no error. An image that
+	// its disks lie upon stays where it was disowned, as before.
+	Disown(ctx context.Context, id fleet.InstanceID) error
 
 	// Watch calls changed, from one goroutine at a time, for every change that
 	// the hypervisor tells of, until ctx ends (it then returns ctx's error) or
@@ -87,7 +92,9 @@ type ImageStore interface {
 	// (ErrBadImage) and leaves nothing behind on an error. An image that is
 	// already there is not read again.
 	ImportImage(ctx context.Context, im fleet.Image, content io.Reader) error
-	// RemoveImage removes an image; one that is not there is no error.
+	// RemoveImage removes an image; one that is not there is no error. Where
+	// machines' disks lie upon images, one that a machine needs, managed or not,
+	// is a fleet.CodeConflict.
 	RemoveImage(ctx context.Context, id string) error
 }
 
@@ -164,7 +171,7 @@ type Mark struct {
 	Project     string            `json:"project"`
 	Flavor      string            `json:"flavor"`
 	Image       string            `json:"image"`
-	DiskGiB     int64             `json:"disk_gib"` // of the first disk; of all, where it was adopted
+	DiskGiB     int64             `json:"disk_gib"` // of the first disk; of all, where it was adopted and that is not known
 	CreatedAt   time.Time         `json:"created_at"`
 	Labels      map[string]string `json:"labels,omitempty"`
 	Generation  uint64            `json:"generation"`

@@ -23,7 +23,8 @@ type Snapshotter interface {
 	// RevertSnapshot brings a machine back to a snapshot, whatever it does now:
 	// its disks, its size, and its power. A hypervisor keeps the mark with the
 	// rest, so what the machine carries afterwards is mark, as after Adopt; a
-	// revert that was cut short can be done again. No snapshot of that name is
+	// revert that was cut short can be done again, also where it brought back a
+	// time before the machine was marked: it may be foreign. No snapshot of that name is
 	// ErrNotFound.
 	RevertSnapshot(ctx context.Context, id fleet.InstanceID, name string, mark Mark) error
 	// DeleteSnapshot removes a snapshot of a managed machine; those taken upon

@@ -6,7 +6,7 @@ import "time"
 type Ownership string
 
 // A foreign machine is listed, counted and readable; it is written to only
-// after it has been adopted.
+// after it has been adopted. A managed one that is disowned is foreign again.
 const (
 	Managed Ownership = "managed"
 	Foreign Ownership = "foreign"
@@ -44,6 +44,7 @@ const (
 	TaskSnapshotting Task = "snapshotting"
 	TaskAttaching    Task = "attaching"
 	TaskDetaching    Task = "detaching"
+	TaskDisowning    Task = "disowning"
 )
 
 // Instance is one virtual machine as the agent of its host describes it.
@@ -95,6 +96,7 @@ const (
 	Pause  InstanceAction = "pause"
 	Resume InstanceAction = "resume"
 	Adopt  InstanceAction = "adopt"
+	Disown InstanceAction = "disown"
 )
 
 // Task returns the task that an instance shows while the action is done to it.
@@ -112,6 +114,8 @@ func (a InstanceAction) Task() Task {
 		return TaskResuming
 	case Adopt:
 		return TaskAdopting
+	case Disown:
+		return TaskDisowning
 	default:
 		return TaskNone
 	}
@@ -119,5 +123,5 @@ func (a InstanceAction) Task() Task {
 
 // InstanceActions lists the actions in the order people use them.
 func InstanceActions() []InstanceAction {
-	return []InstanceAction{Start, Stop, Reboot, Pause, Resume, Adopt}
+	return []InstanceAction{Start, Stop, Reboot, Pause, Resume, Adopt, Disown}
 }

@@ -21,6 +21,7 @@ func cancelReturns(k *kit) {
 		"inspect":  func() error { _, err := k.d.Inspect(ctx, id); return err },
 		"build":    func() error { return k.d.Build(ctx, spec) },
 		"act":      func() error { return k.d.Act(ctx, id, fleet.Start, drivers.ActOptions{}) },
+		"disown":   func() error { return k.d.Disown(ctx, id) },
 		"adopt":    func() error { return k.d.Adopt(ctx, id, drivers.Mark{ID: id}) },
 		"delete":   func() error { return k.d.Delete(ctx, id) },
 		"watch":    func() error { return k.d.Watch(ctx, func(drivers.Event) {}) },

@@ -96,6 +96,9 @@ func unknownIsNotFound(k *kit) {
 			k.Errorf("%s: got %v, want ErrNotFound", action, err)
 		}
 	}
+	if err := k.d.Disown(k.Context(), id); !errors.Is(err, drivers.ErrNotFound) {
+		k.Errorf("disown: got %v, want ErrNotFound", err)
+	}
 	if err := k.d.Adopt(k.Context(), id, drivers.Mark{ID: id, Name: "nobody"}); !errors.Is(err, drivers.ErrNotFound) {
 		k.Errorf("adopt: got %v, want ErrNotFound", err)
 	}

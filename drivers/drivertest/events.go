@@ -77,6 +77,7 @@ func eventFollows(k *kit) {
 	do("power on", foreign, func() { k.h.PowerOn(k, foreign) })
 	do("power off", foreign, func() { k.h.PowerOff(k, foreign) })
 	do("adopt", foreign, func() { k.must(k.d.Adopt(k.Context(), foreign, drivers.Mark{ID: foreign, Name: "watched"})) })
+	do("disown", foreign, func() { k.must(k.d.Disown(k.Context(), foreign)) })
 	do("remove", foreign, func() { k.h.Remove(k, foreign) })
 
 	spec := k.spec("watched too")

@@ -63,7 +63,9 @@ func (m *model) managed(name string) (*modelled, error) {
 }
 
 func (m *model) build(name string, spec drivers.Spec) error {
-	if _, ok := m.machines[name]; ok {
+	if one, ok := m.machines[name]; ok && one.mark == nil {
+		return drivers.ErrForeign
+	} else if ok {
 		return nil // of that id: it is there already
 	}
 	if !m.image {
@@ -89,6 +91,15 @@ func (m *model) adopt(name string, mark drivers.Mark) error {
 		return drivers.ErrNotFound
 	}
 	one.mark = mark.Clone()
+	return nil
+}
+
+func (m *model) disown(name string) error {
+	one, ok := m.machines[name]
+	if !ok {
+		return drivers.ErrNotFound
+	}
+	one.mark = nil
 	return nil
 }
 
@@ -160,9 +171,9 @@ func (m *model) take(name, past string) error {
 }
 
 func (m *model) revert(name, past string, mark drivers.Mark) error {
-	one, err := m.managed(name)
-	if err != nil {
-		return err
+	one, ok := m.machines[name]
+	if !ok {
+		return drivers.ErrNotFound
 	}
 	i := one.past(past)
 	if i < 0 {

@@ -50,6 +50,8 @@ func cases() []testCase {
 		{name: "PauseAndResume", needs: drivers.FeaturePause, run: pauseResume},
 		{name: "ForeignMachinesRefuseWrites", run: foreignRefuses},
 		{name: "AdoptKeepsPowerAndOutlivesTheDriver", run: adoptKeepsPower},
+		{name: "DisownedMachineGoesOnAsForeign", run: disownedGoesOn},
+		{name: "DisownedMachineKeepsWhatItIsBuiltOn", run: disownedKeepsItsImage},
 		{name: "MarkRoundTripsOddWords", run: markRoundTrips},
 		{name: "EqualNamesAreTwoMachines", run: equalNames},
 		{name: "EventFollowsEachChange", run: eventFollows},

@@ -101,6 +101,7 @@ func (s *sequence) run() {
 		"act":     func(*rapid.T) { s.act() },
 		"define":  func(*rapid.T) { s.define() },
 		"adopt":   func(*rapid.T) { s.adopt() },
+		"disown":  func(*rapid.T) { s.disown() },
 		"switch":  func(*rapid.T) { s.flip() },
 		"remove":  func(*rapid.T) { s.remove() },
 		"import":  func(*rapid.T) { s.importImage() },
@@ -134,6 +135,9 @@ func (s *sequence) run() {
 func (s *sequence) empty() {
 	k := s.k
 	for _, name := range builtNames {
+		if id := builtID(name); k.count(id) == 1 { // it may have been disowned
+			s.want("adopt at the end "+name, k.d.Adopt(k.Context(), id, s.mark(id, fleet.Resources{})), nil)
+		}
 		s.want("delete at the end of "+name, k.d.Delete(k.Context(), builtID(name)), nil)
 	}
 	for _, m := range k.list() {

@@ -60,6 +60,12 @@ func (s *sequence) adopt() {
 	s.did("adopt", name, s.model.adopt(name, mark), s.k.d.Adopt(s.k.Context(), id, mark))
 }
 
+func (s *sequence) disown() {
+	s.seldom()
+	name, id := s.one(anyNames)
+	s.did("disown", name, s.model.disown(name), s.k.d.Disown(s.k.Context(), id))
+}
+
 // flip turns a machine on or off behind the driver's back.
 func (s *sequence) flip() {
 	name, m := s.there(func(m *modelled) bool { return m.power != fleet.PowerPaused })

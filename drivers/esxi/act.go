@@ -124,12 +124,30 @@ func (d *Driver) Adopt(ctx context.Context, id fleet.InstanceID, mark drivers.Ma
 	})
 }
 
+// Disown implements drivers.Driver. An option whose value is empty is one that
+// is not there.
+func (d *Driver) Disown(ctx context.Context, id fleet.InstanceID) error {
+	return d.do(ctx, fmt.Sprintf("disown machine %s", id), func(ctx context.Context, s *session) error {
+		m, err := d.find(ctx, s, id)
+		if err != nil {
+			return err
+		}
+		return s.setOptions(ctx, m.ref, []types.BaseOptionValue{
+			&types.OptionValue{Key: markKey, Value: ""}, &types.OptionValue{Key: generationKey, Value: ""},
+		})
+	})
+}
+
 // write makes a mark that of the machine.
 func (s *session) write(ctx context.Context, vm types.ManagedObjectReference, mark drivers.Mark) error {
 	options, err := markOptions(mark)
 	if err != nil {
 		return err
 	}
+	return s.setOptions(ctx, vm, options)
+}
+
+func (s *session) setOptions(ctx context.Context, vm types.ManagedObjectReference, options []types.BaseOptionValue) error {
 	task, err := object.NewVirtualMachine(s.client, vm).Reconfigure(ctx, types.VirtualMachineConfigSpec{ExtraConfig: options})
 	return s.wait(ctx, task, err)
 }

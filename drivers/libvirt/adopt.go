@@ -7,6 +7,7 @@ import (
 	golibvirt "github.com/digitalocean/go-libvirt"
 
 	"grapevine/drivers"
+	"grapevine/drivers/libvirt/session"
 	"grapevine/fleet"
 )
 
@@ -31,6 +32,24 @@ func (d *Driver) adopt(ctx context.Context, id fleet.InstanceID, mark drivers.Ma
 	if err != nil {
 		return err
 	}
+	return d.setMark(ctx, dom, golibvirt.OptString{element})
+}
+
+// Disown implements drivers.Driver.
+func (d *Driver) Disown(ctx context.Context, id fleet.InstanceID) error {
+	dom, err := d.lookup(ctx, id)
+	if err == nil {
+		err = d.setMark(ctx, dom, nil)
+	}
+	if err != nil && !session.IsCode(err, golibvirt.ErrNoDomainMetadata) {
+		return fmt.Errorf("disown machine %s: %w", id, err)
+	}
+	return nil
+}
+
+// setMark writes the element, or removes it where there is none, in what the
+// domain is now and in what it will be when it is started again.
+func (d *Driver) setMark(ctx context.Context, dom golibvirt.Domain, element golibvirt.OptString) error {
 	return d.session.Call(ctx, func(rpc *golibvirt.Libvirt) error {
 		var where golibvirt.DomainModificationImpact
 		persistent, err := rpc.DomainIsPersistent(dom)
@@ -47,7 +66,7 @@ func (d *Driver) adopt(ctx context.Context, id fleet.InstanceID, mark drivers.Ma
 		if active == 1 {
 			where |= golibvirt.DomainAffectLive
 		}
-		return rpc.DomainSetMetadata(dom, int32(golibvirt.DomainMetadataElement), golibvirt.OptString{element},
+		return rpc.DomainSetMetadata(dom, int32(golibvirt.DomainMetadataElement), element,
 			golibvirt.OptString{markPrefix}, golibvirt.OptString{markSpace}, where)
 	})
 }

@@ -4,7 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 
+	golibvirt "github.com/digitalocean/go-libvirt"
+
+	"grapevine/drivers"
+	"grapevine/drivers/libvirt/session"
 	"grapevine/fleet"
 )
 
@@ -36,12 +41,69 @@ func (d *Driver) unused(ctx context.Context, id string) error {
 		return err
 	}
 	for _, m := range machines {
-		if m.Mark != nil && m.Mark.Image == id {
+		needs, err := d.needs(ctx, &m, id)
+		if err != nil {
+			return err
+		}
+		if needs {
 			return &fleet.Error{
 				Code:   fleet.CodeConflict,
-				Detail: fmt.Sprintf("instance %s (%s) is built on image %.12s; delete it first", m.ID, m.Mark.Name, id),
+				Detail: fmt.Sprintf("machine %s (%s) is built on image %.12s; delete it first", m.ID, m.Name, id),
 			}
 		}
 	}
 	return nil
+}
+
+// needs reports whether a machine is built on the image. One without a Mark, or
+// whose Mark does not say, may have been disowned: what its domain and its disks
+// lie upon says it then, in paths that have the image's id in them.
+func (d *Driver) needs(ctx context.Context, m *drivers.Machine, image string) (needs bool, err error) {
+	if m.Mark != nil && m.Mark.Image != "" {
+		return m.Mark.Image == image, nil
+	}
+	err = d.session.Call(ctx, func(rpc *golibvirt.Libvirt) error {
+		text, err := rpc.DomainGetXMLDesc(golibvirt.Domain{Name: m.Name, UUID: golibvirt.UUID(m.ID), ID: -1}, golibvirt.DomainXMLInactive)
+		if err != nil {
+			return err
+		}
+		if needs = strings.Contains(text, image); needs {
+			return nil
+		}
+		seen, err := parseDomain(text)
+		if err != nil {
+			return err
+		}
+		needs, err = lieUpon(rpc, seen.Disks, image)
+		return err
+	})
+	if session.IsCode(err, golibvirt.ErrNoDomain) {
+		return false, nil
+	}
+	return needs, err
+}
+
+// lieUpon reports whether one of the disks that libvirt's pools know lies upon
+// the image.
+func lieUpon(rpc *golibvirt.Libvirt, disks []seenDisk, image string) (bool, error) {
+	for _, disk := range disks {
+		if disk.Source.File == "" {
+			continue
+		}
+		vol, err := rpc.StorageVolLookupByPath(disk.Source.File)
+		if session.IsCode(err, golibvirt.ErrNoStorageVol) {
+			continue
+		}
+		if err != nil {
+			return false, err
+		}
+		text, err := rpc.StorageVolGetXMLDesc(vol, 0)
+		if err != nil {
+			return false, err
+		}
+		if strings.Contains(text, image) {
+			return true, nil
+		}
+	}
+	return false, nil
 }

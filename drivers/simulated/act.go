@@ -169,3 +169,20 @@ func (d *Driver) Adopt(ctx context.Context, id fleet.InstanceID, mark drivers.Ma
 	}
 	return nil
 }
+
+// Disown implements drivers.Driver.
+func (d *Driver) Disown(ctx context.Context, id fleet.InstanceID) error {
+	_, done, err := d.begin(ctx)
+	if err != nil {
+		return fmt.Errorf("disown machine %s: %w", id, err)
+	}
+	defer done()
+	err = d.h.change(id, func(m *machine) error {
+		m.Mark = nil
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("disown machine %s: %w", id, err)
+	}
+	return nil
+}

@@ -393,7 +393,7 @@ type Instance struct {
 	CreatedAtMs int64                  `protobuf:"varint,15,opt,name=created_at_ms,json=createdAtMs,proto3" json:"created_at_ms,omitempty"`
 	Generation  uint64                 `protobuf:"varint,16,opt,name=generation,proto3" json:"generation,omitempty"`
 	// building starting stopping rebooting pausing resuming adopting deleting
-	// migrating resizing snapshotting attaching detaching
+	// migrating resizing snapshotting attaching detaching disowning
 	Task           uint32   `protobuf:"varint,17,opt,name=task,proto3" json:"task,omitempty"`
 	FaultRef       uint32   `protobuf:"varint,18,opt,name=fault_ref,json=faultRef,proto3" json:"fault_ref,omitempty"`
 	Fault          *Text    `protobuf:"bytes,19,opt,name=fault,proto3" json:"fault,omitempty"`
