@@ -197,6 +197,7 @@ func (l *lab) once(d deed) (requests int, before, after picture) {
 // eachDeed runs the test on every deed that it is about, each on a host of its
 // own.
 func eachDeed(t *testing.T, about func(deed) bool, test func(l *lab, d deed)) {
+	t.Helper()
 	for _, d := range deeds() {
 		if !about(d) {
 			continue

@@ -178,7 +178,7 @@ func (b *begun) isCancelled() bool {
 	release := b.ctx.Map.AcquireLock(b.ctx, machine)
 	release()
 	release()
-	defer b.ctx.Map.AcquireLock(b.ctx, machine)
+	defer func() { _ = b.ctx.Map.AcquireLock(b.ctx, machine) }()
 	close(b.hold.reached)
 	select {
 	case <-b.hold.open:
