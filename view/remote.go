@@ -63,7 +63,20 @@ func (v *View) InstanceLog(ctx context.Context, id fleet.InstanceID, part fleet.
 		cancel()
 		return nil, v.ReadError(row.Host, err)
 	}
+	if part.Follow {
+		go v.endWith(reading, cancel)
+	}
 	return &remoteLog{log, cancel}, nil
+}
+
+// endWith ends a log that is followed when the view ends, so that a node that
+// stops need not cut it off. It returns when the log is closed.
+func (v *View) endWith(reading context.Context, cancel context.CancelFunc) {
+	select {
+	case <-v.ended:
+		cancel()
+	case <-reading.Done():
+	}
 }
 
 // Snapshots returns the snapshots of an instance as its host tells them now.

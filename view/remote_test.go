@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -56,6 +57,32 @@ func TestOperationAndLogAreAskedOfTheHostThatHasThem(t *testing.T) {
 	defer log.Close()
 	if text, err := io.ReadAll(log); err != nil || string(text) != "from 12" {
 		t.Errorf("log %q, %v", text, err)
+	}
+}
+
+func TestFollowedLogEndsWithTheView(t *testing.T) {
+	_, v := remoteView(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, "first")
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	ran := make(chan error, 1)
+	go func() { ran <- v.Run(ctx) }()
+	log, err := v.InstanceLog(t.Context(), uuid(9), fleet.LogRange{Follow: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	if _, err := io.ReadFull(log, make([]byte, 5)); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if err := <-ran; err != nil {
+		t.Fatal(err)
+	}
+	if _, err := log.Read(make([]byte, 1)); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want it cancelled", err)
 	}
 }
 
