@@ -12,9 +12,6 @@ import (
 	"grapevine/fleet"
 )
 
-func diskName(id fleet.InstanceID) string    { return "disk-" + id.String() + ".qcow2" }
-func consoleName(id fleet.InstanceID) string { return "console-" + id.String() + ".log" }
-
 // Build implements drivers.Driver. The domain is defined last, so that a
 // machine that is listed is whole; volumes that a crash left behind belong to
 // no machine and are made anew.
@@ -47,7 +44,7 @@ func (d *Driver) build(ctx context.Context, spec drivers.Spec) error {
 		return err
 	}
 	if err := d.assemble(ctx, pool, plan); err != nil {
-		return pool.Undo(ctx, err, diskName(spec.Mark.ID), consoleName(spec.Mark.ID))
+		return pool.Undo(ctx, err, append(machineVolumes(spec.Mark.ID), consoleName(spec.Mark.ID))...)
 	}
 	return nil
 }
@@ -63,23 +60,23 @@ func (d *Driver) plan(ctx context.Context, pool *storage.Pool, spec drivers.Spec
 	if err != nil {
 		return b, err
 	}
-	if err := drivers.Bootable(spec.Image, features); err != nil {
-		return b, err
-	}
 	held, err := d.storage.Image(ctx, pool, spec.Image.ID)
 	if err != nil {
 		return b, err
 	}
 	b.spec.Image = held
+	if err := drivers.Buildable(&b.spec, features); err != nil {
+		return b, err
+	}
 	guests, err := d.flavour.guests(ctx, d, caps)
 	if err != nil {
 		return b, err
 	}
 	b.flavour, b.arch, b.accelerator = d.flavour, caps.Host.CPU.Arch, guests.how
-	if b.network, err = d.card(ctx); err != nil {
+	if b.cards, err = d.wired(ctx, spec.Cards); err != nil {
 		return b, err
 	}
-	for role, path := range map[fleet.ImageRole]*string{fleet.RoleKernel: &b.kernel, fleet.RoleInitrd: &b.initrd} {
+	for role, path := range map[fleet.ImageRole]*string{fleet.RoleKernel: &b.kernel, fleet.RoleInitrd: &b.initrd, fleet.RoleISO: &b.iso} {
 		if _, ok := held.File(role); !ok {
 			continue
 		}
@@ -114,10 +111,13 @@ func (d *Driver) freeName(ctx context.Context, mark drivers.Mark) (string, error
 func (d *Driver) assemble(ctx context.Context, pool *storage.Pool, b blueprint) error {
 	var err error
 	id := b.spec.Mark.ID
-	if err := pool.Delete(ctx, diskName(id), consoleName(id)); err != nil {
+	if err := pool.Delete(ctx, append(machineVolumes(id), consoleName(id))...); err != nil {
 		return err
 	}
-	if b.disk, err = d.makeDisk(ctx, pool, b.spec); err != nil {
+	if b.disks, err = d.makeDisks(ctx, pool, &b.spec); err != nil {
+		return err
+	}
+	if b.seed, err = d.makeSeed(ctx, pool, &b.spec, b.cards); err != nil {
 		return err
 	}
 	if !b.flavour.records(b) {
@@ -142,25 +142,6 @@ func (d *Driver) assemble(ctx context.Context, pool *storage.Pool, b blueprint) 
 		return fmt.Errorf("define domain %s: %w", b.name, err)
 	}
 	return nil
-}
-
-// makeDisk makes the machine's disk and returns its path, empty when it has
-// none.
-func (d *Driver) makeDisk(ctx context.Context, pool *storage.Pool, spec drivers.Spec) (string, error) {
-	gib := spec.DiskGiB()
-	if gib == 0 {
-		return "", nil
-	}
-	var backing string
-	image, ok := spec.Image.StoredFile(fleet.RoleDisk)
-	if ok {
-		var err error
-		if backing, err = pool.Path(ctx, storage.FileName(spec.Image.ID, fleet.RoleDisk)); err != nil {
-			return "", fmt.Errorf("find the image's disk: %w", err)
-		}
-	}
-	vol, err := pool.Create(ctx, storage.Disk(diskName(spec.Mark.ID), gib, backing, image.Format))
-	return vol.Key, err
 }
 
 // Delete implements drivers.Driver. The domain goes last: while it is there, a
@@ -234,5 +215,5 @@ func (d *Driver) discard(ctx context.Context, id fleet.InstanceID) error {
 	if err := pool.Refresh(ctx); err != nil {
 		return err
 	}
-	return pool.Delete(ctx, append(consoleParts(id), diskName(id))...)
+	return pool.Delete(ctx, append(consoleParts(id), machineVolumes(id)...)...)
 }

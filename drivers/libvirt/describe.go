@@ -50,6 +50,9 @@ func (d *Driver) describe(ctx context.Context) (desc drivers.Description, err er
 	if desc.Version, err = d.version(ctx); err != nil {
 		return desc, err
 	}
+	if desc.Networks, _, err = d.networks(ctx); err != nil {
+		return desc, err
+	}
 	desc.Total, desc.Reserved, err = d.totals(ctx)
 	return desc, err
 }

@@ -15,9 +15,10 @@ type blueprint struct {
 	flavour     *flavour
 	accelerator string
 	arch        string
-	network     string // libvirt network, empty for no card
+	cards       []wiredCard
+	disks       []madeDisk
 	// Paths on the host; empty for none.
-	kernel, initrd, disk, console string
+	kernel, initrd, iso, seed, console string
 }
 
 // domainXML writes the domain.
@@ -48,7 +49,8 @@ func domainXML(b blueprint) (string, error) {
 	if b.kernel != "" {
 		dom.OS.Cmdline = b.spec.Image.Cmdline
 	} else {
-		dom.OS.BootDevices = []libvirtxml.DomainBootDevice{{Dev: "hd"}}
+		// An empty disk does not boot, and so an installer's CD does, once.
+		dom.OS.BootDevices = []libvirtxml.DomainBootDevice{{Dev: "hd"}, {Dev: "cdrom"}}
 	}
 	b.flavour.platform(dom, b)
 	text, err := dom.Marshal()
@@ -60,21 +62,11 @@ func domainXML(b blueprint) (string, error) {
 
 func devices(b blueprint) *libvirtxml.DomainDeviceList {
 	list := &libvirtxml.DomainDeviceList{}
-	if b.disk != "" {
-		list.Disks = []libvirtxml.DomainDisk{{
-			Device: "disk",
-			Driver: &libvirtxml.DomainDiskDriver{Name: "qemu", Type: "qcow2", Discard: "unmap"},
-			Source: &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{File: b.disk}},
-			Target: &libvirtxml.DomainDiskTarget{Dev: b.flavour.disks + "a", Bus: b.flavour.bus},
-		}}
+	for _, disk := range b.disks {
+		list.Disks = append(list.Disks, b.flavour.diskXML(disk.path, disk.number))
 	}
-	if b.network != "" {
-		list.Interfaces = []libvirtxml.DomainInterface{{
-			Source: &libvirtxml.DomainInterfaceSource{Network: &libvirtxml.DomainInterfaceSourceNetwork{Network: b.network}},
-		}}
-		if b.flavour.card != "" {
-			list.Interfaces[0].Model = &libvirtxml.DomainInterfaceModel{Type: b.flavour.card}
-		}
+	for _, card := range b.cards {
+		list.Interfaces = append(list.Interfaces, b.flavour.cardXML(card))
 	}
 	return list
 }

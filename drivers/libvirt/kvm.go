@@ -3,6 +3,7 @@ package libvirt
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	golibvirt "github.com/digitalocean/go-libvirt"
 	"libvirt.org/go/libvirtxml"
@@ -40,11 +41,38 @@ func kvmFlavour() *flavour {
 	}
 }
 
-func kvmFeatures(context.Context, *Driver, *capabilities) ([]drivers.Feature, error) {
-	return []drivers.Feature{
-		drivers.FeatureBootDisk, drivers.FeatureBootKernel, drivers.FeatureConsole, drivers.FeatureConsoleLog, drivers.FeaturePause,
-		drivers.FeatureImageSource, drivers.FeatureResize, drivers.FeatureSnapshot, drivers.FeatureVNC,
-	}, nil
+// guestAgent is the name by which QEMU's guest agent knows its channel.
+const guestAgent = "org.qemu.guest_agent.0"
+
+func kvmFeatures(ctx context.Context, d *Driver, caps *capabilities) ([]drivers.Feature, error) {
+	features := []drivers.Feature{
+		drivers.FeatureBootDisk, drivers.FeatureBootKernel, drivers.FeatureCloudInit, drivers.FeatureConsole, drivers.FeatureConsoleLog, drivers.FeatureDevices,
+		drivers.FeaturePause, drivers.FeatureImageSource, drivers.FeatureResize, drivers.FeatureSnapshot, drivers.FeatureVNC,
+	}
+	if hasDrives(caps.Host.CPU.Arch) {
+		features = append(features, drivers.FeatureBootISO)
+	}
+	firmwares, err := d.firmwares(ctx, caps)
+	if err != nil {
+		return nil, err
+	}
+	if slices.Contains(firmwares, "efi") {
+		features = append(features, drivers.FeatureUEFI)
+	}
+	_, tags, err := d.networks(ctx)
+	if tags {
+		features = append(features, drivers.FeatureVLAN)
+	}
+	return features, err
+}
+
+// machineOf is the type of machine that guests get, libvirt's choice where it
+// is nothing.
+func machineOf(arch string) golibvirt.OptString {
+	if arch == "x86_64" {
+		return golibvirt.OptString{"q35"}
+	}
+	return nil
 }
 
 // accelerate decides between KVM and emulation. Auto goes by what libvirt says
@@ -96,7 +124,7 @@ func adviseAccelerator(d *Driver, caps *capabilities, g guests) drivers.Finding 
 func kvmPlatform(dom *libvirtxml.Domain, b blueprint) {
 	dom.OS.Type.Arch = b.arch
 	if b.arch == "x86_64" {
-		dom.OS.Type.Machine = "q35"
+		dom.OS.Type.Machine = machineOf(b.arch)[0]
 		dom.Features = &libvirtxml.DomainFeatureList{ACPI: &libvirtxml.DomainFeature{}, APIC: &libvirtxml.DomainFeatureAPIC{}}
 	}
 	port := uint(0)
@@ -111,6 +139,15 @@ func kvmPlatform(dom *libvirtxml.Domain, b blueprint) {
 	}}
 	dom.Devices.MemBalloon = &libvirtxml.DomainMemBalloon{Model: "virtio"}
 	addScreen(dom.Devices, b.arch)
+	dom.Devices.Controllers = portsXML(len(b.disks) + len(b.cards))
+	dom.Devices.Channels = []libvirtxml.DomainChannel{{
+		Source: &libvirtxml.DomainChardevSource{UNIX: &libvirtxml.DomainChardevSourceUNIX{}},
+		Target: &libvirtxml.DomainChannelTarget{VirtIO: &libvirtxml.DomainChannelTargetVirtIO{Name: guestAgent}},
+	}}
+	kvmDrives(dom, b)
+	if b.spec.Firmware == fleet.UEFI {
+		uefi(dom)
+	}
 	if b.accelerator == KVM {
 		dom.Type = "kvm"
 		dom.CPU = &libvirtxml.DomainCPU{Mode: "host-model"}

@@ -147,17 +147,28 @@ type seenDomain struct {
 		Most    int64 `xml:",chardata"`
 		Current int64 `xml:"current,attr"`
 	} `xml:"vcpu"`
-	Disks      []seenDisk `xml:"devices>disk"`
-	Interfaces []struct {
-		MAC struct {
-			Address string `xml:"address,attr"`
-		} `xml:"mac"`
-	} `xml:"devices>interface"`
-	Serials []struct {
+	Disks      []seenDisk      `xml:"devices>disk"`
+	Interfaces []seenInterface `xml:"devices>interface"`
+	Serials    []struct {
 		Log struct {
 			File string `xml:"file,attr"`
 		} `xml:"log"`
 	} `xml:"devices>serial"`
+}
+
+type seenInterface struct {
+	MAC struct {
+		Address string `xml:"address,attr"`
+	} `xml:"mac"`
+	Source struct {
+		Network string `xml:"network,attr"`
+		Bridge  string `xml:"bridge,attr"`
+	} `xml:"source"`
+	VLAN struct {
+		Tags []struct {
+			ID int `xml:"id,attr"`
+		} `xml:"tag"`
+	} `xml:"vlan"`
 }
 
 type seenDisk struct {

@@ -2,69 +2,139 @@ package libvirt
 
 import (
 	"context"
+	"encoding/xml"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	golibvirt "github.com/digitalocean/go-libvirt"
 
+	"grapevine/drivers"
 	"grapevine/drivers/libvirt/session"
+	"grapevine/fleet"
 )
 
-// leases are the addresses that libvirt's own DHCP gave out on the configured
-// network, by MAC address.
-type leases map[string][]string
-
-// of returns the domain's addresses, in order.
-func (l leases) of(seen *seenDomain) []string {
-	var all []string
-	for _, nic := range seen.Interfaces {
-		all = append(all, l[strings.ToLower(nic.MAC.Address)]...)
-	}
-	slices.Sort(all)
-	return slices.Compact(all)
+// wire is what a network card can be on.
+type wire struct {
+	bridge bool // of the system, not a network of libvirt's
+	tags   bool // it can tag what a card sends
 }
 
-// leases asks for the leases. A network that is not there or does not run has
-// none; only a libvirt that does not answer is an error.
-func (d *Driver) leases(ctx context.Context) (leases, error) {
-	found := make(leases)
+// tagging is the version from which libvirt tags on bridges of Linux; before,
+// only Open vSwitch did.
+const tagging = 11_000_000
+
+// wires are libvirt's networks that run, and the system's bridges, by name;
+// of two with one name it is the network.
+func (d *Driver) wires(ctx context.Context) (map[string]wire, error) {
+	found := map[string]wire{}
 	err := d.session.Call(ctx, func(rpc *golibvirt.Libvirt) error {
-		network, err := rpc.NetworkLookupByName(d.config.Network)
+		version, err := rpc.ConnectGetLibVersion()
 		if err != nil {
 			return err
 		}
-		list, _, err := rpc.NetworkGetDhcpLeases(network, nil, 1, 0)
-		for _, lease := range list {
-			if len(lease.Mac) == 1 {
-				mac := strings.ToLower(lease.Mac[0])
-				found[mac] = append(found[mac], lease.Ipaddr)
-			}
+		if err := addBridges(rpc, found, version >= tagging); err != nil && !session.IsCode(err, golibvirt.ErrNoSupport) {
+			return err
+		}
+		err = addNetworks(rpc, found, version >= tagging)
+		if session.IsCode(err, golibvirt.ErrNoSupport) {
+			return nil
 		}
 		return err
 	})
-	if session.Unanswered(err) {
-		return nil, err
+	if err != nil {
+		return nil, fmt.Errorf("list networks: %w", err)
 	}
 	return found, nil
 }
 
-// card returns the network that a new machine gets a card on, empty for none.
-func (d *Driver) card(ctx context.Context) (string, error) {
-	active := false
-	err := d.session.Call(ctx, func(rpc *golibvirt.Libvirt) error {
-		network, err := rpc.NetworkLookupByName(d.config.Network)
-		if err != nil {
-			return err
-		}
-		yes, err := rpc.NetworkIsActive(network)
-		active = yes == 1
+func addNetworks(rpc *golibvirt.Libvirt, found map[string]wire, tags bool) error {
+	networks, _, err := rpc.ConnectListAllNetworks(1, golibvirt.ConnectListNetworksActive)
+	if err != nil {
 		return err
-	})
-	switch {
-	case session.Unanswered(err):
-		return "", err
-	case err != nil || !active:
-		return "", nil
 	}
-	return d.config.Network, nil
+	for _, network := range networks {
+		text, err := rpc.NetworkGetXMLDesc(network, 0)
+		if err != nil {
+			continue // it is gone since
+		}
+		found[network.Name] = wire{tags: tags || isOpenVSwitch(text)}
+	}
+	return nil
+}
+
+func isOpenVSwitch(network string) bool {
+	var seen struct {
+		Port struct {
+			Type string `xml:"type,attr"`
+		} `xml:"virtualport"`
+	}
+	return xml.Unmarshal([]byte(network), &seen) == nil && seen.Port.Type == "openvswitch"
+}
+
+// plugs begin the names of interfaces that machines and containers make in
+// hundreds, and which are never bridges.
+var plugs = []string{"vnet", "vif", "tap", "macvtap", "veth"}
+
+func addBridges(rpc *golibvirt.Libvirt, found map[string]wire, tags bool) error {
+	interfaces, _, err := rpc.ConnectListAllInterfaces(1, golibvirt.ConnectListInterfacesActive)
+	if err != nil {
+		return err
+	}
+	for _, i := range interfaces {
+		if slices.ContainsFunc(plugs, func(p string) bool { return strings.HasPrefix(i.Name, p) }) {
+			continue
+		}
+		text, err := rpc.InterfaceGetXMLDesc(i, 0)
+		if err != nil {
+			continue // it is gone since
+		}
+		var seen struct {
+			Type string `xml:"type,attr"`
+		}
+		if xml.Unmarshal([]byte(text), &seen) == nil && seen.Type == "bridge" {
+			found[i.Name] = wire{bridge: true, tags: tags}
+		}
+	}
+	return nil
+}
+
+// networks are the names that cards can be on, and whether any of them tags.
+func (d *Driver) networks(ctx context.Context) (names []string, tags bool, err error) {
+	found, err := d.wires(ctx)
+	for _, w := range found {
+		tags = tags || w.tags
+	}
+	return slices.Sorted(maps.Keys(found)), tags, err
+}
+
+// wired finds out how cards are to be wired. One without a network is on the
+// configured one, and left out where that does not run.
+func (d *Driver) wired(ctx context.Context, cards []fleet.NIC) ([]wiredCard, error) {
+	if len(cards) == 0 {
+		return nil, nil
+	}
+	found, err := d.wires(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []wiredCard
+	for _, card := range cards {
+		named := card.Network != ""
+		if !named {
+			card.Network = d.config.Network
+		}
+		w, there := found[card.Network]
+		switch {
+		case !there && !named:
+			continue
+		case !there:
+			return nil, fmt.Errorf("network %q: %w", card.Network, drivers.ErrNotFound)
+		case card.VLAN != 0 && !w.tags:
+			return nil, fmt.Errorf("%w: network %q tags nothing with a VLAN (Open vSwitch does, and libvirt 11 on bridges)", drivers.ErrUnsupported, card.Network)
+		}
+		out = append(out, wiredCard{NIC: card, bridge: w.bridge})
+	}
+	return out, nil
 }

@@ -27,6 +27,11 @@ func testMark(name string) drivers.Mark {
 	return drivers.Mark{ID: testID, Name: name, Project: "p", Flavor: "nano", CreatedAt: time.Unix(1700000000, 0).UTC(), Generation: 3}
 }
 
+var (
+	aDisk = []madeDisk{{0, "/pool/disk.qcow2"}}
+	aCard = []wiredCard{{NIC: fleet.NIC{Network: "default", MAC: "02:00:00:00:00:01"}}}
+)
+
 func TestDomainXMLIsGolden(t *testing.T) {
 	kernel := blueprint{
 		name: "web-0f4d235e", flavour: kvmFlavour(), accelerator: TCG, arch: "x86_64",
@@ -34,14 +39,18 @@ func TestDomainXMLIsGolden(t *testing.T) {
 		kernel: "/pool/kernel", initrd: "/pool/initrd", console: "/pool/console.log",
 	}
 	disk := kernel
-	disk.kernel, disk.initrd, disk.accelerator, disk.network, disk.disk = "", "", KVM, "default", "/pool/disk.qcow2"
+	disk.kernel, disk.initrd, disk.accelerator, disk.cards, disk.disks = "", "", KVM, aCard, aDisk
 	other := disk
 	other.arch, other.accelerator = "aarch64", TCG
 	xenKernel, xenDisk := kernel, disk
-	xenKernel.flavour, xenKernel.console, xenKernel.disk, xenKernel.network = xenFlavour(), "", "/pool/disk.qcow2", "default"
+	xenKernel.flavour, xenKernel.console, xenKernel.disks, xenKernel.cards = xenFlavour(), "", aDisk, aCard
 	xenDisk.flavour = xenFlavour()
+	all := disk
+	all.spec.Firmware, all.iso, all.seed = fleet.UEFI, "/pool/cd.iso", "/pool/seed.iso"
+	all.disks = append(all.disks, madeDisk{1, "/pool/disk-1.qcow2"})
+	all.cards = append(all.cards, wiredCard{NIC: fleet.NIC{Network: "br0", MAC: "02:00:00:00:00:02", VLAN: 12}, bridge: true})
 	for name, b := range map[string]blueprint{
-		"kernel-tcg": kernel, "disk-kvm": disk, "disk-aarch64": other, "kernel-xen": xenKernel, "disk-xen": xenDisk,
+		"kernel-tcg": kernel, "disk-kvm": disk, "disk-aarch64": other, "kernel-xen": xenKernel, "disk-xen": xenDisk, "all-kvm": all,
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := domainXML(b)

@@ -41,7 +41,7 @@ func (d *Driver) resize(ctx context.Context, id fleet.InstanceID, size fleet.Res
 		return err
 	}
 	if size.DiskGiB > m.Resources.DiskGiB {
-		if err := d.growDisk(ctx, dom, size.DiskGiB); err != nil {
+		if err := d.growFirst(ctx, id, size.DiskGiB-m.Resources.DiskGiB); err != nil {
 			return fmt.Errorf("grow its disk: %w", err)
 		}
 		d.sizes.forget(dom.UUID)
@@ -84,26 +84,20 @@ func setVCPUs(rpc *golibvirt.Libvirt, dom golibvirt.Domain, n uint32) error {
 	return nil
 }
 
-// growDisk makes a machine's one disk so large. It lies in a volume, for Build
-// made it so, or somebody did who uses pools.
-func (d *Driver) growDisk(ctx context.Context, dom golibvirt.Domain, gib int64) error {
-	return d.session.Call(ctx, func(rpc *golibvirt.Libvirt) error {
-		text, err := rpc.DomainGetXMLDesc(dom, 0)
-		if err != nil {
-			return err
-		}
-		seen, err := parseDomain(text)
-		if err != nil {
-			return err
-		}
-		disks := slices.DeleteFunc(seen.Disks, func(disk seenDisk) bool { return disk.Device == "cdrom" || disk.Device == "floppy" })
-		if len(disks) != 1 || disks[0].Source.File == "" {
-			return fmt.Errorf("%w: it has %d disks; only a single one in a file grows", drivers.ErrUnsupported, len(disks))
-		}
-		vol, err := rpc.StorageVolLookupByPath(disks[0].Source.File)
-		if err != nil {
-			return err
-		}
-		return rpc.StorageVolResize(vol, uint64(gib)<<30, 0) // not negative
-	})
+// growFirst makes a machine's first disk larger by so much. It lies in a
+// volume, for Build made it so, or somebody did who uses pools.
+func (d *Driver) growFirst(ctx context.Context, id fleet.InstanceID, gib int64) error {
+	t, err := d.tree(ctx, id)
+	if err != nil {
+		return err
+	}
+	first := t.disk(drivers.DiskName(0))
+	if first == nil || first.Source.File == "" {
+		return fmt.Errorf("%w: its first disk lies in no file", drivers.ErrUnsupported)
+	}
+	seen, _, err := d.diskOf(ctx, t, first)
+	if err != nil {
+		return err
+	}
+	return d.grow(ctx, t, drivers.DiskName(0), seen.SizeGiB+gib)
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -23,10 +24,21 @@ const imagePrefix = "image-"
 func FileName(id string, role fleet.ImageRole) string { return imagePrefix + id + "-" + string(role) }
 func manifestName(id string) string                   { return imagePrefix + id + ".json" }
 
+// ImageOfISO returns the image whose ISO is at this path, empty where it is
+// none of ours.
+func ImageOfISO(path string) string {
+	id, ok := strings.CutPrefix(filepath.Base(path), imagePrefix)
+	id, iso := strings.CutSuffix(id, "-"+string(fleet.RoleISO))
+	if !ok || !iso || !fleet.IsImageID(id) {
+		return ""
+	}
+	return id
+}
+
 // imageVolumes are the names of all volumes that an image may have, the
 // manifest first.
 func imageVolumes(id string) []string {
-	return []string{manifestName(id), FileName(id, fleet.RoleKernel), FileName(id, fleet.RoleInitrd), FileName(id, fleet.RoleDisk)}
+	return []string{manifestName(id), FileName(id, fleet.RoleKernel), FileName(id, fleet.RoleInitrd), FileName(id, fleet.RoleDisk), FileName(id, fleet.RoleISO)}
 }
 
 // Images lists the complete images, ordered by id, as drivers.ImageStore says.
@@ -134,7 +146,7 @@ func (s *Storage) storeImage(ctx context.Context, pool *Pool, im fleet.Image, co
 			}
 			r = head
 		}
-		return s.fill(ctx, pool, FileName(im.ID, f.Role), f.Bytes, r)
+		return pool.Fill(ctx, FileName(im.ID, f.Role), f.Bytes, r)
 	})
 	if err != nil {
 		return err
@@ -144,16 +156,16 @@ func (s *Storage) storeImage(ctx context.Context, pool *Pool, im fleet.Image, co
 	if err != nil {
 		return fmt.Errorf("encode manifest: %w", err)
 	}
-	return s.fill(ctx, pool, manifestName(im.ID), int64(len(text)), bytes.NewReader(text))
+	return pool.Fill(ctx, manifestName(im.ID), int64(len(text)), bytes.NewReader(text))
 }
 
-// fill makes a volume and sends its content.
-func (s *Storage) fill(ctx context.Context, pool *Pool, name string, length int64, r io.Reader) error {
-	vol, err := pool.Create(ctx, Raw(name, length))
+// Fill makes a volume and sends its content.
+func (p *Pool) Fill(ctx context.Context, name string, length int64, r io.Reader) error {
+	vol, err := p.Create(ctx, Raw(name, length))
 	if err != nil {
 		return err
 	}
-	if err := s.session.Upload(ctx, vol, r, length); err != nil {
+	if err := p.session.Upload(ctx, vol, r, length); err != nil {
 		return fmt.Errorf("upload volume %s: %w", name, err)
 	}
 	return nil

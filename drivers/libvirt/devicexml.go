@@ -1,0 +1,105 @@
+package libvirt
+
+import (
+	"libvirt.org/go/libvirtxml"
+
+	"grapevine/fleet"
+)
+
+// diskXML is a machine's disk with this number, from 0, in a qcow2 file.
+func (f *flavour) diskXML(path string, number int) libvirtxml.DomainDisk {
+	return libvirtxml.DomainDisk{
+		Device: "disk",
+		Driver: &libvirtxml.DomainDiskDriver{Name: "qemu", Type: "qcow2", Discard: "unmap"},
+		Source: &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{File: path}},
+		Target: &libvirtxml.DomainDiskTarget{Dev: f.disks + letter(number), Bus: f.bus},
+	}
+}
+
+// The CD drives of a machine are SATA's: seedDrive, the last of the six of a
+// Q35's controller, has the seed in it, and firstDrive is there from the start,
+// without a CD: a drive cannot be plugged into a machine that runs, and a CD can
+// be put into it.
+const (
+	firstDrive = 0
+	seedDrive  = 5
+)
+
+// driveXML is a CD drive with this number; without a path it is empty.
+func driveXML(path string, number int) libvirtxml.DomainDisk {
+	drive := libvirtxml.DomainDisk{
+		Device:   "cdrom",
+		Driver:   &libvirtxml.DomainDiskDriver{Name: "qemu", Type: "raw"},
+		Target:   &libvirtxml.DomainDiskTarget{Dev: "sd" + letter(number), Bus: "sata"},
+		ReadOnly: &libvirtxml.DomainDiskReadOnly{},
+	}
+	if path != "" {
+		drive.Source = &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{File: path}}
+	}
+	return drive
+}
+
+// lastLetter is the number of the last device that has one letter.
+const lastLetter = 25
+
+// letter ends a device's name: a for 0.
+func letter(number int) string { return string(rune('a' + number)) }
+
+// wiredCard is a network card and how it is wired.
+type wiredCard struct {
+	fleet.NIC
+	bridge bool // Network is a bridge of the system, not a network of libvirt's
+}
+
+func (f *flavour) cardXML(card wiredCard) libvirtxml.DomainInterface {
+	source := &libvirtxml.DomainInterfaceSource{Network: &libvirtxml.DomainInterfaceSourceNetwork{Network: card.Network}}
+	if card.bridge {
+		source = &libvirtxml.DomainInterfaceSource{Bridge: &libvirtxml.DomainInterfaceSourceBridge{Bridge: card.Network}}
+	}
+	nic := libvirtxml.DomainInterface{Source: source, MAC: &libvirtxml.DomainInterfaceMAC{Address: card.MAC}}
+	if f.card != "" {
+		nic.Model = &libvirtxml.DomainInterfaceModel{Type: f.card}
+	}
+	if card.VLAN != 0 {
+		nic.VLan = &libvirtxml.DomainInterfaceVLan{Tags: []libvirtxml.DomainInterfaceVLanTag{{ID: uint(card.VLAN)}}}
+	}
+	return nic
+}
+
+// sparePorts is how many devices can be plugged into a running machine: each
+// takes a PCI Express port of its own, which must be there from the start.
+// ownPorts is how many the console's channel, the balloon, the generator of
+// random numbers and USB take.
+const (
+	sparePorts = 8
+	ownPorts   = 4
+)
+
+// portsXML are the ports of a machine that has so many disks and cards.
+func portsXML(taken int) []libvirtxml.DomainController {
+	ports := make([]libvirtxml.DomainController, sparePorts+ownPorts+taken)
+	for i := range ports {
+		ports[i] = libvirtxml.DomainController{Type: "pci", Model: "pcie-root-port", Index: new(uint(i + 1))} // 0 is the root
+	}
+	return ports
+}
+
+// hasDrives: CD drives are SATA's, which a PC has.
+func hasDrives(arch string) bool { return arch == "x86_64" }
+
+// kvmDrives adds the CD drives. Where there are none the seed is a disk, after
+// all others.
+func kvmDrives(dom *libvirtxml.Domain, b blueprint) {
+	if !hasDrives(b.arch) {
+		if b.seed != "" {
+			seed := b.flavour.diskXML(b.seed, lastLetter)
+			seed.Driver, seed.ReadOnly = &libvirtxml.DomainDiskDriver{Name: "qemu", Type: "raw"}, &libvirtxml.DomainDiskReadOnly{}
+			dom.Devices.Disks = append(dom.Devices.Disks, seed)
+		}
+		return
+	}
+	dom.Devices.Disks = append(dom.Devices.Disks, driveXML(b.iso, firstDrive))
+	if b.seed != "" {
+		dom.Devices.Disks = append(dom.Devices.Disks, driveXML(b.seed, seedDrive))
+	}
+}

@@ -1,0 +1,99 @@
+package libvirt
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"grapevine/drivers"
+	"grapevine/drivers/cloudinit"
+	"grapevine/drivers/libvirt/storage"
+	"grapevine/fleet"
+)
+
+// The volumes of a machine are named after it.
+func consoleName(id fleet.InstanceID) string { return "console-" + id.String() + ".log" }
+func seedName(id fleet.InstanceID) string    { return "seed-" + id.String() + ".iso" }
+
+// diskVolume names the volume of a machine's disk with this number, from 0.
+func diskVolume(id fleet.InstanceID, number int) string {
+	if number == 0 {
+		return "disk-" + id.String() + ".qcow2"
+	}
+	return fmt.Sprintf("disk-%s-%d.qcow2", id, number)
+}
+
+// machineVolumes are the names of all volumes that a machine may have, but for
+// its console log.
+func machineVolumes(id fleet.InstanceID) []string {
+	names := []string{seedName(id)}
+	for n := range fleet.MaxDisks + 1 {
+		names = append(names, diskVolume(id, n))
+	}
+	return names
+}
+
+// madeDisk is a disk with its number and its path.
+type madeDisk struct {
+	number int
+	path   string
+}
+
+// makeDisks makes the machine's disks, the first over that of its image.
+func (d *Driver) makeDisks(ctx context.Context, pool *storage.Pool, spec *drivers.Spec) (disks []madeDisk, err error) {
+	first, err := d.makeFirstDisk(ctx, pool, spec)
+	if err != nil {
+		return nil, err
+	}
+	if first != "" {
+		disks = append(disks, madeDisk{0, first})
+	}
+	for i, further := range spec.Disks {
+		vol, err := pool.Create(ctx, storage.Disk(diskVolume(spec.Mark.ID, i+1), further.SizeGiB, "", ""))
+		if err != nil {
+			return nil, err
+		}
+		disks = append(disks, madeDisk{i + 1, vol.Key})
+	}
+	return disks, nil
+}
+
+// makeFirstDisk returns no path where the machine has no disk.
+func (d *Driver) makeFirstDisk(ctx context.Context, pool *storage.Pool, spec *drivers.Spec) (string, error) {
+	gib := spec.DiskGiB()
+	if gib == 0 {
+		return "", nil
+	}
+	var backing string
+	image, ok := spec.Image.StoredFile(fleet.RoleDisk)
+	if ok {
+		var err error
+		if backing, err = pool.Path(ctx, storage.FileName(spec.Image.ID, fleet.RoleDisk)); err != nil {
+			return "", fmt.Errorf("find the image's disk: %w", err)
+		}
+	}
+	vol, err := pool.Create(ctx, storage.Disk(diskVolume(spec.Mark.ID, 0), gib, backing, image.Format))
+	return vol.Key, err
+}
+
+// makeSeed makes the volume that cloud-init reads, and returns its path; none
+// where there is nothing to read.
+func (d *Driver) makeSeed(ctx context.Context, pool *storage.Pool, spec *drivers.Spec, cards []wiredCard) (string, error) {
+	if !spec.WantsGuest() {
+		return "", nil
+	}
+	nics := make([]fleet.NIC, len(cards))
+	for i := range cards {
+		nics[i] = cards[i].NIC
+	}
+	doc := cloudinit.Of(spec, nics)
+	seed, err := doc.Seed()
+	if err != nil {
+		return "", err
+	}
+	name := seedName(spec.Mark.ID)
+	if err := pool.Fill(ctx, name, int64(len(seed)), bytes.NewReader(seed)); err != nil {
+		return "", err
+	}
+	return pool.Path(ctx, name)
+}
