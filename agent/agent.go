@@ -108,6 +108,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Agent, error) {
 	}
 	a.consoles = consoles.NewSessions(a.consoleEnded)
 	a.metrics.countConsoles(a.consoles)
+	a.metrics.registry.MustRegister(usageCollector{a})
 	a.running, a.halt = context.WithCancel(context.WithoutCancel(ctx))
 	if err := a.open(ctx, deps); err != nil {
 		return nil, errors.Join(err, a.Close())

@@ -38,6 +38,7 @@ var access = map[string][]PrincipalRole{
 
 	"GET /v1/instances/{id}/snapshots":                readers,
 	"GET /v1/instances/{id}/devices":                  readers,
+	"GET /v1/instances/{id}/usage":                    readers,
 	"POST /v1/instances/{id}/snapshots":               mutators,
 	"POST /v1/instances/{id}/devices":                 mutators,
 	"POST /v1/instances/{id}/snapshots/{name}/revert": mutators,

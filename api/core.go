@@ -39,6 +39,8 @@ type Reader interface {
 	Snapshots(ctx context.Context, id fleet.InstanceID) (fleet.SnapshotList, error)
 	// Devices asks the host of the instance for what the machine has attached.
 	Devices(ctx context.Context, id fleet.InstanceID) (fleet.DeviceList, error)
+	// Usage asks the host of the instance what the machine has used.
+	Usage(ctx context.Context, id fleet.InstanceID) (fleet.InstanceUsage, error)
 	// Await blocks until this node holds the host's block at version at or
 	// newer, and in it the instance has no task or is gone. It returns the row
 	// then; nil when it is gone. When ctx ends first it returns the row as it

@@ -26,6 +26,7 @@ type fakeCore struct {
 	log        func(fleet.InstanceID, fleet.LogRange) (io.ReadCloser, error)
 	snapshots  func(fleet.InstanceID) (fleet.SnapshotList, error)
 	devices    func(fleet.InstanceID) (fleet.DeviceList, error)
+	usage      func(fleet.InstanceID) (fleet.InstanceUsage, error)
 	resize     func(fleet.InstanceID, string) (fleet.Accepted, error)
 	size       func(fleet.InstanceID, fleet.Size) (fleet.Accepted, error)
 	snapshot   func(fleet.InstanceID, fleet.SnapshotChange) (fleet.Accepted, error)
@@ -104,6 +105,10 @@ func (f *fakeCore) OpenConsole(_ context.Context, id fleet.InstanceID, ask fleet
 
 func (f *fakeCore) Console(_ context.Context, id fleet.InstanceID, visit ConsoleVisit) (io.ReadWriteCloser, error) {
 	return f.console(id, visit)
+}
+
+func (f *fakeCore) Usage(_ context.Context, id fleet.InstanceID) (fleet.InstanceUsage, error) {
+	return f.usage(id)
 }
 
 func (f *fakeCore) Devices(_ context.Context, id fleet.InstanceID) (fleet.DeviceList, error) {
@@ -263,6 +268,9 @@ func full() *fakeCore {
 		operation: func(id string) (fleet.Operation, error) { return fleet.Operation{ID: id, Host: hostID}, nil },
 		log: func(fleet.InstanceID, fleet.LogRange) (io.ReadCloser, error) {
 			return io.NopCloser(strings.NewReader("hello\n")), nil
+		},
+		usage: func(id fleet.InstanceID) (fleet.InstanceUsage, error) {
+			return fleet.InstanceUsage{Instance: id, Usage: fleet.Usage{CPUSeconds: new(2.5), MemoryBytes: new(int64(64 << 20))}}, nil
 		},
 		devices:   func(id fleet.InstanceID) (fleet.DeviceList, error) { return fleet.DeviceList{Instance: id}, nil },
 		device:    func(fleet.InstanceID, fleet.DeviceChange) (fleet.Accepted, error) { return accepted() },

@@ -24,6 +24,7 @@ func (s *server) addInstances() {
 	s.addLog()
 	s.addSnapshots()
 	s.addDevices()
+	s.addUsage()
 }
 
 func (s *server) listInstances(ctx context.Context, in *instanceQuery) (*out[fleet.List[fleet.Instance]], error) {

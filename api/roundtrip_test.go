@@ -98,6 +98,7 @@ func TestClientHasAMethodForEveryRoute(t *testing.T) {
 			}
 			return nil, console.Close()
 		},
+		"GET /v1/instances/{id}/usage":   func(ctx context.Context, c *client.Client) (any, error) { return c.Usage(ctx, instanceID) },
 		"GET /v1/instances/{id}/devices": func(ctx context.Context, c *client.Client) (any, error) { return c.Devices(ctx, instanceID) },
 		"POST /v1/instances/{id}/devices": func(ctx context.Context, c *client.Client) (any, error) {
 			return c.ChangeDevice(ctx, instanceID, fleet.DeviceChange{Verb: fleet.AttachDevice, Device: fleet.AttachRequest{Kind: fleet.DeviceDisk, SizeGiB: 2}}, time.Second)

@@ -45,6 +45,7 @@ var good = map[string]struct {
 	"PUT /v1/sizes/{id}":                              {request{method: "PUT", target: "/v1/sizes/" + instanceText, role: AsRegistry, body: `{"flavor":"small","vcpus":1,"memory_mib":64,"disk_gib":0}`}, 202, `"operation"`},
 	"GET /v1/instances/{id}/snapshots":                {request{method: "GET", target: "/v1/instances/" + instanceText + "/snapshots"}, 200, `"items":[]`},
 	"GET /v1/instances/{id}/devices":                  {request{method: "GET", target: "/v1/instances/" + instanceText + "/devices"}, 200, `"items":[]`},
+	"GET /v1/instances/{id}/usage":                    {request{method: "GET", target: "/v1/instances/" + instanceText + "/usage"}, 200, `"cpu_seconds":2.5`},
 	"POST /v1/instances/{id}/snapshots":               {request{method: "POST", target: "/v1/instances/" + instanceText + "/snapshots", body: `{"name":"clean"}`}, 202, `"operation":"` + hostText + `.4"`},
 	"POST /v1/instances/{id}/devices":                 {request{method: "POST", target: "/v1/instances/" + instanceText + "/devices", body: `{"kind":"disk","size_gib":2}`}, 202, `"operation":"` + hostText + `.4"`},
 	"POST /v1/instances/{id}/snapshots/{name}/revert": {request{method: "POST", target: "/v1/instances/" + instanceText + "/snapshots/a%20b/revert"}, 202, `"operation":"` + hostText + `.4"`},

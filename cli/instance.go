@@ -126,14 +126,6 @@ func stale(row *fleet.Instance, now time.Time) cell {
 	return reach(row.Reachability, row.ReachabilitySince, now)
 }
 
-func (a *app) instanceShow(cmd *cobra.Command, args []string) error {
-	_, row, err := a.instance(cmd, args[0])
-	if err != nil {
-		return err
-	}
-	return a.print(row, func() written { return instanceSheet(&row, a.now()) })
-}
-
 func instanceSheet(row *fleet.Instance, now time.Time) *sheet {
 	s := &sheet{}
 	s.line("name", text(row.Name))

@@ -51,6 +51,19 @@ func TestYAMLHasTheAPIsFields(t *testing.T) {
 	}
 }
 
+func TestShowTellsTheUsageWhereTheHostDoes(t *testing.T) {
+	n := fleetNode(t)
+	row := theInstances().Items[0]
+	if r := run(t, n.URL, "instance", "show", "web"); strings.Contains(r.out, "cpu used") {
+		t.Errorf("a usage without one told:\n%s", r.out)
+	}
+	n.answer("GET /v1/instances/{id}/usage", http.StatusOK, fleet.InstanceUsage{Instance: row.ID, Usage: fleet.Usage{
+		CPUSeconds: new(12.34), MemoryBytes: new(int64(64 << 20)), DiskReadBytes: new(int64(2048)), DiskWrittenBytes: new(int64(0)),
+	}})
+	run(t, n.URL, "instance", "show", "web").wants(t, 0, "cpu used      12.3 s\nmemory used   64.0 MiB\ndisk used     2.00 KiB read, 0 B written\n", "")
+	run(t, n.URL, "instance", "show", "web", "-o", "json").wants(t, 0, `"cpu_seconds": 12.34`, "")
+}
+
 func TestInstancePrefix(t *testing.T) {
 	n := fleetNode(t)
 	run(t, n.URL, "instance", "show", "1111").wants(t, 0, "name          web\n", "")

@@ -105,6 +105,15 @@ func (v *View) Devices(ctx context.Context, id fleet.InstanceID) (fleet.DeviceLi
 	return ask(ctx, v, row.Host, func(ctx context.Context, at Local) (fleet.DeviceList, error) { return at.Devices(ctx, id) })
 }
 
+// Usage returns what an instance has used as its host tells it now.
+func (v *View) Usage(ctx context.Context, id fleet.InstanceID) (fleet.InstanceUsage, error) {
+	row, err := v.Instance(ctx, id)
+	if err != nil {
+		return fleet.InstanceUsage{}, err
+	}
+	return ask(ctx, v, row.Host, func(ctx context.Context, at Local) (fleet.InstanceUsage, error) { return at.Usage(ctx, id) })
+}
+
 // remoteLog is a log on its way from its host.
 type remoteLog struct {
 	io.ReadCloser

@@ -143,6 +143,10 @@ func (ownHost) Devices(_ context.Context, id fleet.InstanceID) (fleet.DeviceList
 	return fleet.DeviceList{Instance: id, Items: []fleet.Device{{Kind: fleet.DeviceDisk, Name: "disk-0"}}}, nil
 }
 
+func (ownHost) Usage(_ context.Context, id fleet.InstanceID) (fleet.InstanceUsage, error) {
+	return fleet.InstanceUsage{Instance: id, Usage: fleet.Usage{CPUSeconds: new(2.5)}}, nil
+}
+
 func (ownHost) Snapshots(_ context.Context, id fleet.InstanceID) (fleet.SnapshotList, error) {
 	return fleet.SnapshotList{Instance: id, Items: []fleet.Snapshot{{Name: "own"}}}, nil
 }
@@ -159,6 +163,9 @@ func TestAgentAnswersForItselfWithoutTheNetwork(t *testing.T) {
 	}
 	if list, err := v.Snapshots(t.Context(), uuid(9)); err != nil || len(list.Items) != 1 || list.Items[0].Name != "own" {
 		t.Errorf("snapshots %+v, %v; want its own", list, err)
+	}
+	if used, err := v.Usage(t.Context(), uuid(9)); err != nil || used.CPUSeconds == nil {
+		t.Errorf("usage %+v, %v; want its own", used, err)
 	}
 	if hw, err := v.Hardware(t.Context(), uuid(1)); err != nil || hw.CPU.Model != "own" {
 		t.Errorf("hardware %+v, %v; want its own", hw, err)

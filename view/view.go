@@ -49,6 +49,7 @@ type Local interface {
 	InstanceLog(ctx context.Context, id fleet.InstanceID, part fleet.LogRange) (io.ReadCloser, error)
 	Snapshots(ctx context.Context, id fleet.InstanceID) (fleet.SnapshotList, error)
 	Devices(ctx context.Context, id fleet.InstanceID) (fleet.DeviceList, error)
+	Usage(ctx context.Context, id fleet.InstanceID) (fleet.InstanceUsage, error)
 	// Hardware is asked of the host itself alone.
 	Hardware(ctx context.Context, id fleet.HostID) (fleet.Hardware, error)
 }

@@ -74,7 +74,7 @@ func (s *session) usable(ctx context.Context) error {
 // disk. It boots disks only.
 var features = []drivers.Feature{
 	drivers.FeatureBootDisk, drivers.FeatureBootISO, drivers.FeatureCloudInit, drivers.FeatureConsoleLog, drivers.FeatureDevices, drivers.FeatureImageSource,
-	drivers.FeatureResize, drivers.FeatureSnapshot, drivers.FeatureUEFI,
+	drivers.FeatureResize, drivers.FeatureSnapshot, drivers.FeatureUEFI, drivers.FeatureUsage,
 }
 
 // hardwareSpace is the name space for hardware whose own UUID is none.

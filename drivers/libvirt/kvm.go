@@ -47,7 +47,7 @@ const guestAgent = "org.qemu.guest_agent.0"
 func kvmFeatures(ctx context.Context, d *Driver, caps *capabilities) ([]drivers.Feature, error) {
 	features := []drivers.Feature{
 		drivers.FeatureBootDisk, drivers.FeatureBootKernel, drivers.FeatureCloudInit, drivers.FeatureConsole, drivers.FeatureConsoleLog, drivers.FeatureDevices,
-		drivers.FeaturePause, drivers.FeatureImageSource, drivers.FeatureResize, drivers.FeatureSnapshot, drivers.FeatureVNC,
+		drivers.FeaturePause, drivers.FeatureImageSource, drivers.FeatureResize, drivers.FeatureSnapshot, drivers.FeatureUsage, drivers.FeatureVNC,
 	}
 	if hasDrives(caps.Host.CPU.Arch) {
 		features = append(features, drivers.FeatureBootISO)

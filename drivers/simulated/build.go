@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"grapevine/drivers"
 	"grapevine/fleet"
@@ -132,6 +133,7 @@ func (h *Hypervisor) define(spec drivers.Spec) error {
 // put keeps the machine as it is now and tells of it; on an error it is as it
 // was. The caller holds h.mu, and m is its own copy.
 func (h *Hypervisor) put(m *machine) error {
+	m.clock(h.machines[m.ID], time.Now())
 	if err := h.keep(m); err != nil {
 		return err
 	}

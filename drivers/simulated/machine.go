@@ -27,6 +27,8 @@ type machine struct {
 	IgnoresShutdown bool             `json:"ignores_shutdown,omitempty"`
 	Snapshots       []snapshot       `json:"snapshots,omitempty"`
 	Current         string           `json:"current_snapshot,omitempty"`
+	Ran             time.Duration    `json:"ran,omitempty"` // since it was last powered on, without the time since RunsSince
+	RunsSince       time.Time        `json:"runs_since,omitzero"`
 
 	starts int    // how often it was powered on since this process began
 	line   []byte // what was typed on its console after the last line
