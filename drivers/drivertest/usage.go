@@ -53,4 +53,8 @@ func usageRises(k *kit) {
 	if !errors.Is(err, drivers.ErrUnavailable) {
 		k.Errorf("while cut: got %v, want ErrUnavailable", err)
 	}
+	k.eventually("the usage is told again", func() bool {
+		_, err := metered.Usage(k.Context())
+		return err == nil
+	})
 }

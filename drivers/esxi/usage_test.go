@@ -14,7 +14,8 @@ func TestUsageIsThatOfMachinesThatAreOn(t *testing.T) {
 	props := func(state types.VirtualMachinePowerState) []types.DynamicProperty {
 		return []types.DynamicProperty{
 			{Name: pathQuickStats, Val: types.VirtualMachineQuickStats{OverallCpuUsage: 250, HostMemoryUsage: 512, GuestMemoryUsage: 40}},
-			{Name: pathUUID, Val: id.String()}, {Name: pathPower, Val: state},
+			{Name: pathUUID, Val: id.String()},
+			{Name: pathPower, Val: state},
 		}
 	}
 	got, used, ok := usageOf(props(types.VirtualMachinePowerStatePoweredOn))

@@ -31,6 +31,9 @@ type flavour struct {
 	// memory is what the host has, in KiB, and what of it is not for guests.
 	memory func(context.Context, *Driver) (total, reserved uint64, err error)
 
+	// usage is what the machines use.
+	usage func(context.Context, *Driver) (map[fleet.InstanceID]fleet.Usage, error)
+
 	// platform sets what of a domain depends on the hypervisor, its console
 	// included.
 	platform func(*libvirtxml.Domain, blueprint)

@@ -29,6 +29,7 @@ func kvmFlavour() *flavour {
 			return hardware(caps.Host.UUID, smbiosPath, machineIDPath), nil
 		},
 		memory:   kernelMemory,
+		usage:    qemuUsage,
 		platform: kvmPlatform,
 		bus:      "virtio", disks: "vd", card: "virtio",
 		records:  func(blueprint) bool { return false },

@@ -160,6 +160,9 @@ type seenInterface struct {
 	MAC struct {
 		Address string `xml:"address,attr"`
 	} `xml:"mac"`
+	Target struct {
+		Dev string `xml:"dev,attr"`
+	} `xml:"target"`
 	Source struct {
 		Network string `xml:"network,attr"`
 		Bridge  string `xml:"bridge,attr"`

@@ -16,9 +16,18 @@ var _ drivers.Metered = (*Driver)(nil)
 // usageStats are the groups of counts that are asked for.
 const usageStats = golibvirt.DomainStatsCPUTotal | golibvirt.DomainStatsBalloon | golibvirt.DomainStatsInterface | golibvirt.DomainStatsBlock
 
-// Usage implements drivers.Metered, in one call. A machine that another call
-// holds is not waited for: its counts are then those that QEMU is not asked for.
+// Usage implements drivers.Metered.
 func (d *Driver) Usage(ctx context.Context) (map[fleet.InstanceID]fleet.Usage, error) {
+	all, err := d.flavour.usage(ctx, d)
+	if err != nil {
+		return nil, fmt.Errorf("read usage: %w", err)
+	}
+	return all, nil
+}
+
+// qemuUsage is one call for all machines. One that another call holds is not
+// waited for: its counts are then those that QEMU is not asked for.
+func qemuUsage(ctx context.Context, d *Driver) (map[fleet.InstanceID]fleet.Usage, error) {
 	all := map[fleet.InstanceID]fleet.Usage{}
 	err := d.session.Call(ctx, func(rpc *golibvirt.Libvirt) error {
 		records, err := rpc.ConnectGetAllDomainStats(nil, uint32(usageStats),
@@ -33,10 +42,7 @@ func (d *Driver) Usage(ctx context.Context) (map[fleet.InstanceID]fleet.Usage, e
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, fmt.Errorf("read usage: %w", err)
-	}
-	return all, nil
+	return all, err
 }
 
 // usageOf adds up what libvirt counts of a domain's disks and network cards:

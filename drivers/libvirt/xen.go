@@ -29,6 +29,7 @@ func xenFlavour() *flavour {
 		advise:   adviseXen,
 		hardware: xenHardware,
 		memory:   grantableMemory,
+		usage:    xenUsage,
 		platform: xenPlatform,
 		bus:      "xen", disks: "xvd",
 		records:  func(b blueprint) bool { return b.kernel != "" },
@@ -41,7 +42,7 @@ func xenFlavour() *flavour {
 // xenFeatures: a kernel boots as a PV guest, a disk as an HVM one, which takes
 // a processor that can.
 func xenFeatures(ctx context.Context, d *Driver, caps *capabilities) ([]drivers.Feature, error) {
-	features := []drivers.Feature{drivers.FeatureConsole, drivers.FeatureImageSource, drivers.FeaturePause, drivers.FeatureResize}
+	features := []drivers.Feature{drivers.FeatureConsole, drivers.FeatureImageSource, drivers.FeaturePause, drivers.FeatureResize, drivers.FeatureUsage}
 	if caps.runs("xen") {
 		features = append(features, drivers.FeatureBootKernel)
 	}
