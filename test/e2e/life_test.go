@@ -131,6 +131,14 @@ func TestWhatIsDoneByHandAtTheHostIsSeenAndLeftAlone(t *testing.T) {
 	w.seen("it managed", id, everywhere, func(row fleet.Instance) bool {
 		return row.Ownership == fleet.Managed && row.Power == fleet.PowerRunning
 	})
+	if out := registries[1].do("instance", "show", id.String()); !strings.Contains(out, "cpu used") {
+		t.Errorf("the usage of a running machine is not shown:\n%s", out)
+	}
+	registries[1].do("instance", "disown", id.String(), "--wait", "80s")
+	w.seen("it foreign again", id, everywhere, func(row fleet.Instance) bool {
+		return row.Ownership == fleet.Foreign && row.Power == fleet.PowerRunning
+	})
+	registries[0].do("instance", "adopt", id.String(), "--wait", "80s")
 
 	real.virsh("destroy", "legacy")
 	took = w.seen("it stopped", id, everywhere, has(fleet.PowerStopped))
