@@ -51,7 +51,7 @@ func (s *server) describeUpload() {
 				Required: []string{"manifest"},
 				Properties: map[string]*huma.Schema{
 					"manifest": {Ref: "#/components/schemas/Image"},
-					"kernel":   binary, "initrd": binary, "disk": binary,
+					"kernel":   binary, "initrd": binary, "disk": binary, "iso": binary,
 				},
 			},
 			Encoding: map[string]*huma.Encoding{"manifest": {ContentType: "application/json"}},

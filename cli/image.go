@@ -47,7 +47,7 @@ func imageTable(images []fleet.Image) *table {
 // imageParts names an image's files in short: kernel+initrd, qcow2.
 func imageParts(im *fleet.Image) string {
 	var parts []string
-	for _, role := range []fleet.ImageRole{fleet.RoleKernel, fleet.RoleInitrd, fleet.RoleDisk} {
+	for _, role := range []fleet.ImageRole{fleet.RoleKernel, fleet.RoleInitrd, fleet.RoleDisk, fleet.RoleISO} {
 		if f, ok := im.File(role); ok {
 			if f.Format != "" {
 				parts = append(parts, f.Format)

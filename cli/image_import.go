@@ -29,7 +29,7 @@ type source struct {
 }
 
 // fileOrder is the order of an image's files in its manifest.
-var fileOrder = []fleet.ImageRole{fleet.RoleKernel, fleet.RoleInitrd, fleet.RoleDisk}
+var fileOrder = []fleet.ImageRole{fleet.RoleKernel, fleet.RoleInitrd, fleet.RoleDisk, fleet.RoleISO}
 
 func (a *app) imageImport() *cobra.Command {
 	cmd := &cobra.Command{
@@ -39,13 +39,14 @@ func (a *app) imageImport() *cobra.Command {
 			"  grapevine image import --name tiny --kernel vmlinuz --initrd initrd.gz --cmdline console=ttyS0 --host kvm-1",
 	}
 	var s source
-	var disk, kernel, initrd string
+	var disk, kernel, initrd, iso string
 	flags := cmd.Flags()
 	flags.StringVar(&s.name, "name", "", "name of the image")
 	flags.StringVar(&disk, "disk", "", "file with its disk")
 	flags.StringVar(&s.format, "format", "", "format of the disk: raw, qcow2, vmdk or vhd (default: what its header says)")
 	flags.StringVar(&kernel, "kernel", "", "file with a Linux kernel to boot directly")
 	flags.StringVar(&initrd, "initrd", "", "file with the kernel's initial RAM disk")
+	flags.StringVar(&iso, "iso", "", "file with a CD, such as an installer's")
 	flags.StringVar(&s.cmdline, "cmdline", "", "the kernel's command line")
 	flags.StringSliceVar(&s.hosts, "host", nil, "host that gets it, by name or id; may be repeated (default: the node chooses)")
 	flags.BoolVar(&s.allHosts, "all-hosts", false, "every host gets it")
@@ -56,7 +57,7 @@ func (a *app) imageImport() *cobra.Command {
 			s.url = args[0]
 		}
 		s.paths = map[fleet.ImageRole]string{}
-		for role, path := range map[fleet.ImageRole]string{fleet.RoleDisk: disk, fleet.RoleKernel: kernel, fleet.RoleInitrd: initrd} {
+		for role, path := range map[fleet.ImageRole]string{fleet.RoleDisk: disk, fleet.RoleKernel: kernel, fleet.RoleInitrd: initrd, fleet.RoleISO: iso} {
 			if path != "" {
 				s.paths[role] = path
 			}
@@ -86,15 +87,17 @@ func (s *source) check(cmd *cobra.Command) error {
 	}
 	switch {
 	case s.url != "" && (len(s.paths) > 0 || s.format != "" || s.cmdline != ""):
-		return usage(cmd, "a URL is that of a disk: leave --disk, --kernel, --initrd, --cmdline and --format out")
+		return usage(cmd, "a URL is that of a disk: leave --disk, --kernel, --initrd, --iso, --cmdline and --format out")
 	case s.url == "" && (s.sha256 != "" || s.wait != 0):
 		return usage(cmd, "--sha256 and --wait are for a URL, and there is none")
 	case s.url != "" && s.allHosts && len(s.hosts) > 0:
 		return usage(cmd, "--host and --all-hosts exclude each other")
 	case s.url != "":
 		return nil
-	case s.paths[fleet.RoleDisk] == "" && s.paths[fleet.RoleKernel] == "":
-		return usage(cmd, "there is nothing to boot: give --disk or --kernel")
+	case s.paths[fleet.RoleISO] != "" && len(s.paths) > 1:
+		return usage(cmd, "a CD is an image by itself: leave --disk, --kernel and --initrd out")
+	case s.paths[fleet.RoleISO] == "" && s.paths[fleet.RoleDisk] == "" && s.paths[fleet.RoleKernel] == "":
+		return usage(cmd, "there is nothing to boot: give --disk, --kernel or --iso")
 	case s.format != "" && s.paths[fleet.RoleDisk] == "":
 		return usage(cmd, "--format is that of a disk, and --disk is missing")
 	case s.allHosts && len(s.hosts) > 0:

@@ -140,7 +140,8 @@ func TestBadImagesAreRefusedBeforeTheUpload(t *testing.T) {
 		code int
 		want string
 	}{
-		{"nothing to boot", []string{"--name", "a"}, 2, "give --disk or --kernel"},
+		{"nothing to boot", []string{"--name", "a"}, 2, "give --disk, --kernel or --iso"},
+		{"a CD and more", []string{"--name", "a", "--iso", "x", "--disk", "y"}, 2, "by itself"},
 		{"no name", []string{"--disk", disk}, 2, "--name is missing"},
 		{"no file", []string{"--name", "a", "--disk", "/nowhere/d"}, 1, "grapevine: disk /nowhere/d: no such file or directory\n"},
 		{"a folder", []string{"--name", "a", "--disk", t.TempDir()}, 1, "is no regular file"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -103,7 +104,7 @@ func (d *Driver) diskOf(ctx context.Context, t *tree, disk *seenDisk) (fleet.Dev
 // what is neither.
 func (s *seenDisk) name() (string, bool) {
 	dev := s.Target.Dev
-	if dev == "" || s.Device == "floppy" || s.Device == "lun" {
+	if dev == "" || s.Device == "floppy" || s.Device == "lun" || s.isSeed() {
 		return "", false
 	}
 	number := int(dev[len(dev)-1]) - 'a'
@@ -114,6 +115,12 @@ func (s *seenDisk) name() (string, bool) {
 		return drivers.ISOName(number), true
 	}
 	return drivers.DiskName(number), true
+}
+
+// isSeed tells a seed, which is no disk to its machine's owner.
+func (s *seenDisk) isSeed() bool {
+	file := filepath.Base(s.Source.File)
+	return strings.HasPrefix(file, seedPrefix) && strings.HasSuffix(file, ".iso")
 }
 
 func (s *seenInterface) device() fleet.Device {
@@ -243,8 +250,8 @@ func (d *Driver) insert(ctx context.Context, t *tree, a *drivers.Attachment) err
 		return fmt.Errorf("find the image's ISO: %w", err)
 	}
 	var number int
-	if _, err := fmt.Sscanf(a.Name, "iso-%d", &number); err != nil || number < 0 || number >= seedDrive {
-		return fmt.Errorf("%w: no CD can be called %q: a machine has %d drives", drivers.ErrUnsupported, a.Name, seedDrive)
+	if _, err := fmt.Sscanf(a.Name, "iso-%d", &number); err != nil || number < 0 || number >= drives {
+		return fmt.Errorf("%w: no CD can be called %q: a machine has %d drives", drivers.ErrUnsupported, a.Name, drives)
 	}
 	drive := driveXML(path, number)
 	switch held := t.disk(a.Name); {

@@ -16,13 +16,12 @@ func (f *flavour) diskXML(path string, number int) libvirtxml.DomainDisk {
 	}
 }
 
-// The CD drives of a machine are SATA's: seedDrive, the last of the six of a
-// Q35's controller, has the seed in it, and firstDrive is there from the start,
-// without a CD: a drive cannot be plugged into a machine that runs, and a CD can
-// be put into it.
+// The CD drives of a machine are SATA's, of which a Q35's controller has six.
+// firstDrive is there from the start, without a CD: a drive cannot be plugged
+// into a machine that runs, and a CD can be put into it.
 const (
 	firstDrive = 0
-	seedDrive  = 5
+	drives     = 6
 )
 
 // driveXML is a CD drive with this number; without a path it is empty.
@@ -87,19 +86,15 @@ func portsXML(taken int) []libvirtxml.DomainController {
 // hasDrives: CD drives are SATA's, which a PC has.
 func hasDrives(arch string) bool { return arch == "x86_64" }
 
-// kvmDrives adds the CD drives. Where there are none the seed is a disk, after
-// all others.
+// kvmDrives adds the CD drive, and the seed as a disk after all others: kernels
+// made for clouds, as Debian's is, know no SATA.
 func kvmDrives(dom *libvirtxml.Domain, b blueprint) {
-	if !hasDrives(b.arch) {
-		if b.seed != "" {
-			seed := b.flavour.diskXML(b.seed, lastLetter)
-			seed.Driver, seed.ReadOnly = &libvirtxml.DomainDiskDriver{Name: "qemu", Type: "raw"}, &libvirtxml.DomainDiskReadOnly{}
-			dom.Devices.Disks = append(dom.Devices.Disks, seed)
-		}
-		return
+	if hasDrives(b.arch) {
+		dom.Devices.Disks = append(dom.Devices.Disks, driveXML(b.iso, firstDrive))
 	}
-	dom.Devices.Disks = append(dom.Devices.Disks, driveXML(b.iso, firstDrive))
 	if b.seed != "" {
-		dom.Devices.Disks = append(dom.Devices.Disks, driveXML(b.seed, seedDrive))
+		seed := b.flavour.diskXML(b.seed, lastLetter)
+		seed.Driver, seed.ReadOnly = &libvirtxml.DomainDiskDriver{Name: "qemu", Type: "raw"}, &libvirtxml.DomainDiskReadOnly{}
+		dom.Devices.Disks = append(dom.Devices.Disks, seed)
 	}
 }

@@ -80,7 +80,7 @@ func (d *Driver) diskGiB(ctx context.Context, dom golibvirt.Domain, seen *seenDo
 	}
 	var sum int64
 	for _, disk := range seen.Disks {
-		if disk.Device == "cdrom" || disk.Device == "floppy" {
+		if disk.Device == "cdrom" || disk.Device == "floppy" || disk.isSeed() {
 			continue
 		}
 		bytes, err := d.diskBytes(ctx, dom, disk)

@@ -13,7 +13,9 @@ import (
 
 // The volumes of a machine are named after it.
 func consoleName(id fleet.InstanceID) string { return "console-" + id.String() + ".log" }
-func seedName(id fleet.InstanceID) string    { return "seed-" + id.String() + ".iso" }
+func seedName(id fleet.InstanceID) string    { return seedPrefix + id.String() + ".iso" }
+
+const seedPrefix = "seed-"
 
 // diskVolume names the volume of a machine's disk with this number, from 0.
 func diskVolume(id fleet.InstanceID, number int) string {

@@ -91,6 +91,7 @@ type node struct {
 var withDisk = []fleet.Flavor{
 	{Name: "micro", Resources: fleet.Resources{VCPUs: 1, MemoryMiB: 128, DiskGiB: 1}},
 	{Name: "wide", Resources: fleet.Resources{VCPUs: 2, MemoryMiB: 160, DiskGiB: 2}},
+	{Name: "debian", Resources: fleet.Resources{VCPUs: 1, MemoryMiB: 768, DiskGiB: 3}},
 }
 
 // newNode makes a node that does not run yet. Extra is more TOML for it.
