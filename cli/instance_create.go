@@ -46,7 +46,7 @@ func (a *app) wishFlags(cmd *cobra.Command, named bool) *wish {
 	flags.StringVar(&w.Host, "host", "", "only on this host, by name or id")
 	flags.StringVar(&w.Project, "project", "", "project that it belongs to (default "+fleet.DefaultProject+")")
 	flags.StringArrayVar(&w.pairs, "label", nil, "label, key=value; may be repeated")
-	w.guestFlags.add(flags)
+	w.guestFlags.add(cmd)
 	if !named {
 		w.Name = "explain"
 	}

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"grapevine/fleet"
 )
@@ -22,7 +21,8 @@ type guestFlags struct {
 	hostname, userData, networkCfg string
 }
 
-func (g *guestFlags) add(flags *pflag.FlagSet) {
+func (g *guestFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
 	flags.StringArrayVar(&g.networks, "network", nil, "network card, NETWORK[,vlan=ID][,mac=ADDRESS]; may be repeated; none for no card (default: one on the host's default network)")
 	flags.StringArrayVar(&g.disks, "disk", nil, "further empty disk, of so many GiB; may be repeated")
 	flags.StringVar(&g.firmware, "firmware", "", "bios or uefi (default: the host's choice, which is bios)")

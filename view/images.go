@@ -68,13 +68,13 @@ func (v *View) Image(_ context.Context, idOrName string) (fleet.Image, error) {
 	return v.image(idOrName, fleet.CodeNotFound)
 }
 
-// image is Image with the code to use where there is none.
 // ImageNamed returns the image with this id, or with this name where only one
 // has it.
 func (v *View) ImageNamed(_ context.Context, idOrName string) (fleet.Image, error) {
 	return v.image(idOrName, fleet.CodeUnknownImage)
 }
 
+// image is ImageNamed with the code to use where there is none.
 func (v *View) image(idOrName string, missing fleet.Code) (fleet.Image, error) {
 	v.refresh()
 	v.mu.RLock()

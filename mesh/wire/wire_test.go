@@ -78,7 +78,7 @@ func TestImageSurvivesTheWire(t *testing.T) {
 	sum := "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 	want := fleet.Image{
 		Stored: &fleet.ImageFile{Role: fleet.RoleDisk, SHA256: strings.Repeat("ef", 32), Bytes: 7, Format: "vmdk", VirtualBytes: 9},
-		ID: sum, Name: "tiny", Cmdline: "console=ttyS0", Bytes: 30, CreatedAt: time.UnixMilli(5).UTC(),
+		ID:     sum, Name: "tiny", Cmdline: "console=ttyS0", Bytes: 30, CreatedAt: time.UnixMilli(5).UTC(),
 		Files: []fleet.ImageFile{
 			{Role: fleet.RoleKernel, SHA256: sum, Bytes: 10},
 			{Role: fleet.RoleDisk, SHA256: sum, Bytes: 20, Format: "raw", VirtualBytes: 40},
