@@ -57,15 +57,14 @@ func FreeDeviceName(have []fleet.Device, request *fleet.AttachRequest) string {
 	taken := func(name string) bool {
 		return slices.ContainsFunc(have, func(d fleet.Device) bool { return d.Name == name })
 	}
-	name := DiskName
+	name, n := DiskName, 1 // disk-0 is the machine's own, also of one that has none
 	switch request.Kind {
 	case fleet.DeviceNIC:
 		return request.MAC
 	case fleet.DeviceISO:
-		name = ISOName
+		name, n = ISOName, 0
 	case fleet.DeviceDisk:
 	}
-	n := 0
 	for taken(name(n)) {
 		n++
 	}
