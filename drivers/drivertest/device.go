@@ -76,6 +76,7 @@ func builtHasItsDevices(k *kit) {
 	network := k.network()
 	spec, first := k.disked("with devices")
 	spec.Disks = []fleet.Disk{{SizeGiB: 2}, {SizeGiB: 1}}
+	spec.Guest = k.seeded() // a seed is none of its devices, and takes nothing
 	spec.Cards = fleet.Cards(spec.Mark.ID, []fleet.NIC{{Network: network}, {Network: network, MAC: "02:00:00:00:00:01"}})
 	slices.SortFunc(spec.Cards, func(a, b fleet.NIC) int { return bytes.Compare([]byte(a.MAC), []byte(b.MAC)) })
 	k.must(k.d.Build(k.Context(), spec))
@@ -185,6 +186,12 @@ func runningTakesDevices(k *kit) {
 	k.must(k.keeper().AttachDevice(k.Context(), id, drivers.Attachment{Kind: fleet.DeviceNIC, Name: card.MAC, NIC: card}))
 	k.wantDevices(id, first, disk(1, 1), nic(card))
 	k.wantPower(id, fleet.PowerRunning)
+	if k.has(drivers.FeatureBootISO) {
+		cd := drivers.Attachment{Kind: fleet.DeviceISO, Name: drivers.ISOName(0), Image: k.iso().ID}
+		k.must(k.keeper().AttachDevice(k.Context(), id, cd))
+		k.wantDevices(id, first, disk(1, 1), nic(card), fleet.Device{Kind: fleet.DeviceISO, Name: cd.Name, Image: cd.Image})
+		k.must(k.keeper().DetachDevice(k.Context(), id, cd.Name))
+	}
 	k.must(k.keeper().DetachDevice(k.Context(), id, drivers.DiskName(1)))
 	k.must(k.keeper().DetachDevice(k.Context(), id, card.MAC))
 	k.wantDevices(id, first)

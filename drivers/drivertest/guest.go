@@ -1,10 +1,12 @@
 package drivertest
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/google/go-cmp/cmp"
 
+	"grapevine/drivers"
 	"grapevine/fleet"
 )
 
@@ -28,6 +30,23 @@ func cloudInitFindsIt(k *kit) {
 	if diff := cmp.Diff(before, k.storage()); diff != "" {
 		k.Errorf("delete left something:\n%s", diff)
 	}
+}
+
+// seeded is a guest that is told something, where the hypervisor can.
+func (k *kit) seeded() fleet.Guest {
+	k.Helper()
+	if !k.has(drivers.FeatureCloudInit) {
+		return fleet.Guest{}
+	}
+	return fleet.Guest{Hostname: "with-a-seed"}
+}
+
+// has reports whether the driver declares the feature.
+func (k *kit) has(feature drivers.Feature) bool {
+	k.Helper()
+	desc, err := k.d.Describe(k.Context())
+	k.must(err)
+	return slices.Contains(desc.Features, feature)
 }
 
 func guestIsAskedItsOwnWay(k *kit) {

@@ -22,9 +22,7 @@ func (k *kit) withDisk(name string) drivers.Mark {
 	spec := k.spec(name)
 	spec.Resources.DiskGiB = max(spec.Resources.DiskGiB, 1)
 	spec.Mark.DiskGiB = spec.Resources.DiskGiB
-	if desc, err := k.d.Describe(k.Context()); err == nil && slices.Contains(desc.Features, drivers.FeatureCloudInit) {
-		spec.Guest.Hostname = "with-a-seed" // which is no obstacle to a snapshot
-	}
+	spec.Guest = k.seeded() // a seed is no obstacle to a snapshot
 	k.must(k.d.Build(k.Context(), spec))
 	return spec.Mark
 }
