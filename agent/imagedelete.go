@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -36,6 +37,9 @@ func (a *Agent) removeImage(ctx context.Context, id string) error {
 		return err
 	}
 	defer end()
+	if err := a.inDrive(ctx, id); err != nil {
+		return err
+	}
 	a.publish() // from now on nobody is to count on it
 	if err := store.RemoveImage(ctx, id); err != nil {
 		if fleet.CodeOf(err) != "" {
@@ -48,6 +52,38 @@ func (a *Agent) removeImage(ctx context.Context, id string) error {
 	}
 	if err := a.observer.LookImages(ctx); err != nil {
 		return driverError("list images", err)
+	}
+	return nil
+}
+
+// inDrive refuses to remove an image whose ISO lies in a machine's CD drive. Its
+// caller has retired the image, so that none is put into one meanwhile.
+func (a *Agent) inDrive(ctx context.Context, id string) error {
+	im, err := a.image(id)
+	if err != nil {
+		return nil // it is gone
+	}
+	if _, iso := im.File(fleet.RoleISO); !iso {
+		return nil
+	}
+	keeper, err := a.deviceKeeper()
+	if err != nil {
+		return nil // no drives here
+	}
+	for machine, m := range a.observer.Picture().Machines {
+		devices, err := keeper.Devices(ctx, machine)
+		if errors.Is(err, drivers.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return driverError(fmt.Sprintf("look for image %.12s in CD drives", id), err)
+		}
+		if slices.ContainsFunc(devices, func(d fleet.Device) bool { return d.Image == id }) {
+			return &fleet.Error{
+				Code: fleet.CodeConflict, Candidates: []string{machine.String()},
+				Detail: fmt.Sprintf("image %.12s lies in a CD drive of instance %s (%s); detach it first", id, m.Name, machine),
+			}
+		}
 	}
 	return nil
 }

@@ -1,7 +1,10 @@
 package agent_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"strings"
 	"testing"
@@ -52,6 +55,28 @@ func TestImageThatIsBeingUsedIsNotDeleted(t *testing.T) {
 	code(t, err, fleet.CodeConflict)
 	gate.Release()
 	s.running(p.ID)
+}
+
+func TestImageInADriveIsNotDeleted(t *testing.T) {
+	s := newSite(t, nil)
+	id := s.built()
+	content := []byte("a CD")
+	sum := sha256.Sum256(content)
+	file := fleet.ImageFile{Role: fleet.RoleISO, SHA256: hex.EncodeToString(sum[:]), Bytes: int64(len(content))}
+	cd := fleet.Image{ID: file.SHA256, Name: "cd", Files: []fleet.ImageFile{file}, Bytes: file.Bytes}
+	if _, err := s.agent.ImportImage(t.Context(), fleet.HostID{}, cd, bytes.NewReader(content)); err != nil {
+		t.Fatal(err)
+	}
+	s.changeDevice(id, fleet.DeviceChange{Verb: fleet.AttachDevice, Device: fleet.AttachRequest{Kind: fleet.DeviceISO, Image: "cd"}})
+	_, err := s.DeleteImage(t.Context(), cd.ID, fleet.HostID{})
+	code(t, err, fleet.CodeConflict)
+	if host := s.host(); !host.HoldsImage(cd.ID) {
+		t.Error("a refused deletion took the image out of the host's row")
+	}
+	s.changeDevice(id, fleet.DeviceChange{Verb: fleet.DetachDevice, Name: "iso-0"})
+	if _, err := s.DeleteImage(t.Context(), cd.ID, fleet.HostID{}); err != nil {
+		t.Errorf("delete an image that is in no drive any more: %v", err)
+	}
 }
 
 // remover holds up the removal of images.
