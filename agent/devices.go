@@ -68,6 +68,9 @@ func (a *Agent) ChangeDevice(ctx context.Context, id fleet.InstanceID, change fl
 	})
 }
 
+// noDiskChanges says what a machine with snapshots refuses.
+const noDiskChanges = "its disks cannot come, grow or go while it does"
+
 // fitsDevices says why a change does not go with what the machine has, and
 // fills in what the device is to be called. It leaves in change the GiB that
 // the machine is to have more.
@@ -87,7 +90,7 @@ func (a *Agent) fitsDevices(ctx context.Context, have *fleet.DeviceList, change 
 		return errorf(fleet.CodeInvalid, "disk %s has %d GiB and cannot shrink to %d", change.Name, have.Items[i].SizeGiB, change.Device.SizeGiB)
 	}
 	if device.Kind = have.Items[i].Kind; device.Kind == fleet.DeviceDisk {
-		if err := a.noSnapshots(ctx, have.Instance, "its disks cannot grow or go while it does"); err != nil {
+		if err := a.noSnapshots(ctx, have.Instance, noDiskChanges); err != nil {
 			return err
 		}
 	}
@@ -108,6 +111,11 @@ func (a *Agent) fitsAttachment(ctx context.Context, have *fleet.DeviceList, chan
 	host := a.observer.Description()
 	switch request.Kind {
 	case fleet.DeviceDisk:
+		// After a revert to a time without it, the disk would be nobody's, and its
+		// name free for another.
+		if err := a.noSnapshots(ctx, have.Instance, noDiskChanges); err != nil {
+			return err
+		}
 		if count > fleet.MaxDisks {
 			return errorf(fleet.CodeConflict, "the instance has %d disks; at most %d are allowed", count, fleet.MaxDisks+1)
 		}

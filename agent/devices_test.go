@@ -83,6 +83,8 @@ func TestDevicesComeAndGo(t *testing.T) {
 func TestDeviceThatDoesNotFitIsRefusedAtOnce(t *testing.T) {
 	s := newSite(t, nil)
 	id := s.equipped()
+	_, err := s.agent.ChangeDevice(t.Context(), id, attachDisk(1<<19))
+	code(t, err, fleet.CodeRefused) // more than the host has
 	s.change(id, fleet.TakeSnapshot, "one")
 	foreign, err := s.hypervisor.Define(simulated.Foreign{Name: "by-hand", Resources: fleet.Resources{VCPUs: 1, MemoryMiB: 64}})
 	if err != nil {
@@ -97,7 +99,7 @@ func TestDeviceThatDoesNotFitIsRefusedAtOnce(t *testing.T) {
 		change fleet.DeviceChange
 		want   fleet.Code
 	}{
-		"more than the host has":  {id, attachDisk(1 << 19), fleet.CodeRefused},
+		"one more with snapshots": {id, attachDisk(1), fleet.CodeConflict},
 		"no size":                 {id, attachDisk(0), fleet.CodeInvalid},
 		"a network nobody has":    {id, nic(fleet.NIC{Network: "nowhere"}), fleet.CodeInvalid},
 		"no network card":         {id, nic(fleet.NIC{Network: fleet.NoNetwork}), fleet.CodeInvalid},
