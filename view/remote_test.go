@@ -81,8 +81,9 @@ func TestFollowedLogEndsWithTheView(t *testing.T) {
 	if err := <-ran; err != nil {
 		t.Fatal(err)
 	}
-	if _, err := log.Read(make([]byte, 1)); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v, want it cancelled", err)
+	// Whether the connection or the answer ends first is for them to settle.
+	if _, err := log.Read(make([]byte, 1)); !errors.Is(err, context.Canceled) && !errors.Is(err, io.EOF) {
+		t.Errorf("got %v, want its end", err)
 	}
 }
 
