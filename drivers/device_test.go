@@ -28,8 +28,10 @@ func TestFurtherDevicesGetTheLowestFreeName(t *testing.T) {
 
 func TestDevicesAreOrderedByKindAndNumber(t *testing.T) {
 	devices := []fleet.Device{
-		{Kind: fleet.DeviceISO, Name: "iso-0"}, {Kind: fleet.DeviceDisk, Name: "disk-10"},
-		{Kind: fleet.DeviceNIC, Name: "02:00:00:00:00:01"}, {Kind: fleet.DeviceDisk, Name: "disk-9"},
+		{Kind: fleet.DeviceISO, Name: "iso-0"},
+		{Kind: fleet.DeviceDisk, Name: "disk-10"},
+		{Kind: fleet.DeviceNIC, Name: "02:00:00:00:00:01"},
+		{Kind: fleet.DeviceDisk, Name: "disk-9"},
 	}
 	drivers.OrderDevices(devices)
 	var names []string
