@@ -168,6 +168,7 @@ func (l *lab) networkCard(t *testing.T) {
 			l.virsh(t, "net-start", "island")
 		}
 		s := spec(t, d, im, content, 0)
+		s.Cards = fleet.Cards(s.Mark.ID, nil)
 		must(t, d.Build(t.Context(), s))
 		text := l.virsh(t, "dumpxml", s.Mark.ID.String())
 		if has := strings.Contains(text, "<source network='island'/>"); has != active {
