@@ -11,6 +11,7 @@ import (
 
 	"grapevine/drivers/libvirt"
 	"grapevine/fleet"
+	"grapevine/internal/leaveout"
 )
 
 // lab is a private libvirtd for the tests of this package.
@@ -24,14 +25,14 @@ func newLab(tb testing.TB, stdio string, options ...string) *lab {
 	tb.Helper()
 	for _, tool := range []string{"libvirtd", "virtlogd", "virsh", "qemu-system-x86_64"} {
 		if !installed(tool) {
-			leaveOut(tb, tool+" is not installed")
+			leaveout.Test(tb, tool+" is not installed")
 		}
 	}
 	if os.Geteuid() != 0 {
-		leaveOut(tb, "a private libvirtd needs root")
+		leaveout.Test(tb, "a private libvirtd needs root")
 	}
 	if _, err := command("unshare", "--mount", "--net", "--uts", "--pid", "--fork", "true"); err != nil {
-		leaveOut(tb, "namespaces cannot be made here")
+		leaveout.Test(tb, "namespaces cannot be made here")
 	}
 	dir, err := os.MkdirTemp("", "grapevine-libvirt-") //nolint:usetesting // the test's own folder has too long a name for unix sockets
 	if err != nil {
@@ -54,14 +55,6 @@ func installed(tool string) bool {
 	}
 	_, err := os.Stat("/usr/sbin/" + tool)
 	return err == nil
-}
-
-func leaveOut(tb testing.TB, why string) {
-	tb.Helper()
-	if os.Getenv("CI") == "true" {
-		tb.Fatalf("%s, and CI=true: run scripts/setup-test-host as root", why)
-	}
-	tb.Skipf("%s: run scripts/setup-test-host as root", why)
 }
 
 // daemon runs scripts/private-libvirtd on the lab and returns what it prints.

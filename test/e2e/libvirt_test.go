@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"grapevine/fleet"
+	"grapevine/internal/leaveout"
 )
 
 // libvirtd is a real one, in namespaces of its own.
@@ -25,10 +26,7 @@ const scripts = "../../scripts"
 func newLibvirtd(t *testing.T) *libvirtd {
 	t.Helper()
 	if _, err := exec.LookPath("libvirtd"); err != nil || os.Getuid() != 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("libvirtd and root are needed; run scripts/setup-test-host as root")
-		}
-		t.Skip("left out: a real libvirtd needs root and scripts/setup-test-host")
+		leaveout.Test(t, "a real libvirtd needs root, and libvirt")
 	}
 	dir, err := os.MkdirTemp("", "gv-libvirt-") //nolint:usetesting // t.TempDir is too long for a unix socket
 	if err != nil {
