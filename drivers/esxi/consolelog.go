@@ -15,6 +15,7 @@ import (
 
 	"grapevine/drivers"
 	"grapevine/fleet"
+	"grapevine/internal/pause"
 )
 
 var _ drivers.ConsoleLogger = (*Driver)(nil)
@@ -147,8 +148,8 @@ func (r *logReader) Read(p []byte) (int, error) {
 		if r.end >= 0 || r.gone {
 			return 0, io.EOF // the file has become shorter, or the machine is gone
 		}
-		if err := r.pause(); err != nil {
-			return 0, err
+		if !pause.For(r.ctx, logPoll) {
+			return 0, r.ctx.Err()
 		}
 	}
 	n := copy(p, r.rest)
@@ -181,17 +182,6 @@ func (r *logReader) fetch() error {
 		}
 		return err
 	})
-}
-
-func (r *logReader) pause() error {
-	timer := time.NewTimer(logPoll)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-r.ctx.Done():
-		return r.ctx.Err()
-	}
 }
 
 // Close implements io.Closer.

@@ -44,7 +44,7 @@ func (d *Driver) build(ctx context.Context, spec drivers.Spec) error {
 		return err
 	}
 	if err := d.assemble(ctx, pool, plan); err != nil {
-		return pool.Undo(ctx, err, append(machineVolumes(spec.Mark.ID), consoleName(spec.Mark.ID))...)
+		return pool.Undo(ctx, err, append(machineVolumes(spec.Mark.ID, len(spec.Disks)), consoleName(spec.Mark.ID))...)
 	}
 	return nil
 }
@@ -111,7 +111,7 @@ func (d *Driver) freeName(ctx context.Context, mark drivers.Mark) (string, error
 func (d *Driver) assemble(ctx context.Context, pool *storage.Pool, b blueprint) error {
 	var err error
 	id := b.spec.Mark.ID
-	if err := pool.Delete(ctx, append(machineVolumes(id), consoleName(id))...); err != nil {
+	if err := pool.Delete(ctx, append(machineVolumes(id, len(b.spec.Disks)), consoleName(id))...); err != nil {
 		return err
 	}
 	if b.disks, err = d.makeDisks(ctx, pool, &b.spec); err != nil {
@@ -215,5 +215,5 @@ func (d *Driver) discard(ctx context.Context, id fleet.InstanceID) error {
 	if err := pool.Refresh(ctx); err != nil {
 		return err
 	}
-	return pool.Delete(ctx, append(consoleParts(id), machineVolumes(id)...)...)
+	return pool.Delete(ctx, append(consoleParts(id), machineVolumes(id, fleet.MaxDisks)...)...)
 }

@@ -11,6 +11,7 @@ import (
 
 	"grapevine/drivers"
 	"grapevine/fleet"
+	"grapevine/internal/pause"
 )
 
 // DetachDevice implements drivers.DeviceKeeper.
@@ -113,11 +114,7 @@ func (d *Driver) awaitGone(ctx context.Context, id fleet.InstanceID, name string
 		if t.disk(name) == nil && t.card(name) == nil {
 			return nil
 		}
-		timer := time.NewTimer(100 * time.Millisecond)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if !pause.For(ctx, 100*time.Millisecond) {
 			return context.Cause(ctx)
 		}
 	}

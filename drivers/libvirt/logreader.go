@@ -9,6 +9,7 @@ import (
 	"grapevine/drivers"
 	"grapevine/drivers/libvirt/storage"
 	"grapevine/fleet"
+	"grapevine/internal/pause"
 )
 
 const (
@@ -110,8 +111,8 @@ func (r *logReader) transfer() (bool, error) {
 
 // wait returns when there may be more.
 func (r *logReader) wait() error {
-	if err := r.pause(); err != nil {
-		return err
+	if !pause.For(r.ctx, logPoll) {
+		return r.ctx.Err()
 	}
 	last := &r.parts[len(r.parts)-1]
 	_, size, err := r.place.pool.Sized(r.ctx, last.Vol.Name)
@@ -125,17 +126,6 @@ func (r *logReader) wait() error {
 	default:
 		last.Size = size
 		return nil
-	}
-}
-
-func (r *logReader) pause() error {
-	timer := time.NewTimer(logPoll)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-r.ctx.Done():
-		return r.ctx.Err()
 	}
 }
 
@@ -161,8 +151,8 @@ func (r *logReader) find() error {
 			r.parts, r.at, r.pos = parts, 0, 0
 			return nil
 		}
-		if err := r.pause(); err != nil {
-			return err
+		if !pause.For(r.ctx, logPoll) {
+			return r.ctx.Err()
 		}
 	}
 	r.at, r.pos = len(r.parts)-1, 0

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	golibvirt "github.com/digitalocean/go-libvirt"
+
+	"grapevine/internal/pause"
 )
 
 // restAfterStop is how long a machine stays off between a stop and a start of
@@ -42,15 +44,8 @@ func (r *rests) wait(ctx context.Context, id golibvirt.UUID) error {
 	r.mu.Lock()
 	left := time.Until(r.until[id])
 	r.mu.Unlock()
-	if left <= 0 {
-		return nil
-	}
-	timer := time.NewTimer(left)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
+	if left > 0 && !pause.For(ctx, left) {
 		return ctx.Err()
 	}
+	return nil
 }

@@ -25,11 +25,11 @@ func diskVolume(id fleet.InstanceID, number int) string {
 	return fmt.Sprintf("disk-%s-%d.qcow2", id, number)
 }
 
-// machineVolumes are the names of all volumes that a machine may have, but for
-// its console log.
-func machineVolumes(id fleet.InstanceID) []string {
+// machineVolumes are the names of the volumes that a machine with so many
+// further disks may have, but for its console log.
+func machineVolumes(id fleet.InstanceID, further int) []string {
 	names := []string{seedName(id)}
-	for n := range fleet.MaxDisks + 1 {
+	for n := range further + 1 {
 		names = append(names, diskVolume(id, n))
 	}
 	return names

@@ -7,6 +7,7 @@ import (
 	golibvirt "github.com/digitalocean/go-libvirt"
 
 	"grapevine/drivers/libvirt/session"
+	"grapevine/internal/pause"
 )
 
 const (
@@ -33,8 +34,8 @@ func grantableMemory(ctx context.Context, d *Driver) (total, reserved uint64, er
 			break
 		}
 		reserved = held // the least so far
-		if err := pause(ctx, memoryPause); err != nil {
-			return 0, 0, err
+		if !pause.For(ctx, memoryPause) {
+			return 0, 0, ctx.Err()
 		}
 	}
 	return total, min(reserved, total), nil
@@ -69,15 +70,4 @@ func (d *Driver) heldMemory(ctx context.Context) (total, held uint64, err error)
 		return err
 	})
 	return total, held, err
-}
-
-func pause(ctx context.Context, how time.Duration) error {
-	timer := time.NewTimer(how)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"grapevine/drivers"
 	"grapevine/drivers/libvirt/session"
+	"grapevine/internal/pause"
 )
 
 // Raw describes a volume that is reserved whole, so that a full pool is
@@ -125,11 +126,7 @@ func (p *Pool) delete(ctx context.Context, name string) error {
 		if !session.IsCode(err, golibvirt.ErrOperationInvalid) {
 			return err
 		}
-		timer := time.NewTimer(50 * time.Millisecond)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if !pause.For(ctx, 50*time.Millisecond) {
 			return err
 		}
 	}
