@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"grapevine/fleet"
@@ -51,6 +52,23 @@ func DiskName(n int) string { return fmt.Sprintf("disk-%d", n) }
 // ISOName names a machine's CD drive with this number, from 0.
 func ISOName(n int) string { return fmt.Sprintf("iso-%d", n) }
 
+// DiskNumber returns the number of a disk of this name; false where a disk that
+// is attached cannot be called so.
+func DiskNumber(name string) (number int, ok bool) {
+	return numbered(name, "disk-", fleet.MaxDisks)
+}
+
+// ISONumber returns the number of a CD drive of this name, of so many.
+func ISONumber(name string, drives int) (number int, ok bool) {
+	return numbered(name, "iso-", drives-1)
+}
+
+func numbered(name, prefix string, most int) (number int, ok bool) {
+	digits, ok := strings.CutPrefix(name, prefix)
+	number, err := strconv.Atoi(digits)
+	return number, ok && err == nil && number >= 0 && number <= most
+}
+
 // FreeDeviceName returns the name that a further device of a machine gets: of
 // the disks and CDs the lowest free number, of network cards the MAC address.
 func FreeDeviceName(have []fleet.Device, request *fleet.AttachRequest) string {
@@ -83,10 +101,10 @@ func OrderDevices(devices []fleet.Device) {
 	})
 }
 
-// Growable says why a disk cannot become so large.
-func Growable(disk *fleet.Device, gib int64) error {
-	if gib < disk.SizeGiB {
-		return fmt.Errorf("%w: its %d GiB cannot shrink to %d", ErrUnsupported, disk.SizeGiB, gib)
+// Growable says why a disk of have GiB cannot become so large.
+func Growable(have, gib int64) error {
+	if gib < have {
+		return fmt.Errorf("%w: its %d GiB cannot shrink to %d", ErrUnsupported, have, gib)
 	}
 	return nil
 }

@@ -42,3 +42,21 @@ func TestDevicesAreOrderedByKindAndNumber(t *testing.T) {
 		t.Errorf("got %v, want %v", names, want)
 	}
 }
+
+func TestDevicesThatCanBeAttachedHaveNumbers(t *testing.T) {
+	for name, want := range map[string]int{
+		"disk-0": 0, "disk-7": 7, drivers.DiskName(fleet.MaxDisks): fleet.MaxDisks,
+		drivers.DiskName(fleet.MaxDisks + 1): -1, "disk--1": -1, "disk-": -1, "disk-1x": -1, "iso-1": -1, "": -1,
+	} {
+		number, ok := drivers.DiskNumber(name)
+		if ok != (want >= 0) || ok && number != want {
+			t.Errorf("DiskNumber(%q) = %d, %v, want %d", name, number, ok, want)
+		}
+	}
+	if number, ok := drivers.ISONumber("iso-5", 6); !ok || number != 5 {
+		t.Errorf("the last of six drives has the number %d, %v", number, ok)
+	}
+	if _, ok := drivers.ISONumber("iso-6", 6); ok {
+		t.Error("of six drives there is a seventh")
+	}
+}

@@ -8,14 +8,10 @@ import (
 	"grapevine/fleet"
 )
 
-// gib is one GiB in bytes.
-const gib = 1 << 30
-
 // DiskGiB returns the size of the machine's disk in GiB: what was asked for,
 // and never less than the image's own disk. 0 means that there is no disk.
 func (s *Spec) DiskGiB() int64 {
-	disk, _ := s.Image.File(fleet.RoleDisk)
-	return max(s.Resources.DiskGiB, (disk.VirtualBytes+gib-1)/gib)
+	return max(s.Resources.DiskGiB, s.Image.DiskGiB())
 }
 
 // WantsGuest reports whether cloud-init is to find something: always where the

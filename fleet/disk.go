@@ -28,3 +28,9 @@ func DisksGiB(disks []Disk) int64 {
 	}
 	return sum
 }
+
+// WholeGiB is a size in GiB, rounded up, as disks are counted.
+func WholeGiB(bytes int64) int64 {
+	const gib = 1 << 30
+	return (bytes + gib - 1) / gib
+}

@@ -59,6 +59,17 @@ func (im *Image) File(role ImageRole) (ImageFile, bool) {
 	return ImageFile{}, false
 }
 
+// DiskGiB returns how large a disk the image needs, in whole GiB; 0 where it
+// brings none.
+func (im *Image) DiskGiB() int64 {
+	disk, _ := im.File(RoleDisk)
+	size := disk.VirtualBytes
+	if disk.Format == FormatRaw {
+		size = max(size, disk.Bytes) // what a guest sees of a raw disk is all of it
+	}
+	return WholeGiB(size)
+}
+
 // ImageID returns the id of an image with these files and kernel command
 // line. The id of a lone disk or ISO is its own SHA-256, so that anyone can check
 // it with sha256sum; otherwise it is the SHA-256 of one line per file, in the

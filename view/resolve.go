@@ -77,7 +77,7 @@ func (v *View) Resolve(_ context.Context, c fleet.Create) (fleet.Request, error)
 	if !c.Guest.IsZero() {
 		req.Traits = append(req.Traits, traitCloudInit)
 	}
-	req.DiskGiB = max(req.DiskGiB, diskGiB(&image)) + fleet.DisksGiB(c.Disks)
+	req.DiskGiB = max(req.DiskGiB, image.DiskGiB()) + fleet.DisksGiB(c.Disks)
 	if c.Host != "" {
 		if req.Host, err = v.HostNamed(c.Host); err != nil {
 			return fleet.Request{}, err
@@ -112,21 +112,6 @@ func BootTrait(im *fleet.Image) string {
 		return traitBootISO
 	}
 	return traitBootDisk
-}
-
-// diskGiB returns how large a disk the image needs, in whole GiB; 0 where it
-// brings none.
-func diskGiB(im *fleet.Image) int64 {
-	disk, ok := im.File(fleet.RoleDisk)
-	if !ok {
-		return 0
-	}
-	const gib = 1 << 30
-	size := disk.VirtualBytes
-	if disk.Format == "raw" {
-		size = max(size, disk.Bytes) // what a guest sees of a raw disk is all of it
-	}
-	return (size + gib - 1) / gib
 }
 
 // Explain is a dry run of a create: where it would go, and why every other

@@ -44,8 +44,8 @@ func (s *session) furtherDisk(devices object.VirtualDeviceList, folder, name str
 	if err != nil {
 		return nil, fmt.Errorf("find SCSI controller: %w", err)
 	}
-	var number int
-	if _, err := fmt.Sscanf(name, "disk-%d", &number); err != nil || number < 0 || number > fleet.MaxDisks {
+	number, ok := drivers.DiskNumber(name)
+	if !ok {
 		return nil, fmt.Errorf("%w: no disk can be called %q", drivers.ErrUnsupported, name)
 	}
 	return []types.BaseVirtualDeviceConfigSpec{s.newDisk(devices, controller, folder, number, gib)}, nil
@@ -85,6 +85,9 @@ func (s *session) card(ctx context.Context, devices object.VirtualDeviceList, ni
 	return device, nil
 }
 
+// sataPorts is how many drives ESXi puts on one SATA controller.
+const sataPorts = 30
+
 // furtherISO is a CD drive with an image's ISO in it.
 func (s *session) furtherISO(ctx context.Context, devices object.VirtualDeviceList, a drivers.Attachment) ([]types.BaseVirtualDeviceConfigSpec, error) {
 	im, held, err := s.manifest(ctx, a.Image)
@@ -94,15 +97,15 @@ func (s *session) furtherISO(ctx context.Context, devices object.VirtualDeviceLi
 	if _, iso := im.File(fleet.RoleISO); !held || !iso {
 		return nil, fmt.Errorf("image %.12s with an ISO: %w", a.Image, drivers.ErrNotFound)
 	}
-	var number int32
-	if _, err := fmt.Sscanf(a.Name, "iso-%d", &number); err != nil {
+	number, ok := drivers.ISONumber(a.Name, sataPorts)
+	if !ok {
 		return nil, fmt.Errorf("%w: no CD drive can be called %q", drivers.ErrUnsupported, a.Name)
 	}
 	controller := devices.PickController((*types.VirtualAHCIController)(nil))
 	if controller == nil {
 		return nil, fmt.Errorf("%w: the machine has no SATA controller for a CD drive", drivers.ErrUnsupported)
 	}
-	return added(s.cd(devices, controller, number, a.Image)), nil
+	return added(s.cd(devices, controller, int32(number), a.Image)), nil
 }
 
 // cd is a drive with the ISO of an image.

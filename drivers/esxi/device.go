@@ -62,8 +62,7 @@ func (d *Driver) Devices(ctx context.Context, id fleet.InstanceID) ([]fleet.Devi
 func deviceOf(all object.VirtualDeviceList, device types.BaseVirtualDevice) (fleet.Device, bool) {
 	switch v := device.(type) {
 	case *types.VirtualDisk:
-		bytes := max(v.CapacityInBytes, v.CapacityInKB<<10)
-		return fleet.Device{Kind: fleet.DeviceDisk, Name: diskNameOf(all, v), SizeGiB: (bytes + 1<<30 - 1) >> 30}, true
+		return fleet.Device{Kind: fleet.DeviceDisk, Name: diskNameOf(all, v), SizeGiB: sizeOf(v)}, true
 	case types.BaseVirtualEthernetCard:
 		card := v.GetVirtualEthernetCard()
 		seen := fleet.Device{Kind: fleet.DeviceNIC, Name: strings.ToLower(card.MacAddress)}
@@ -189,8 +188,8 @@ func (d *Driver) GrowDisk(ctx context.Context, id fleet.InstanceID, name string,
 		if !ok {
 			return nil, drivers.ErrNotFound
 		}
-		seen, _ := deviceOf(devices, disk)
-		if err := drivers.Growable(&seen, gib); err != nil || seen.SizeGiB == gib {
+		have := sizeOf(disk)
+		if err := drivers.Growable(have, gib); err != nil || have == gib {
 			return nil, err
 		}
 		disk.CapacityInKB, disk.CapacityInBytes = gib<<20, gib<<30

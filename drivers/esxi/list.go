@@ -237,13 +237,17 @@ func powerOf(state types.VirtualMachinePowerState) fleet.Power {
 	}
 }
 
+// sizeOf is a disk's size in GiB. Older hosts tell it in KiB alone.
+func sizeOf(disk *types.VirtualDisk) int64 {
+	return fleet.WholeGiB(max(disk.CapacityInBytes, disk.CapacityInKB<<10))
+}
+
 // diskGiB is the size of all disks, each rounded up.
 func diskGiB(devices []types.BaseVirtualDevice) int64 {
 	var total int64
 	for _, device := range devices {
 		if disk, ok := device.(*types.VirtualDisk); ok {
-			bytes := max(disk.CapacityInBytes, disk.CapacityInKB<<10)
-			total += (bytes + 1<<30 - 1) >> 30
+			total += sizeOf(disk)
 		}
 	}
 	return total

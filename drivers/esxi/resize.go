@@ -50,8 +50,7 @@ func grownDisk(ctx context.Context, vm *object.VirtualMachine, gib int64) ([]typ
 	if disk == nil {
 		return nil, fmt.Errorf("%w: which of its disks is to grow cannot be told", drivers.ErrUnsupported)
 	}
-	whole := (disk.CapacityInKB<<10 + 1<<30 - 1) >> 30 // in GiB, as it is counted
-	disk.CapacityInKB = (whole + gib) << 20
+	disk.CapacityInKB = (sizeOf(disk) + gib) << 20
 	disk.CapacityInBytes = disk.CapacityInKB << 10
 	return []types.BaseVirtualDeviceConfigSpec{&types.VirtualDeviceConfigSpec{Operation: types.VirtualDeviceConfigSpecOperationEdit, Device: disk}}, nil
 }

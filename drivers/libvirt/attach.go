@@ -37,8 +37,8 @@ func (d *Driver) attachDisk(ctx context.Context, t *tree, id fleet.InstanceID, a
 	if t.disk(a.Name) != nil {
 		return nil
 	}
-	var number int
-	if _, err := fmt.Sscanf(a.Name, "disk-%d", &number); err != nil || number < 0 || number > fleet.MaxDisks {
+	number, ok := drivers.DiskNumber(a.Name)
+	if !ok {
 		return fmt.Errorf("%w: no disk can be called %q", drivers.ErrUnsupported, a.Name)
 	}
 	pool, err := d.storage.Pool(ctx)
@@ -64,7 +64,11 @@ func (d *Driver) attachCard(ctx context.Context, t *tree, a *drivers.Attachment)
 	if t.card(a.Name) != nil {
 		return nil
 	}
-	cards, err := d.wired(ctx, []fleet.NIC{a.NIC})
+	networks, err := d.networks(ctx)
+	if err != nil {
+		return err
+	}
+	cards, err := networks.wire([]fleet.NIC{a.NIC}, d.config.Network)
 	if err != nil {
 		return err
 	}
@@ -86,21 +90,22 @@ func (d *Driver) insert(ctx context.Context, t *tree, a *drivers.Attachment) err
 	if err != nil {
 		return fmt.Errorf("find the image's ISO: %w", err)
 	}
-	var number int
-	if _, err := fmt.Sscanf(a.Name, "iso-%d", &number); err != nil || number < 0 || number >= drives {
+	number, ok := drivers.ISONumber(a.Name, drives)
+	if !ok {
 		return fmt.Errorf("%w: no CD can be called %q: a machine has %d drives", drivers.ErrUnsupported, a.Name, drives)
 	}
-	drive := driveXML(path, number)
 	switch held := t.disk(a.Name); {
 	case held != nil && held.Source.File == path:
 		return nil
 	case held != nil && held.Source.File != "":
 		return fmt.Errorf("%w: another CD is in this drive", drivers.ErrUnsupported)
 	case held != nil:
-		return d.update(ctx, t, &drive)
+		full := driveXML(path, held.place())
+		return d.update(ctx, t, &full)
 	case t.active:
 		return fmt.Errorf("%w: the machine has no free CD drive, and gets one only while it is stopped", drivers.ErrUnsupported)
 	}
+	drive := driveXML(path, sataDrive(number))
 	return d.plug(ctx, t, &drive)
 }
 

@@ -56,7 +56,11 @@ func (d *Driver) plan(ctx context.Context, pool *storage.Pool, spec drivers.Spec
 	if err != nil {
 		return b, err
 	}
-	features, err := d.flavour.features(ctx, d, caps)
+	networks, err := d.networks(ctx)
+	if err != nil {
+		return b, err
+	}
+	features, err := d.flavour.features(ctx, d, caps, networks)
 	if err != nil {
 		return b, err
 	}
@@ -73,7 +77,7 @@ func (d *Driver) plan(ctx context.Context, pool *storage.Pool, spec drivers.Spec
 		return b, err
 	}
 	b.flavour, b.arch, b.accelerator = d.flavour, caps.Host.CPU.Arch, guests.how
-	if b.cards, err = d.wired(ctx, spec.Cards); err != nil {
+	if b.cards, err = networks.wire(spec.Cards, d.config.Network); err != nil {
 		return b, err
 	}
 	for role, path := range map[fleet.ImageRole]*string{fleet.RoleKernel: &b.kernel, fleet.RoleInitrd: &b.initrd, fleet.RoleISO: &b.iso} {

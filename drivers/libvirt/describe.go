@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -32,7 +33,12 @@ func (d *Driver) describe(ctx context.Context) (desc drivers.Description, err er
 	if err != nil {
 		return desc, err
 	}
-	if desc.Features, err = d.flavour.features(ctx, d, caps); err != nil {
+	networks, err := d.networks(ctx)
+	if err != nil {
+		return desc, err
+	}
+	desc.Networks = slices.Sorted(maps.Keys(networks))
+	if desc.Features, err = d.flavour.features(ctx, d, caps, networks); err != nil {
 		return desc, err
 	}
 	guests, err := d.flavour.guests(ctx, d, caps)
@@ -48,9 +54,6 @@ func (d *Driver) describe(ctx context.Context) (desc drivers.Description, err er
 		return desc, err
 	}
 	if desc.Version, err = d.version(ctx); err != nil {
-		return desc, err
-	}
-	if desc.Networks, _, err = d.networks(ctx); err != nil {
 		return desc, err
 	}
 	desc.Total, desc.Reserved, err = d.totals(ctx)

@@ -29,11 +29,10 @@ func (d *Driver) detach(ctx context.Context, t *tree, id fleet.InstanceID, name 
 	disk, card := t.disk(name), t.card(name)
 	switch {
 	case disk != nil && disk.Device == "cdrom":
-		var number int
-		if _, err := fmt.Sscanf(name, "iso-%d", &number); err != nil || disk.Source.File == "" {
-			return err
+		if disk.Source.File == "" {
+			return nil
 		}
-		empty := driveXML("", number)
+		empty := driveXML("", disk.place())
 		return d.update(ctx, t, &empty)
 	case disk != nil:
 		unplug := libvirtxml.DomainDisk{
@@ -62,8 +61,8 @@ func (s *seenInterface) source() *libvirtxml.DomainInterfaceSource {
 
 // discardDisk removes the volume of a disk that we made.
 func (d *Driver) discardDisk(ctx context.Context, id fleet.InstanceID, name string) error {
-	var number int
-	if _, err := fmt.Sscanf(name, "disk-%d", &number); err != nil || number < 1 || number > fleet.MaxDisks {
+	number, ok := drivers.DiskNumber(name)
+	if !ok || number == 0 {
 		return nil
 	}
 	pool, err := d.storage.Find(ctx)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	golibvirt "github.com/digitalocean/go-libvirt"
+	"libvirt.org/go/libvirtxml"
 
 	"grapevine/drivers"
 	"grapevine/drivers/libvirt/session"
@@ -94,7 +95,7 @@ func (d *Driver) diskOf(ctx context.Context, t *tree, disk *seenDisk) (fleet.Dev
 	if session.Unanswered(err) {
 		return fleet.Device{}, false, err
 	}
-	return fleet.Device{Kind: fleet.DeviceDisk, Name: name, SizeGiB: int64((bytes + 1<<30 - 1) >> 30)}, true, nil
+	return fleet.Device{Kind: fleet.DeviceDisk, Name: name, SizeGiB: fleet.WholeGiB(int64(bytes))}, true, nil
 }
 
 // name is disk-0 for vda, hda and so on, iso-1 for a CD drive sdb; none for
@@ -112,6 +113,11 @@ func (s *seenDisk) name() (string, bool) {
 		return drivers.ISOName(number), true
 	}
 	return drivers.DiskName(number), true
+}
+
+// place is where the disk is in its machine.
+func (s *seenDisk) place() libvirtxml.DomainDiskTarget {
+	return libvirtxml.DomainDiskTarget{Dev: s.Target.Dev, Bus: s.Target.Bus}
 }
 
 // isSeed tells a seed, which is no disk to its machine's owner.
@@ -185,13 +191,19 @@ func (d *Driver) grow(ctx context.Context, t *tree, name string, gib int64) erro
 	if disk == nil || disk.Device == "cdrom" {
 		return drivers.ErrNotFound
 	}
-	seen, _, err := d.diskOf(ctx, t, disk)
+	bytes, err := d.diskBytes(ctx, t.dom, *disk)
 	if err != nil {
 		return err
 	}
-	if err := drivers.Growable(&seen, gib); err != nil || seen.SizeGiB == gib {
+	have := fleet.WholeGiB(int64(bytes))
+	if err := drivers.Growable(have, gib); err != nil || have == gib {
 		return err
 	}
+	return d.enlarge(ctx, t, disk, gib)
+}
+
+// enlarge gives a disk a size that is larger than what it has.
+func (d *Driver) enlarge(ctx context.Context, t *tree, disk *seenDisk, gib int64) error {
 	size := uint64(gib) << 30 // not negative
 	return d.session.Settle(ctx, func(rpc *golibvirt.Libvirt) error {
 		if t.active {

@@ -24,12 +24,17 @@ const (
 	drives     = 6
 )
 
-// driveXML is a CD drive with this number; without a path it is empty.
-func driveXML(path string, number int) libvirtxml.DomainDisk {
+// sataDrive is where the CD drive with this number is.
+func sataDrive(number int) libvirtxml.DomainDiskTarget {
+	return libvirtxml.DomainDiskTarget{Dev: "sd" + letter(number), Bus: "sata"}
+}
+
+// driveXML is a CD drive at a place; without a path it is empty.
+func driveXML(path string, at libvirtxml.DomainDiskTarget) libvirtxml.DomainDisk {
 	drive := libvirtxml.DomainDisk{
 		Device:   "cdrom",
 		Driver:   &libvirtxml.DomainDiskDriver{Name: "qemu", Type: "raw"},
-		Target:   &libvirtxml.DomainDiskTarget{Dev: "sd" + letter(number), Bus: "sata"},
+		Target:   &at,
 		ReadOnly: &libvirtxml.DomainDiskReadOnly{},
 	}
 	if path != "" {
@@ -90,7 +95,7 @@ func hasDrives(arch string) bool { return arch == "x86_64" }
 // made for clouds, as Debian's is, know no SATA.
 func kvmDrives(dom *libvirtxml.Domain, b blueprint) {
 	if hasDrives(b.arch) {
-		dom.Devices.Disks = append(dom.Devices.Disks, driveXML(b.iso, firstDrive))
+		dom.Devices.Disks = append(dom.Devices.Disks, driveXML(b.iso, sataDrive(firstDrive)))
 	}
 	if b.seed != "" {
 		seed := b.flavour.diskXML(b.seed, lastLetter)

@@ -100,11 +100,11 @@ func (d *Driver) diagnosePool(ctx context.Context) drivers.Finding {
 
 func (d *Driver) diagnoseNetwork(ctx context.Context) drivers.Finding {
 	f := drivers.Finding{Code: "network_ok", Severity: drivers.SeverityOK, Subject: d.config.Network, Detail: "machines get a card on it"}
-	cards, err := d.wired(ctx, make([]fleet.NIC, 1))
-	switch {
-	case err != nil:
+	networks, err := d.networks(ctx)
+	if err != nil {
 		return failed(f, err)
-	case len(cards) == 0:
+	}
+	if _, runs := networks[d.config.Network]; !runs {
 		f.Code, f.Severity = "network_inactive", drivers.SeverityWarning
 		f.Detail = "the network is absent or not started; machines built now have no card"
 		f.Fix = "Start it: virsh net-start " + d.config.Network + " and virsh net-autostart " + d.config.Network + "."

@@ -10,6 +10,7 @@ import (
 	golibvirt "github.com/digitalocean/go-libvirt"
 
 	"grapevine/drivers/libvirt/session"
+	"grapevine/fleet"
 )
 
 // diskSizes remembers disk sizes between listings: asking QEMU costs a call a
@@ -87,7 +88,7 @@ func (d *Driver) diskGiB(ctx context.Context, dom golibvirt.Domain, seen *seenDo
 		if session.Unanswered(err) || session.IsCode(err, golibvirt.ErrNoDomain) {
 			return 0, err
 		}
-		sum += int64((bytes + 1<<30 - 1) >> 30)
+		sum += fleet.WholeGiB(int64(bytes))
 	}
 	d.sizes.put(dom.UUID, key.String(), sum)
 	return sum, nil

@@ -20,8 +20,8 @@ type flavour struct {
 	// version puts libvirt's number, 7002022 for 7.2.22, into words.
 	version func(kind string, number uint64) string
 
-	// features are what this host can do.
-	features func(context.Context, *Driver, *capabilities) ([]drivers.Feature, error)
+	// features are what this host can do, with these networks.
+	features func(context.Context, *Driver, *capabilities, wires) ([]drivers.Feature, error)
 	// guests decides how guests run here.
 	guests func(context.Context, *Driver, *capabilities) (guests, error)
 	// advise is what there is to say of that.

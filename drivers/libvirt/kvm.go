@@ -45,7 +45,7 @@ func kvmFlavour() *flavour {
 // guestAgent is the name by which QEMU's guest agent knows its channel.
 const guestAgent = "org.qemu.guest_agent.0"
 
-func kvmFeatures(ctx context.Context, d *Driver, caps *capabilities) ([]drivers.Feature, error) {
+func kvmFeatures(ctx context.Context, d *Driver, caps *capabilities, networks wires) ([]drivers.Feature, error) {
 	features := []drivers.Feature{
 		drivers.FeatureBootDisk, drivers.FeatureBootKernel, drivers.FeatureCloudInit, drivers.FeatureConsole, drivers.FeatureConsoleLog, drivers.FeatureDevices,
 		drivers.FeaturePause, drivers.FeatureImageSource, drivers.FeatureResize, drivers.FeatureSnapshot, drivers.FeatureUsage, drivers.FeatureVNC,
@@ -60,11 +60,10 @@ func kvmFeatures(ctx context.Context, d *Driver, caps *capabilities) ([]drivers.
 	if slices.Contains(firmwares, "efi") {
 		features = append(features, drivers.FeatureUEFI)
 	}
-	_, tags, err := d.networks(ctx)
-	if tags {
+	if networks.tag() {
 		features = append(features, drivers.FeatureVLAN)
 	}
-	return features, err
+	return features, nil
 }
 
 // machineOf is the type of machine that guests get, libvirt's choice where it

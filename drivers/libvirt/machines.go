@@ -184,6 +184,7 @@ type seenDisk struct {
 	} `xml:"source"`
 	Target struct {
 		Dev string `xml:"dev,attr"`
+		Bus string `xml:"bus,attr"`
 	} `xml:"target"`
 }
 

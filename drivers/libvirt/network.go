@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/xml"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -21,14 +20,27 @@ type wire struct {
 	tags   bool // it can tag what a card sends
 }
 
+// wires are libvirt's networks that run, and the system's bridges, by name; of
+// two with one name it is the network.
+type wires map[string]wire
+
+// tag reports whether any of them tags.
+func (w wires) tag() bool {
+	for _, one := range w {
+		if one.tags {
+			return true
+		}
+	}
+	return false
+}
+
 // tagging is the version from which libvirt tags on bridges of Linux; before,
 // only Open vSwitch did.
 const tagging = 11_000_000
 
-// wires are libvirt's networks that run, and the system's bridges, by name;
-// of two with one name it is the network.
-func (d *Driver) wires(ctx context.Context) (map[string]wire, error) {
-	found := map[string]wire{}
+// networks lists them.
+func (d *Driver) networks(ctx context.Context) (wires, error) {
+	found := wires{}
 	err := d.session.Call(ctx, func(rpc *golibvirt.Libvirt) error {
 		version, err := rpc.ConnectGetLibVersion()
 		if err != nil {
@@ -49,7 +61,7 @@ func (d *Driver) wires(ctx context.Context) (map[string]wire, error) {
 	return found, nil
 }
 
-func addNetworks(rpc *golibvirt.Libvirt, found map[string]wire, tags bool) error {
+func addNetworks(rpc *golibvirt.Libvirt, found wires, tags bool) error {
 	networks, _, err := rpc.ConnectListAllNetworks(1, golibvirt.ConnectListNetworksActive)
 	if err != nil {
 		return err
@@ -77,7 +89,7 @@ func isOpenVSwitch(network string) bool {
 // hundreds, and which are never bridges.
 var plugs = []string{"vnet", "vif", "tap", "macvtap", "veth"}
 
-func addBridges(rpc *golibvirt.Libvirt, found map[string]wire, tags bool) error {
+func addBridges(rpc *golibvirt.Libvirt, found wires, tags bool) error {
 	interfaces, _, err := rpc.ConnectListAllInterfaces(1, golibvirt.ConnectListInterfacesActive)
 	if err != nil {
 		return err
@@ -100,41 +112,25 @@ func addBridges(rpc *golibvirt.Libvirt, found map[string]wire, tags bool) error 
 	return nil
 }
 
-// networks are the names that cards can be on, and whether any of them tags.
-func (d *Driver) networks(ctx context.Context) (names []string, tags bool, err error) {
-	found, err := d.wires(ctx)
-	for _, w := range found {
-		tags = tags || w.tags
-	}
-	return slices.Sorted(maps.Keys(found)), tags, err
-}
-
-// wired finds out how cards are to be wired. One without a network is on the
-// configured one, and left out where that does not run.
-func (d *Driver) wired(ctx context.Context, cards []fleet.NIC) ([]wiredCard, error) {
-	if len(cards) == 0 {
-		return nil, nil
-	}
-	found, err := d.wires(ctx)
-	if err != nil {
-		return nil, err
-	}
+// wire finds out how cards are to be wired. One without a network is on the
+// default one, and left out where that does not run.
+func (w wires) wire(cards []fleet.NIC, standard string) ([]wiredCard, error) {
 	var out []wiredCard
 	for _, card := range cards {
 		named := card.Network != ""
 		if !named {
-			card.Network = d.config.Network
+			card.Network = standard
 		}
-		w, there := found[card.Network]
+		on, there := w[card.Network]
 		switch {
 		case !there && !named:
 			continue
 		case !there:
 			return nil, fmt.Errorf("network %q: %w", card.Network, drivers.ErrNotFound)
-		case card.VLAN != 0 && !w.tags:
+		case card.VLAN != 0 && !on.tags:
 			return nil, fmt.Errorf("%w: network %q tags nothing with a VLAN (Open vSwitch does, and libvirt 11 on bridges)", drivers.ErrUnsupported, card.Network)
 		}
-		out = append(out, wiredCard{NIC: card, bridge: w.bridge})
+		out = append(out, wiredCard{NIC: card, bridge: on.bridge})
 	}
 	return out, nil
 }

@@ -396,3 +396,16 @@ func TestDiagnoseSaysWhatToDo(t *testing.T) {
 		}
 	}
 }
+
+// The drive of a machine that somebody else made is on another bus than ours.
+func TestCDIsTakenOutOfTheDriveItIsIn(t *testing.T) {
+	seen, err := parseDomain(`<domain><devices><disk type="file" device="cdrom"><source file="/pool/cd.iso"/><target dev="hdc" bus="ide"/></disk></devices></domain>`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	empty := driveXML("", seen.Disks[0].place())
+	text, err := empty.Marshal()
+	if err != nil || !strings.Contains(text, `dev="hdc" bus="ide"`) || strings.Contains(text, "cd.iso") {
+		t.Errorf("got %s, %v", text, err)
+	}
+}

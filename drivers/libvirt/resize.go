@@ -95,9 +95,9 @@ func (d *Driver) growFirst(ctx context.Context, id fleet.InstanceID, gib int64) 
 	if first == nil || first.Source.File == "" {
 		return fmt.Errorf("%w: its first disk lies in no file", drivers.ErrUnsupported)
 	}
-	seen, _, err := d.diskOf(ctx, t, first)
+	bytes, err := d.diskBytes(ctx, t.dom, *first)
 	if err != nil {
 		return err
 	}
-	return d.grow(ctx, t, drivers.DiskName(0), seen.SizeGiB+gib)
+	return d.enlarge(ctx, t, first, fleet.WholeGiB(int64(bytes))+gib)
 }

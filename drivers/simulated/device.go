@@ -136,7 +136,7 @@ func (d *Driver) GrowDisk(ctx context.Context, id fleet.InstanceID, name string,
 		if i < 0 || m.Devices[i].Kind != fleet.DeviceDisk {
 			return drivers.ErrNotFound
 		}
-		if err := drivers.Growable(&m.Devices[i], gib); err != nil {
+		if err := drivers.Growable(m.Devices[i].SizeGiB, gib); err != nil {
 			return err
 		}
 		m.Devices = slices.Clone(m.Devices)
