@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -19,22 +18,12 @@ func (l *local) Devices(ctx context.Context, id fleet.InstanceID) (fleet.DeviceL
 		return fleet.DeviceList{}, err
 	}
 	list, err := keeper.Devices(ctx, id)
-	if errors.Is(err, drivers.ErrNotFound) {
-		return fleet.DeviceList{}, errorf(fleet.CodeNotFound, "host %s has no machine of instance %s yet, or any more", l.cfg.Name, id)
-	}
-	if err != nil {
-		return fleet.DeviceList{}, driverError("list devices", err)
-	}
-	return fleet.DeviceList{Instance: id, Items: list}, nil
+	return fleet.DeviceList{Instance: id, Items: list}, (*Agent)(l).machineError("list devices", id, err)
 }
 
 // deviceKeeper is the driver with its devices, or why there are none here.
 func (a *Agent) deviceKeeper() (drivers.DeviceKeeper, error) {
-	keeper, ok := a.driver.(drivers.DeviceKeeper)
-	if d := a.observer.Description(); !ok || !slices.Contains(d.Features, drivers.FeatureDevices) {
-		return nil, errorf(fleet.CodeUnsupported, "%s on host %s attaches and detaches no devices", d.Hypervisor, a.name())
-	}
-	return keeper, nil
+	return able[drivers.DeviceKeeper](a, drivers.FeatureDevices, "attaches and detaches no devices")
 }
 
 // ChangeDevice implements api.Writer for the machines of this host.

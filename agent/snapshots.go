@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -19,22 +18,12 @@ func (l *local) Snapshots(ctx context.Context, id fleet.InstanceID) (fleet.Snaps
 		return fleet.SnapshotList{}, err
 	}
 	list, err := keeper.Snapshots(ctx, id)
-	if errors.Is(err, drivers.ErrNotFound) {
-		return fleet.SnapshotList{}, errorf(fleet.CodeNotFound, "host %s has no machine of instance %s yet, or any more", l.cfg.Name, id)
-	}
-	if err != nil {
-		return fleet.SnapshotList{}, driverError("list snapshots", err)
-	}
-	return fleet.SnapshotList{Instance: id, Items: list}, nil
+	return fleet.SnapshotList{Instance: id, Items: list}, (*Agent)(l).machineError("list snapshots", id, err)
 }
 
 // snapshotter is the driver with its snapshots, or why there are none here.
 func (a *Agent) snapshotter() (drivers.Snapshotter, error) {
-	keeper, ok := a.driver.(drivers.Snapshotter)
-	if d := a.observer.Description(); !ok || !slices.Contains(d.Features, drivers.FeatureSnapshot) {
-		return nil, errorf(fleet.CodeUnsupported, "%s on host %s keeps no snapshots", d.Hypervisor, a.name())
-	}
-	return keeper, nil
+	return able[drivers.Snapshotter](a, drivers.FeatureSnapshot, "keeps no snapshots")
 }
 
 // ChangeSnapshot implements api.Writer for the machines of this host.

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,7 +18,7 @@ func (l *local) Usage(ctx context.Context, id fleet.InstanceID) (fleet.InstanceU
 		return fleet.InstanceUsage{}, err
 	}
 	if _, here := a.observer.Machine(id); !here {
-		return fleet.InstanceUsage{}, errorf(fleet.CodeNotFound, "host %s has no machine of instance %s yet, or any more", a.name(), id)
+		return fleet.InstanceUsage{}, a.machineError("read usage", id, drivers.ErrNotFound)
 	}
 	all, err := metered.Usage(ctx)
 	if err != nil {
@@ -30,11 +29,7 @@ func (l *local) Usage(ctx context.Context, id fleet.InstanceID) (fleet.InstanceU
 
 // metered is the driver with its counts, or why there are none here.
 func (a *Agent) metered() (drivers.Metered, error) {
-	metered, ok := a.driver.(drivers.Metered)
-	if d := a.observer.Description(); !ok || !slices.Contains(d.Features, drivers.FeatureUsage) {
-		return nil, errorf(fleet.CodeUnsupported, "%s on host %s does not count what machines use", d.Hypervisor, a.name())
-	}
-	return metered, nil
+	return able[drivers.Metered](a, drivers.FeatureUsage, "does not count what machines use")
 }
 
 // usageCollector shows at each scrape what the machines of this host, managed

@@ -39,6 +39,16 @@ func ask[T any](ctx context.Context, v *View, host fleet.HostID, read func(conte
 	return answer, v.ReadError(host, err)
 }
 
+// askOwner is ask for what the host of an instance tells of its machine.
+func askOwner[T any](ctx context.Context, v *View, id fleet.InstanceID, read func(Local, context.Context, fleet.InstanceID) (T, error)) (T, error) {
+	row, err := v.Instance(ctx, id)
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return ask(ctx, v, row.Host, func(ctx context.Context, at Local) (T, error) { return read(at, ctx, id) })
+}
+
 // InstanceLog reads what the instance has printed on its console, at its host.
 // The caller closes it; ctx ends it.
 func (v *View) InstanceLog(ctx context.Context, id fleet.InstanceID, part fleet.LogRange) (io.ReadCloser, error) {
@@ -81,11 +91,7 @@ func (v *View) endWith(reading context.Context, cancel context.CancelFunc) {
 
 // Snapshots returns the snapshots of an instance as its host tells them now.
 func (v *View) Snapshots(ctx context.Context, id fleet.InstanceID) (fleet.SnapshotList, error) {
-	row, err := v.Instance(ctx, id)
-	if err != nil {
-		return fleet.SnapshotList{}, err
-	}
-	return ask(ctx, v, row.Host, func(ctx context.Context, at Local) (fleet.SnapshotList, error) { return at.Snapshots(ctx, id) })
+	return askOwner(ctx, v, id, Local.Snapshots)
 }
 
 // Hardware returns what a host is made of, as it tells it now.
@@ -98,20 +104,12 @@ func (v *View) Hardware(ctx context.Context, id fleet.HostID) (fleet.Hardware, e
 
 // Devices returns the devices of an instance as its host tells them now.
 func (v *View) Devices(ctx context.Context, id fleet.InstanceID) (fleet.DeviceList, error) {
-	row, err := v.Instance(ctx, id)
-	if err != nil {
-		return fleet.DeviceList{}, err
-	}
-	return ask(ctx, v, row.Host, func(ctx context.Context, at Local) (fleet.DeviceList, error) { return at.Devices(ctx, id) })
+	return askOwner(ctx, v, id, Local.Devices)
 }
 
 // Usage returns what an instance has used as its host tells it now.
 func (v *View) Usage(ctx context.Context, id fleet.InstanceID) (fleet.InstanceUsage, error) {
-	row, err := v.Instance(ctx, id)
-	if err != nil {
-		return fleet.InstanceUsage{}, err
-	}
-	return ask(ctx, v, row.Host, func(ctx context.Context, at Local) (fleet.InstanceUsage, error) { return at.Usage(ctx, id) })
+	return askOwner(ctx, v, id, Local.Usage)
 }
 
 // remoteLog is a log on its way from its host.
