@@ -20,7 +20,7 @@ import (
 func (d *Driver) Build(ctx context.Context, spec drivers.Spec) error {
 	id := spec.Mark.ID
 	return d.do(ctx, fmt.Sprintf("build machine %s", id), func(ctx context.Context, s *session) error {
-		unlock, err := d.builds.lock(ctx, id)
+		unlock, err := d.builds.Take(ctx, id)
 		if err != nil {
 			return err
 		}
@@ -237,7 +237,7 @@ func (s *session) console(folder string) types.BaseVirtualDevice {
 // that was adopted, is taken off the host's inventory; its files stay.
 func (d *Driver) Delete(ctx context.Context, id fleet.InstanceID) error {
 	return d.do(ctx, fmt.Sprintf("delete machine %s", id), func(ctx context.Context, s *session) error {
-		unlock, err := d.builds.lock(ctx, id)
+		unlock, err := d.builds.Take(ctx, id)
 		if err != nil {
 			return err
 		}

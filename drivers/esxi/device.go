@@ -116,7 +116,7 @@ func (d *Driver) onDevices(ctx context.Context, what string, id fleet.InstanceID
 	change func(ctx context.Context, s *session, devices object.VirtualDeviceList) ([]types.BaseVirtualDeviceConfigSpec, error),
 ) error {
 	return d.do(ctx, fmt.Sprintf("%s machine %s", what, id), func(ctx context.Context, s *session) error {
-		unlock, err := d.builds.lock(ctx, id)
+		unlock, err := d.builds.Take(ctx, id)
 		if err != nil {
 			return err
 		}

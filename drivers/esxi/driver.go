@@ -11,6 +11,7 @@ import (
 
 	"grapevine/drivers"
 	"grapevine/fleet"
+	"grapevine/internal/keyed"
 )
 
 // Driver drives one ESXi host. It connects when it is first asked something,
@@ -22,11 +23,11 @@ type Driver struct {
 
 	turn     chan struct{} // held by the one who connects
 	calls    sync.WaitGroup
-	builds   keyed[fleet.InstanceID]
-	imports  keyed[string] // by the image's id
-	mu       sync.Mutex    // guards all below
-	current  *session      // nil while there is none
-	refused  refusal       // the last login that the host refused
+	builds   keyed.Lock[fleet.InstanceID]
+	imports  keyed.Lock[string] // by the image's id
+	mu       sync.Mutex         // guards all below
+	current  *session           // nil while there is none
+	refused  refusal            // the last login that the host refused
 	isClosed bool
 	// under holds what ends the calls under way; Close calls them all.
 	under map[*call]struct{}
@@ -144,38 +145,4 @@ func (d *Driver) Close() error {
 		s.logout()
 	}
 	return nil
-}
-
-// keyed lets one call at a time work on a machine, or an image.
-type keyed[K comparable] struct {
-	mu   sync.Mutex
-	busy map[K]chan struct{}
-}
-
-// lock waits for its turn with id; the caller calls unlock.
-func (k *keyed[K]) lock(ctx context.Context, id K) (unlock func(), err error) {
-	for {
-		k.mu.Lock()
-		other, busy := k.busy[id]
-		if !busy {
-			mine := make(chan struct{})
-			if k.busy == nil {
-				k.busy = map[K]chan struct{}{}
-			}
-			k.busy[id] = mine
-			k.mu.Unlock()
-			return func() {
-				k.mu.Lock()
-				defer k.mu.Unlock()
-				delete(k.busy, id)
-				close(mine)
-			}, nil
-		}
-		k.mu.Unlock()
-		select {
-		case <-other:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
 }

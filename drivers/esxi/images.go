@@ -94,7 +94,7 @@ func (s *session) manifest(ctx context.Context, id string) (im fleet.Image, held
 // fetch. The manifest comes last.
 func (d *Driver) ImportImage(ctx context.Context, im fleet.Image, content io.Reader) error {
 	return d.do(ctx, fmt.Sprintf("import image %.12s", im.ID), func(ctx context.Context, s *session) error {
-		unlock, err := d.imports.lock(ctx, im.ID)
+		unlock, err := d.imports.Take(ctx, im.ID)
 		if err != nil {
 			return err
 		}
@@ -198,7 +198,7 @@ func (d *Driver) RemoveImage(ctx context.Context, id string) error {
 		if !fleet.IsImageID(id) {
 			return nil // not there, and no name of a folder
 		}
-		unlock, err := d.imports.lock(ctx, id)
+		unlock, err := d.imports.Take(ctx, id)
 		if err != nil {
 			return err
 		}

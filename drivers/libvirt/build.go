@@ -23,7 +23,7 @@ func (d *Driver) Build(ctx context.Context, spec drivers.Spec) error {
 }
 
 func (d *Driver) build(ctx context.Context, spec drivers.Spec) error {
-	release, err := d.builds.acquire(ctx, spec.Mark.ID)
+	release, err := d.builds.Take(ctx, spec.Mark.ID)
 	if err != nil {
 		return err
 	}
@@ -158,7 +158,7 @@ func (d *Driver) Delete(ctx context.Context, id fleet.InstanceID) error {
 }
 
 func (d *Driver) remove(ctx context.Context, id fleet.InstanceID) error {
-	release, err := d.builds.acquire(ctx, id)
+	release, err := d.builds.Take(ctx, id)
 	if err != nil {
 		return err
 	}

@@ -158,7 +158,7 @@ func (t *tree) card(name string) *seenInterface {
 // changing does something to the devices of a managed machine, one change at a
 // time.
 func (d *Driver) changing(ctx context.Context, id fleet.InstanceID, change func(*tree) error) error {
-	release, err := d.builds.acquire(ctx, id)
+	release, err := d.builds.Take(ctx, id)
 	if err != nil {
 		return err
 	}

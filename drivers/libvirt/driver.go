@@ -2,18 +2,17 @@ package libvirt
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"log/slog"
 	"net/url"
 	"os"
 	"strings"
-	"sync"
 
 	"grapevine/drivers"
 	"grapevine/drivers/libvirt/session"
 	"grapevine/drivers/libvirt/storage"
 	"grapevine/fleet"
+	"grapevine/internal/keyed"
 )
 
 // Config says where libvirt is and what of it to use. The zero value is a
@@ -56,7 +55,7 @@ type Driver struct {
 	flavour *flavour
 	session *session.Session
 	storage *storage.Storage
-	builds  locks // by instance id
+	builds  keyed.Lock[fleet.InstanceID]
 	sizes   diskSizes
 	rests   rests
 }
@@ -132,38 +131,4 @@ func (d *Driver) socket() string {
 func (d *Driver) Close() error {
 	d.session.Close()
 	return nil
-}
-
-// locks are mutexes by instance id that give up when a context ends. The zero
-// value is ready.
-type locks struct {
-	mu   sync.Mutex
-	held map[fleet.InstanceID]chan struct{}
-}
-
-func (l *locks) acquire(ctx context.Context, id fleet.InstanceID) (release func(), err error) {
-	for {
-		l.mu.Lock()
-		other, busy := l.held[id]
-		if !busy {
-			mine := make(chan struct{})
-			if l.held == nil {
-				l.held = make(map[fleet.InstanceID]chan struct{})
-			}
-			l.held[id] = mine
-			l.mu.Unlock()
-			return func() {
-				l.mu.Lock()
-				defer l.mu.Unlock()
-				delete(l.held, id)
-				close(mine)
-			}, nil
-		}
-		l.mu.Unlock()
-		select {
-		case <-other:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
 }

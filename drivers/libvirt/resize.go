@@ -23,7 +23,7 @@ func (d *Driver) Resize(ctx context.Context, id fleet.InstanceID, size fleet.Res
 }
 
 func (d *Driver) resize(ctx context.Context, id fleet.InstanceID, size fleet.Resources, mark drivers.Mark) error {
-	release, err := d.builds.acquire(ctx, id)
+	release, err := d.builds.Take(ctx, id)
 	if err != nil {
 		return err
 	}
