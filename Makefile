@@ -52,7 +52,7 @@ lint: $(LINT) ## golangci-lint with .golangci.yml, shellcheck where it is instal
 	@if command -v shellcheck >/dev/null; then shellcheck $$(scripts/list-shell); else echo "shellcheck is not installed: the shell scripts were not checked"; fi
 
 race: ## test the pure cores and the glue under the race detector (needs gcc)
-	CGO_ENABLED=1 go test -race -short -shuffle=on -timeout 30m $(RACE)
+	CGO_ENABLED=1 scripts/go-test -race -short -shuffle=on -timeout 30m $(RACE)
 
 cover: ## coverage of every package, as bin/cover.html
 	go test -coverprofile=bin/cover.out ./... && go tool cover -html=bin/cover.out -o bin/cover.html
