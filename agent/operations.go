@@ -31,6 +31,8 @@ type work struct {
 	force    bool
 	snapshot string
 	device   *drivers.Attachment
+	// imageName is that of the image to make.
+	imageName string
 	// A permit fills in what depends on the machine as it is: the size that it
 	// is to get, and the mark that it is to carry afterwards.
 	size *fleet.Resources
@@ -84,6 +86,7 @@ func (a *Agent) reserve(id fleet.InstanceID, w *work, may permit) (*journal.Oper
 	}
 	op := a.state.newOperation(a.hostID, id, w.verb)
 	op.Force, op.Snapshot, op.Device, op.Size, op.Mark = w.force, w.snapshot, w.device, w.size, w.mark
+	op.ImageName = w.imageName
 	a.state.busy[id] = op
 	if w.verb == verbDelete {
 		op.RequestHash = a.state.requestHash(&picture, id)

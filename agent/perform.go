@@ -30,6 +30,8 @@ func (a *Agent) perform(ctx context.Context, op *journal.Operation) (journal.Out
 		return journal.Outcome{}, a.snapshot(ctx, op)
 	case string(fleet.AttachDevice), string(fleet.DetachDevice), string(fleet.GrowDisk):
 		return journal.Outcome{}, a.device(ctx, op)
+	case fleet.VerbCapture:
+		return journal.Outcome{}, a.capture(ctx, op)
 	default:
 		return journal.Outcome{}, a.act(ctx, op)
 	}

@@ -84,7 +84,7 @@ func taskOf(op *journal.Operation) fleet.Task {
 		return fleet.TaskDeleting
 	case op.Verb == verbResize:
 		return fleet.TaskResizing
-	case fleet.SnapshotVerb(op.Verb).Known():
+	case fleet.SnapshotVerb(op.Verb).Known(), op.Verb == fleet.VerbCapture:
 		return fleet.TaskSnapshotting
 	case op.Verb == string(fleet.AttachDevice):
 		return fleet.TaskAttaching

@@ -116,7 +116,8 @@ func (s *shelf) land(id string, f *flight, im fleet.Image, err error) {
 	delete(s.flights, id)
 }
 
-// download notes that an operation downloads, for its progress.
+// download notes that an operation transfers something of its own, for its
+// progress.
 func (s *shelf) download(operation string) (f *flight, done func()) {
 	f = &flight{}
 	s.mu.Lock()
@@ -133,9 +134,9 @@ func (s *shelf) download(operation string) (f *flight, done func()) {
 func (s *shelf) progress(op *fleet.Operation) *fleet.Progress {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f := s.flights[op.Image]
-	if op.Verb == fleet.VerbImportImage {
-		f = s.downloads[op.ID]
+	f := s.downloads[op.ID]
+	if f == nil {
+		f = s.flights[op.Image]
 	}
 	if f == nil || op.State != fleet.OperationRunning {
 		return nil

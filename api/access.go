@@ -32,6 +32,7 @@ var access = map[string][]PrincipalRole{
 	"DELETE /v1/instances/{id}":        mutators,
 	"POST /v1/instances/{id}/{action}": mutators,
 	"POST /v1/instances/{id}/resize":   mutators,
+	"POST /v1/instances/{id}/capture":  mutators,
 	"GET /v1/instances/{id}/log":       readers,
 	"POST /v1/instances/{id}/console":  mutators,
 	"GET /v1/instances/{id}/console":   mutators,

@@ -58,6 +58,8 @@ type Writer interface {
 	DeleteInstance(ctx context.Context, id fleet.InstanceID) (fleet.Accepted, error)
 	// ResizeInstance gives an instance the size that a flavor has at this node.
 	ResizeInstance(ctx context.Context, id fleet.InstanceID, flavor string) (fleet.Accepted, error)
+	// CaptureInstance makes an image of a stopped instance, at its host.
+	CaptureInstance(ctx context.Context, id fleet.InstanceID, req fleet.CaptureInstance) (fleet.Accepted, error)
 	ChangeSnapshot(ctx context.Context, id fleet.InstanceID, change fleet.SnapshotChange) (fleet.Accepted, error)
 	ChangeDevice(ctx context.Context, id fleet.InstanceID, change fleet.DeviceChange) (fleet.Accepted, error)
 	// OpenConsole returns a ticket for a console, which is opened at the

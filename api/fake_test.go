@@ -31,6 +31,7 @@ type fakeCore struct {
 	size       func(fleet.InstanceID, fleet.Size) (fleet.Accepted, error)
 	snapshot   func(fleet.InstanceID, fleet.SnapshotChange) (fleet.Accepted, error)
 	device     func(fleet.InstanceID, fleet.DeviceChange) (fleet.Accepted, error)
+	capture    func(fleet.InstanceID, fleet.CaptureInstance) (fleet.Accepted, error)
 	await      func(context.Context, fleet.InstanceID, fleet.Version) (*fleet.Instance, error)
 	explain    func(fleet.Create) (fleet.Explanation, error)
 	create     func(CreateInstance) (fleet.Accepted, error)
@@ -117,6 +118,10 @@ func (f *fakeCore) Devices(_ context.Context, id fleet.InstanceID) (fleet.Device
 
 func (f *fakeCore) ChangeDevice(_ context.Context, id fleet.InstanceID, change fleet.DeviceChange) (fleet.Accepted, error) {
 	return f.device(id, change)
+}
+
+func (f *fakeCore) CaptureInstance(_ context.Context, id fleet.InstanceID, req fleet.CaptureInstance) (fleet.Accepted, error) {
+	return f.capture(id, req)
 }
 
 func (f *fakeCore) ChangeSnapshot(_ context.Context, id fleet.InstanceID, change fleet.SnapshotChange) (fleet.Accepted, error) {
@@ -278,6 +283,7 @@ func full() *fakeCore {
 		resize:    func(fleet.InstanceID, string) (fleet.Accepted, error) { return accepted() },
 		size:      func(fleet.InstanceID, fleet.Size) (fleet.Accepted, error) { return accepted() },
 		snapshot:  func(fleet.InstanceID, fleet.SnapshotChange) (fleet.Accepted, error) { return accepted() },
+		capture:   func(fleet.InstanceID, fleet.CaptureInstance) (fleet.Accepted, error) { return accepted() },
 		ticket: func(id fleet.InstanceID, ask fleet.OpenConsole, _ Principal) (fleet.ConsoleTicket, error) {
 			return fleet.ConsoleTicket{Instance: id, Kind: ask.Kind, URL: "wss://host/v1/instances/" + id.String() + "/console?token=one-time"}, nil
 		},

@@ -23,6 +23,7 @@ func (s *server) addInstances() {
 	s.addMutations()
 	s.addLog()
 	s.addSnapshots()
+	s.addCapture()
 	s.addDevices()
 	s.addUsage()
 }

@@ -98,6 +98,9 @@ func TestClientHasAMethodForEveryRoute(t *testing.T) {
 			}
 			return nil, console.Close()
 		},
+		"POST /v1/instances/{id}/capture": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.CaptureInstance(ctx, instanceID, fleet.CaptureInstance{ImageName: "golden"}, time.Second)
+		},
 		"GET /v1/instances/{id}/usage":   func(ctx context.Context, c *client.Client) (any, error) { return c.Usage(ctx, instanceID) },
 		"GET /v1/instances/{id}/devices": func(ctx context.Context, c *client.Client) (any, error) { return c.Devices(ctx, instanceID) },
 		"POST /v1/instances/{id}/devices": func(ctx context.Context, c *client.Client) (any, error) {

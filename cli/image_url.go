@@ -25,7 +25,7 @@ func (a *app) importURL(ctx context.Context, s *source) error {
 	for _, target := range targets {
 		op, err := node.ImportURL(ctx, target.ID, fleet.ImportURL{Name: s.name, URL: s.url, SHA256: s.sha256})
 		if err == nil && s.wait > 0 {
-			op, err = a.download(ctx, node, op, s.wait)
+			op, err = a.follow(ctx, node, op, "download", s.wait)
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -66,8 +66,9 @@ func (s *source) said(op *fleet.Operation) string {
 // askEvery is how often a host is asked how far it is.
 const askEvery = 300 * time.Millisecond
 
-// download waits for the end of a download and draws its progress.
-func (a *app) download(ctx context.Context, node *client.Client, op fleet.Operation, wait time.Duration) (fleet.Operation, error) {
+// follow waits for the end of an operation that transfers something, and draws
+// its progress.
+func (a *app) follow(ctx context.Context, node *client.Client, op fleet.Operation, what string, wait time.Duration) (fleet.Operation, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, wait, errNotYet)
 	defer cancel()
 	tick := time.NewTicker(askEvery)
@@ -94,7 +95,7 @@ func (a *app) download(ctx context.Context, node *client.Client, op fleet.Operat
 			continue
 		}
 		if bar.bar == nil {
-			bar = a.progress("download", op.Progress.TotalBytes)
+			bar = a.progress(what, op.Progress.TotalBytes)
 		}
 		bar.set(op.Progress.DoneBytes)
 	}

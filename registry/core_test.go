@@ -147,3 +147,14 @@ func TestImportThatNoHostBootsNamesThem(t *testing.T) {
 		t.Errorf("verdicts %v; want both hosts, each for the trait", e.Verdicts)
 	}
 }
+
+func TestImageIsCapturedByTheOwner(t *testing.T) {
+	w := newWorld(t, 2)
+	c, n := w.registry()
+	in := running(2)
+	n.publish(w.agents[1].row, in)
+	accepted, err := c.CaptureInstance(t.Context(), in.ID, fleet.CaptureInstance{ImageName: "golden"})
+	if row := accepted.Instance; err != nil || row.Host != w.agents[1].row.ID || row.Name != "golden" {
+		t.Errorf("accepted %+v, %v; want hostb to have been asked for golden", accepted, err)
+	}
+}

@@ -412,3 +412,8 @@ func (w *world) keyAt(agent int) string {
 	w.t.Fatal("no key found")
 	return ""
 }
+
+// CaptureInstance implements api.Core.
+func (a *fakeAgent) CaptureInstance(_ context.Context, id fleet.InstanceID, req fleet.CaptureInstance) (fleet.Accepted, error) {
+	return fleet.Accepted{Instance: fleet.Instance{ID: id, Host: a.row.ID, Task: fleet.TaskSnapshotting, Name: req.ImageName}}, nil
+}

@@ -233,7 +233,7 @@ func (f *fetching) copy(ctx context.Context, source Source, p piece) error {
 		alarm.Reset(quiet)
 		if n > 0 {
 			if _, err := to.Write(buf[:n]); err != nil {
-				return full(fmt.Errorf("write spool: %w", err))
+				return Full(fmt.Errorf("write spool: %w", err))
 			}
 			left -= int64(n)
 		}

@@ -37,20 +37,20 @@ const (
 func (s *Spool) open(id string, f fleet.ImageFile) (*partial, error) {
 	folder := s.Folder(id)
 	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return nil, full(err)
+		return nil, Full(err)
 	}
 	p := &partial{file: f, step: s.cfg.RangeBytes}
 	var err error
 	if p.data, err = os.OpenFile(filepath.Join(folder, string(f.Role)), os.O_CREATE|os.O_RDWR, 0o600); err != nil {
-		return nil, full(err)
+		return nil, Full(err)
 	}
 	// The range's length is in the name: a map of other ranges is another map.
 	name := string(f.Role) + ".ranges." + strconv.FormatInt(p.step, 10)
 	if p.marks, err = os.OpenFile(filepath.Join(folder, name), os.O_CREATE|os.O_RDWR, 0o600); err != nil {
-		return nil, errors.Join(full(err), p.data.Close())
+		return nil, errors.Join(Full(err), p.data.Close())
 	}
 	if err := p.load(); err != nil {
-		return nil, errors.Join(full(err), p.close())
+		return nil, errors.Join(Full(err), p.close())
 	}
 	return p, nil
 }
@@ -121,7 +121,7 @@ func (p *partial) land(i int64) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if _, err := p.marks.WriteAt([]byte{there}, i); err != nil {
-		return full(err)
+		return Full(err)
 	}
 	p.done[i] = there
 	_, length := p.bounds(i)

@@ -181,8 +181,8 @@ func free(dir string) (int64, error) {
 	return int64(st.Bavail) * int64(st.Bsize), nil //nolint:unconvert // an int32 on some machines.
 }
 
-// full turns the error of a write to a full disk into ErrOutOfSpace.
-func full(err error) error {
+// Full turns the error of a write to a full disk into ErrOutOfSpace.
+func Full(err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG) {
 		return fmt.Errorf("%w: %w", ErrOutOfSpace, err)
 	}

@@ -25,6 +25,8 @@ type Operation struct {
 	Device   *drivers.Attachment `json:"device,omitempty"`
 	Size     *fleet.Resources    `json:"size,omitempty"`
 	Mark     *drivers.Mark       `json:"mark,omitempty"`
+	// ImageName is that of the image that a capture makes.
+	ImageName string `json:"image_name,omitempty"`
 	// RequestHash, of a delete, is that of the create that the instance came
 	// from: once the machine is gone nothing else remembers it.
 	RequestHash string `json:"request_hash,omitempty"`

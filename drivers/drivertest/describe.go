@@ -52,6 +52,9 @@ func declaredFeaturesAreThere(k *kit) {
 	if _, is := k.d.(drivers.Resizer); has(drivers.FeatureResize) && !is {
 		k.Error("resize is declared and the driver is no Resizer")
 	}
+	if _, is := k.d.(drivers.DiskReader); has(drivers.FeatureReadDisks) && !is {
+		k.Error("read-disks is declared and the driver is no DiskReader")
+	}
 	if _, is := k.d.(drivers.Metered); has(drivers.FeatureUsage) && !is {
 		k.Error("usage is declared and the driver is not Metered")
 	}

@@ -118,6 +118,9 @@ func cases() []testCase {
 		{name: "NothingIsForgottenOverACut", run: nothingIsForgottenOverACut},
 		{name: "SnapshotNamesRoundTripOddWords", needs: drivers.FeatureSnapshot, run: snapshotNamesAreOdd},
 		{name: "RevertBringsTheSizeBack", needs: drivers.FeatureSnapshot, run: revertBringsTheSizeBack},
+		{name: "DiskIsReadAsItIsNow", needs: drivers.FeatureReadDisks, run: diskIsRead},
+		{name: "FurtherDiskIsRead", needs: drivers.FeatureDevices, run: furtherDiskIsRead},
+		{name: "DisksThatCannotBeReadAreRefused", needs: drivers.FeatureReadDisks, run: unreadableDisks},
 		{name: "UsageRisesWhileAMachineRuns", needs: drivers.FeatureUsage, run: usageRises},
 		{name: "ManyMachinesAreListed", run: manyMachines},
 		{name: "ConcurrentUse", run: concurrentUse},
@@ -142,7 +145,7 @@ func FeatureTable(features []drivers.Feature) string {
 	b.WriteString("\n| feature | supported |\n| --- | --- |\n")
 	for _, f := range []drivers.Feature{
 		drivers.FeatureBootDisk, drivers.FeatureBootISO, drivers.FeatureBootKernel, drivers.FeatureCloudInit, drivers.FeatureConsole, drivers.FeatureConsoleLog,
-		drivers.FeatureDevices, drivers.FeatureImageSource, drivers.FeaturePause, drivers.FeatureResize, drivers.FeatureSnapshot, drivers.FeatureUEFI, drivers.FeatureUsage,
+		drivers.FeatureDevices, drivers.FeatureImageSource, drivers.FeaturePause, drivers.FeatureReadDisks, drivers.FeatureResize, drivers.FeatureSnapshot, drivers.FeatureUEFI, drivers.FeatureUsage,
 		drivers.FeatureVLAN, drivers.FeatureVNC,
 	} {
 		word := "no"

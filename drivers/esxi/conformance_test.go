@@ -143,3 +143,14 @@ func (h harness) Storage(tb testing.TB) []string {
 	// The two folders that hold the others stay once they are made.
 	return slices.DeleteFunc(names, func(n string) bool { return n == "images" || n == "machines" })
 }
+
+func (h harness) WriteDisk(tb testing.TB, id fleet.InstanceID, disk string, offset int64, data []byte) {
+	tb.Helper()
+	file := disk + ".vmdk"
+	if disk == "disk-0" {
+		file = "disk.vmdk" // a copy of the image's
+	}
+	check(tb, h.host.WriteDisk("grapevine/machines/"+id.String()+"/"+file, offset, data))
+}
+
+func (h harness) RawDisk(_ testing.TB, _ string, content []byte) []byte { return content }

@@ -60,13 +60,18 @@ func (s *session) removeFile(ctx context.Context, name string) error {
 // copyDisk copies a disk; the copy has the host's own form and is thin,
 // whatever form the source has.
 func (s *session) copyDisk(ctx context.Context, from, to string) error {
+	return s.copyDiskAt(ctx, s.datastore.Path(from), to)
+}
+
+// copyDiskAt is copyDisk from a disk of any datastore, by its whole path.
+func (s *session) copyDiskAt(ctx context.Context, from, to string) error {
 	spec := &types.VirtualDiskSpec{
 		DiskType:    string(types.VirtualDiskTypeThin),
 		AdapterType: string(types.VirtualDiskAdapterTypeLsiLogic),
 	}
 	return s.step(ctx, func(ctx context.Context) (*object.Task, error) {
 		return object.NewVirtualDiskManager(s.client).CopyVirtualDisk(ctx,
-			s.datastore.Path(from), s.datacenter, s.datastore.Path(to), s.datacenter, spec, false)
+			from, s.datacenter, s.datastore.Path(to), s.datacenter, spec, false)
 	})
 }
 

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -120,6 +123,41 @@ func (h *harness) Guest(tb testing.TB, id fleet.InstanceID) string {
 		tb.Fatal(err)
 	}
 	return string(seed)
+}
+
+func (h *harness) WriteDisk(tb testing.TB, id fleet.InstanceID, disk string, offset int64, data []byte) {
+	tb.Helper()
+	file := filepath.Join(tb.TempDir(), "data")
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	volume := "disk-" + id.String() + ".qcow2"
+	if disk != "disk-0" {
+		volume = "disk-" + id.String() + strings.TrimPrefix(disk, "disk") + ".qcow2"
+	}
+	run(tb, "qemu-io", "-f", "qcow2", "-c", fmt.Sprintf("write -s %s %d %d", file, offset, len(data)), filepath.Join(h.pool(), volume))
+}
+
+func (h *harness) RawDisk(tb testing.TB, format string, content []byte) []byte {
+	tb.Helper()
+	dir := tb.TempDir()
+	file, raw := filepath.Join(dir, "disk"), filepath.Join(dir, "raw")
+	if err := os.WriteFile(file, content, 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	run(tb, "qemu-img", "check", "-q", "-f", format, file)
+	run(tb, "qemu-img", "convert", "-f", format, "-O", "raw", file, raw)
+	f, err := os.Open(raw)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer f.Close()
+	begin := make([]byte, 1<<20)
+	n, err := io.ReadFull(f, begin)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		tb.Fatal(err)
+	}
+	return begin[:n]
 }
 
 // tinyGuest is the image that scripts/tiny-guest makes, made once.

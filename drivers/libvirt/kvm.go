@@ -48,7 +48,7 @@ const guestAgent = "org.qemu.guest_agent.0"
 func kvmFeatures(ctx context.Context, d *Driver, caps *capabilities, networks wires) ([]drivers.Feature, error) {
 	features := []drivers.Feature{
 		drivers.FeatureBootDisk, drivers.FeatureBootKernel, drivers.FeatureCloudInit, drivers.FeatureConsole, drivers.FeatureConsoleLog, drivers.FeatureDevices,
-		drivers.FeaturePause, drivers.FeatureImageSource, drivers.FeatureResize, drivers.FeatureSnapshot, drivers.FeatureUsage, drivers.FeatureVNC,
+		drivers.FeaturePause, drivers.FeatureImageSource, drivers.FeatureReadDisks, drivers.FeatureResize, drivers.FeatureSnapshot, drivers.FeatureUsage, drivers.FeatureVNC,
 	}
 	if hasDrives(caps.Host.CPU.Arch) {
 		features = append(features, drivers.FeatureBootISO)

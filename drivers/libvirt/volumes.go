@@ -25,10 +25,13 @@ func diskVolume(id fleet.InstanceID, number int) string {
 	return fmt.Sprintf("disk-%s-%d.qcow2", id, number)
 }
 
+// readVolume names the copy of a machine's disk that is being read out.
+func readVolume(id fleet.InstanceID) string { return "read-" + id.String() + ".qcow2" }
+
 // machineVolumes are the names of the volumes that a machine with so many
 // further disks may have, but for its console log.
 func machineVolumes(id fleet.InstanceID, further int) []string {
-	names := []string{seedName(id)}
+	names := []string{seedName(id), readVolume(id)}
 	for n := range further + 1 {
 		names = append(names, diskVolume(id, n))
 	}

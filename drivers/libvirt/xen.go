@@ -42,7 +42,7 @@ func xenFlavour() *flavour {
 // xenFeatures: a kernel boots as a PV guest, a disk as an HVM one, which takes
 // a processor that can.
 func xenFeatures(ctx context.Context, d *Driver, caps *capabilities, _ wires) ([]drivers.Feature, error) {
-	features := []drivers.Feature{drivers.FeatureConsole, drivers.FeatureImageSource, drivers.FeaturePause, drivers.FeatureResize, drivers.FeatureUsage}
+	features := []drivers.Feature{drivers.FeatureConsole, drivers.FeatureImageSource, drivers.FeaturePause, drivers.FeatureReadDisks, drivers.FeatureResize, drivers.FeatureUsage}
 	if caps.runs("xen") {
 		features = append(features, drivers.FeatureBootKernel)
 	}

@@ -44,7 +44,7 @@ func (c *call) assemble(ctx context.Context, spec drivers.Spec) error {
 	id, h := spec.Mark.ID, c.d.h
 	for step, do := range []func() error{
 		func() error { return h.makeDisk(id, spec.DiskGiB()+fleet.DisksGiB(spec.Disks)) },
-		func() error { return nil }, // the content of a simulated disk is not kept
+		func() error { return nil }, // a simulated disk refers to what it begins as
 		func() error { return h.define(spec) },
 	} {
 		if err := c.pass(ctx, BeforeDisk+step); err != nil {
@@ -125,8 +125,12 @@ func (h *Hypervisor) define(spec drivers.Spec) error {
 	m := &machine{
 		ID: spec.Mark.ID, Name: spec.Mark.Name, Power: fleet.PowerStopped,
 		Resources: spec.Resources, Mark: spec.Mark.Clone(), Devices: h.devicesOf(&spec), Firmware: spec.Firmware, Guest: spec.Guest,
+		Contents: contentsOf(&spec),
 	}
 	m.Resources.DiskGiB = m.disksGiB()
+	if err := h.hold(m); err != nil {
+		return err
+	}
 	return h.put(m)
 }
 
@@ -161,11 +165,14 @@ func (h *Hypervisor) stir() {
 func (h *Hypervisor) discard(id fleet.InstanceID) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if _, ok := h.machines[id]; ok {
+	if m, ok := h.machines[id]; ok {
 		if err := h.store.remove(machinesDir, id.String()); err != nil {
 			return err
 		}
 		delete(h.machines, id)
+		if err := h.letGo(m); err != nil {
+			return err
+		}
 		delete(h.seats, id)
 		h.stir()
 		h.tell(id)

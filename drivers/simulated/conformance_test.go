@@ -119,3 +119,17 @@ func (h harness) Storage(tb testing.TB) []string {
 	}
 	return slices.Clip(names)
 }
+
+func (h harness) WriteDisk(tb testing.TB, id fleet.InstanceID, disk string, offset int64, data []byte) {
+	tb.Helper()
+	check(tb, h.Hypervisor.WriteDisk(id, disk, offset, data))
+}
+
+// RawDisk takes raw disks as they are; of others only those are read that hold
+// nothing.
+func (h harness) RawDisk(_ testing.TB, format string, content []byte) []byte {
+	if format == fleet.FormatRaw {
+		return content
+	}
+	return nil
+}

@@ -70,16 +70,16 @@ func (c *contents) drop(f fleet.ImageFile) {
 	}
 }
 
-// open returns a part of a content, which stays readable until it is closed.
-func (c *contents) open(f fleet.ImageFile, offset, length int64) (io.ReadCloser, error) {
+// file returns a content, which stays readable until done is called.
+func (c *contents) file(f fleet.ImageFile) (file io.ReaderAt, done func() error, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	held := c.held[f.SHA256]
 	if held == nil {
-		return nil, drivers.ErrNotFound
+		return nil, nil, drivers.ErrNotFound
 	}
 	held.refs++
-	return &part{io.NewSectionReader(held.file, offset, length), func() error { c.drop(f); return nil }}, nil
+	return held.file, func() error { c.drop(f); return nil }, nil
 }
 
 type part struct {
@@ -127,8 +127,15 @@ func (h *Hypervisor) dropContents(files []fleet.ImageFile) error {
 	return errors.Join(errs...)
 }
 
-// needs reports whether an image has this file.
+// needs reports whether an image has this file, or a disk began as it.
 func (h *Hypervisor) needs(f fleet.ImageFile) bool {
+	for _, m := range h.machines {
+		for _, other := range m.Began {
+			if other.SHA256 == f.SHA256 {
+				return true
+			}
+		}
+	}
 	for _, im := range h.images {
 		for _, other := range im.StoredFiles() {
 			if other.SHA256 == f.SHA256 {
@@ -162,15 +169,9 @@ func (d *Driver) openContent(id string, role fleet.ImageRole, offset, length int
 	if !ok || im.Stored != nil {
 		return nil, drivers.ErrNotFound
 	}
-	if d.h.store == nil {
-		return shared.open(f, offset, length)
-	}
-	file, err := os.Open(d.h.store.contentPath(f))
-	if errors.Is(err, fs.ErrNotExist) {
-		err = drivers.ErrNotFound
-	}
+	file, done, err := d.h.openFile(f)
 	if err != nil {
 		return nil, err
 	}
-	return &part{io.NewSectionReader(file, offset, length), file.Close}, nil
+	return &part{io.NewSectionReader(file, offset, length), done}, nil
 }

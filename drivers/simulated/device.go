@@ -85,6 +85,7 @@ func (d *Driver) AttachDevice(ctx context.Context, id fleet.InstanceID, a driver
 			return err
 		}
 		m.Devices = append(slices.Clip(m.Devices), device)
+		m.setContent(a.Name, diskContent{}) // nothing of one that had the name before
 		return nil
 	})
 	if err != nil {

@@ -13,22 +13,27 @@ import (
 
 // machine is a virtual machine as it is kept, in memory and in the folder.
 type machine struct {
-	ID              fleet.InstanceID `json:"id"`
-	Name            string           `json:"name"`
-	Power           fleet.Power      `json:"power"`
-	Resources       fleet.Resources  `json:"resources"`
-	Mark            *drivers.Mark    `json:"mark,omitempty"`
-	Devices         []fleet.Device   `json:"devices,omitempty"`
-	Firmware        fleet.Firmware   `json:"firmware,omitempty"`
-	Guest           fleet.Guest      `json:"guest,omitzero"`
-	Console         []byte           `json:"console,omitempty"`           // the last that it printed
-	Forgotten       int64            `json:"console_forgotten,omitempty"` // bytes printed before that
-	Boots           int              `json:"boots,omitempty"`             // since it was last powered on
-	IgnoresShutdown bool             `json:"ignores_shutdown,omitempty"`
-	Snapshots       []snapshot       `json:"snapshots,omitempty"`
-	Current         string           `json:"current_snapshot,omitempty"`
-	Ran             time.Duration    `json:"ran,omitempty"` // since it was last powered on, without the time since RunsSince
-	RunsSince       time.Time        `json:"runs_since,omitzero"`
+	ID        fleet.InstanceID `json:"id"`
+	Name      string           `json:"name"`
+	Power     fleet.Power      `json:"power"`
+	Resources fleet.Resources  `json:"resources"`
+	Mark      *drivers.Mark    `json:"mark,omitempty"`
+	Devices   []fleet.Device   `json:"devices,omitempty"`
+	// Contents are what the disks hold, by name; Began are the files that any of
+	// them began as, which the machine keeps whatever becomes of the images.
+	Contents map[string]diskContent `json:"contents,omitempty"`
+	Began    []fleet.ImageFile      `json:"began,omitempty"`
+
+	Firmware        fleet.Firmware `json:"firmware,omitempty"`
+	Guest           fleet.Guest    `json:"guest,omitzero"`
+	Console         []byte         `json:"console,omitempty"`           // the last that it printed
+	Forgotten       int64          `json:"console_forgotten,omitempty"` // bytes printed before that
+	Boots           int            `json:"boots,omitempty"`             // since it was last powered on
+	IgnoresShutdown bool           `json:"ignores_shutdown,omitempty"`
+	Snapshots       []snapshot     `json:"snapshots,omitempty"`
+	Current         string         `json:"current_snapshot,omitempty"`
+	Ran             time.Duration  `json:"ran,omitempty"` // since it was last powered on, without the time since RunsSince
+	RunsSince       time.Time      `json:"runs_since,omitzero"`
 
 	starts int    // how often it was powered on since this process began
 	line   []byte // what was typed on its console after the last line

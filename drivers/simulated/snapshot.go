@@ -20,6 +20,8 @@ type snapshot struct {
 	Power     fleet.Power     `json:"power"`
 	Resources fleet.Resources `json:"resources"`
 	Devices   []fleet.Device  `json:"devices,omitempty"`
+
+	Contents map[string]diskContent `json:"contents,omitempty"`
 }
 
 // canSnapshot: libxl has no snapshots.
@@ -122,7 +124,7 @@ func (m *machine) take(name string, now time.Time) {
 		return
 	}
 	m.Snapshots = append(slices.Clip(m.Snapshots), snapshot{
-		Name: name, Parent: m.Current, CreatedAt: now, Power: m.Power, Resources: m.Resources, Devices: m.Devices,
+		Name: name, Parent: m.Current, CreatedAt: now, Power: m.Power, Resources: m.Resources, Devices: m.Devices, Contents: m.Contents,
 	})
 	m.Current = name
 }
@@ -133,7 +135,7 @@ func (m *machine) revert(name string, mark drivers.Mark) error {
 		return fmt.Errorf("%w: no snapshot %q", drivers.ErrNotFound, name)
 	}
 	s := &m.Snapshots[i]
-	m.Power, m.Resources, m.Devices, m.Mark, m.Current = s.Power, s.Resources, s.Devices, mark.Clone(), name
+	m.Power, m.Resources, m.Devices, m.Contents, m.Mark, m.Current = s.Power, s.Resources, s.Devices, s.Contents, mark.Clone(), name
 	return nil
 }
 

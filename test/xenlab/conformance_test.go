@@ -4,11 +4,15 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -134,6 +138,42 @@ func (h *harness) Guest(tb testing.TB, id fleet.InstanceID) string {
 		tb.Fatal(err)
 	}
 	return seed
+}
+
+func (h *harness) WriteDisk(tb testing.TB, id fleet.InstanceID, disk string, offset int64, data []byte) {
+	tb.Helper()
+	volume := "disk-" + id.String() + ".qcow2"
+	if disk != "disk-0" {
+		volume = "disk-" + id.String() + strings.TrimPrefix(disk, "disk") + ".qcow2"
+	}
+	_, err := h.host.Shell(tb.Context(), fmt.Sprintf(`f=$(mktemp) && echo %s | base64 -d >"$f" && qemu-io -f qcow2 -c "write -s $f %d %d" /var/lib/libvirt/images/grapevine/%s && rm "$f"`,
+		base64.StdEncoding.EncodeToString(data), offset, len(data), volume))
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func (h *harness) RawDisk(tb testing.TB, format string, content []byte) []byte {
+	tb.Helper()
+	dir := tb.TempDir()
+	file, raw := filepath.Join(dir, "disk"), filepath.Join(dir, "raw")
+	if err := os.WriteFile(file, content, 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	if out, err := exec.Command("qemu-img", "convert", "-f", format, "-O", "raw", file, raw).CombinedOutput(); err != nil {
+		tb.Fatalf("qemu-img: %v: %s", err, out)
+	}
+	f, err := os.Open(raw)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer f.Close()
+	begin := make([]byte, 1<<20)
+	n, err := io.ReadFull(f, begin)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		tb.Fatal(err)
+	}
+	return begin[:n]
 }
 
 // tiny is the image that scripts/tiny-guest makes, for a PV guest.

@@ -1,6 +1,7 @@
 package vcsim
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -37,11 +38,18 @@ type converter struct {
 
 // CopyVirtualDiskTask is called by the simulator, by its name.
 func (c *converter) CopyVirtualDiskTask(ctx *simulator.Context, req *types.CopyVirtualDisk_Task) soap.HasFault {
-	if !c.isSparse(req.SourceName) {
+	if _, err := os.Stat(c.path(req.SourceName)); err != nil {
+		return c.VirtualDiskManager.CopyVirtualDiskTask(ctx, req) // which has the fault for it
+	}
+	if _, err := os.Stat(c.path(req.DestName)); err == nil {
 		return c.VirtualDiskManager.CopyVirtualDiskTask(ctx, req)
 	}
 	task := simulator.CreateTask(c, "copyVirtualDisk", func(*simulator.Task) (types.AnyType, types.BaseMethodFault) {
-		if err := c.convert(req.SourceName, req.DestName); err != nil {
+		do := c.duplicate
+		if c.isSparse(req.SourceName) {
+			do = c.convert
+		}
+		if err := do(req.SourceName, req.DestName); err != nil {
 			return nil, &types.FileFault{File: req.DestName, VimFault: types.VimFault{MethodFault: types.MethodFault{
 				FaultMessage: []types.LocalizableMessage{{Message: err.Error()}},
 			}}}
@@ -80,22 +88,114 @@ func sparseSectors(path string) (int64, error) {
 	return int64(binary.LittleEndian.Uint64(header[12:])), nil
 }
 
-// convert writes the descriptor and the extent. The extent stays empty, as
-// that of every simulated disk: nothing reads it.
+// extentOf is where the content of the disk with this description lies.
+func extentOf(path string) string { return strings.TrimSuffix(path, ".vmdk") + "-flat.vmdk" }
+
+// extend makes the extent of a disk as long as its description says; the
+// simulator by itself leaves all of them empty.
+func extend(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	descriptor, err := vmdk.ParseDescriptor(f)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(extentOf(path))
+	if err != nil || info.Size() >= descriptor.Capacity() {
+		return err
+	}
+	return os.Truncate(extentOf(path), descriptor.Capacity())
+}
+
+// duplicate copies a disk of the host's own form.
+func (c *converter) duplicate(source, dest string) error {
+	from, to := c.path(source), c.path(dest)
+	if err := extend(from); err != nil {
+		return err
+	}
+	f, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	descriptor, err := vmdk.ParseDescriptor(f)
+	if err != nil {
+		return err
+	}
+	for i := range descriptor.Extent {
+		descriptor.Extent[i].Info = filepath.Base(extentOf(to))
+	}
+	if err := copySparse(extentOf(from), extentOf(to)); err != nil {
+		return err
+	}
+	return writeDescriptor(descriptor, to)
+}
+
+// copySparse copies a file, and leaves holes where it has nothing but zeros.
+func copySparse(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	block, zeros := make([]byte, 1<<20), make([]byte, 1<<20)
+	for at := int64(0); ; {
+		n, err := in.Read(block)
+		if n > 0 && !bytes.Equal(block[:n], zeros[:n]) {
+			if _, err := out.WriteAt(block[:n], at); err != nil {
+				return errors.Join(err, out.Close())
+			}
+		}
+		at += int64(n)
+		if errors.Is(err, io.EOF) {
+			return errors.Join(out.Truncate(at), out.Close())
+		}
+		if err != nil {
+			return errors.Join(err, out.Close())
+		}
+	}
+}
+
+func writeDescriptor(descriptor *vmdk.Descriptor, path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(descriptor.Write(f), f.Close())
+}
+
+// WriteDisk writes to the disk of a machine that lies at this path of the
+// datastore, as its guest would.
+func (h *Host) WriteDisk(name string, offset int64, data []byte) error {
+	path := filepath.Join(h.datastore().Summary.Url, name)
+	if err := extend(path); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(extentOf(path), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(data, offset)
+	return errors.Join(err, f.Close())
+}
+
+// convert writes the descriptor and the extent, which is empty: what a sparse
+// disk holds is not decoded.
 func (c *converter) convert(source, dest string) error {
 	sectors, err := sparseSectors(c.path(source))
 	if err != nil {
 		return fmt.Errorf("read %s: %w", source, err)
 	}
 	path := c.path(dest)
-	extent := strings.TrimSuffix(path, ".vmdk") + "-flat.vmdk"
-	if err := os.WriteFile(extent, nil, 0o600); err != nil {
+	if err := os.WriteFile(extentOf(path), nil, 0o600); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	descriptor := vmdk.NewDescriptor(vmdk.Extent{Size: sectors, Info: filepath.Base(extent)})
-	return errors.Join(descriptor.Write(f), f.Close())
+	return writeDescriptor(vmdk.NewDescriptor(vmdk.Extent{Size: sectors, Info: filepath.Base(extentOf(path))}), path)
 }

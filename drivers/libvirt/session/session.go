@@ -70,6 +70,18 @@ func (s *Session) Settle(ctx context.Context, fn func(*golibvirt.Libvirt) error)
 	return s.do(ctx, settleLimit, fn)
 }
 
+// Work is Call for what takes as long as it takes, such as copying a disk. It has
+// a connection of its own, which is hung up when ctx ends: libvirt may then still
+// go on with it for a while.
+func (s *Session) Work(ctx context.Context, fn func(*golibvirt.Libvirt) error) error {
+	c, err := s.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return c.guard(ctx, transferLimit, func() error { return fn(c.rpc) })
+}
+
 func (s *Session) do(ctx context.Context, settle time.Duration, fn func(*golibvirt.Libvirt) error) error {
 	c, err := s.connection(ctx)
 	if err != nil {
