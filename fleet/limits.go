@@ -16,6 +16,9 @@ const (
 	// that of any row. A block with a larger one is refused by every receiver.
 	MaxInstanceRowBytes = 4 << 10
 	MaxHostRowBytes     = 16 << 10
+	// MaxAddresses bounds what is told of a machine's addresses: with 19 bytes for
+	// each they take a twelfth of its row.
+	MaxAddresses = 16
 	// MaxRows bounds a block: no single host runs more machines and holds
 	// more images than this.
 	MaxRows = 16384

@@ -58,6 +58,7 @@ type Driver struct {
 	builds  keyed.Lock[fleet.InstanceID]
 	sizes   diskSizes
 	rests   rests
+	asking  *asking
 }
 
 var (
@@ -88,6 +89,7 @@ func New(config Config) (*Driver, error) {
 	scheme, _, _ := strings.Cut(uri, ":")
 	d.flavour = flavourOf(scheme)
 	d.session = session.New(d.socket, uri)
+	d.asking = newAsking(session.New(d.socket, uri), d.flavour.asks)
 	d.storage = storage.New(d.session, storage.Config{Pool: config.Pool, Path: config.PoolPath, Log: d.log})
 	return d, nil
 }
@@ -129,6 +131,7 @@ func (d *Driver) socket() string {
 // Close hangs up and waits for the driver's goroutines; a Watch under way ends
 // with ErrUnavailable. Machines go on.
 func (d *Driver) Close() error {
+	d.asking.close()
 	d.session.Close()
 	return nil
 }

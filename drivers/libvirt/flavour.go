@@ -47,6 +47,8 @@ type flavour struct {
 	// console says where a machine's console is recorded.
 	console func(context.Context, *Driver, golibvirt.Domain) (consolePlace, error)
 
+	// asks: it can be asked for machines' addresses, beside the leases.
+	asks bool
 	// shutdown and reboot say how a guest is asked.
 	shutdown golibvirt.DomainShutdownFlagValues
 	reboot   golibvirt.DomainRebootFlagValues

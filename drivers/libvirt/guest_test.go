@@ -28,6 +28,7 @@ func TestRealGuests(t *testing.T) {
 	t.Run("KernelBootsWithDiskAndObeysThePowerButton", l.kernelGuest)
 	t.Run("DiskBootsAndHoldsItsImage", l.diskGuest)
 	t.Run("CardOnActiveNetworkOnly", l.networkCard)
+	t.Run("AddressesAreFoundByLeaseAgentAndARP", l.addresses)
 	t.Run("RotatedConsoleLogIsReadWholeAndDeleted", l.rotatedConsole)
 	t.Run("UnboundedConsoleLogIsFound", l.unboundedLog)
 	t.Run("InterruptedImportIsSweptAway", l.interruptedImport)

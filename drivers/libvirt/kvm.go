@@ -34,6 +34,7 @@ func kvmFlavour() *flavour {
 		bus:      "virtio", disks: "vd", card: "virtio",
 		records:  func(blueprint) bool { return false },
 		console:  poolConsole,
+		asks:     true,
 		shutdown: golibvirt.DomainShutdownAcpiPowerBtn,
 		reboot:   golibvirt.DomainRebootAcpiPowerBtn,
 		resets:   true,

@@ -2,7 +2,6 @@ package libvirt
 
 import (
 	"context"
-	"slices"
 	"strings"
 
 	golibvirt "github.com/digitalocean/go-libvirt"
@@ -14,14 +13,14 @@ import (
 // networks, by MAC address.
 type leases map[string][]string
 
-// of returns the domain's addresses, in order.
-func (l leases) of(seen *seenDomain) []string {
-	var all []string
-	for _, nic := range seen.Interfaces {
-		all = append(all, l[strings.ToLower(nic.MAC.Address)]...)
+// cover reports whether each card of the domain has a lease.
+func (l leases) cover(seen *seenDomain) bool {
+	for _, card := range seen.Interfaces {
+		if len(l[strings.ToLower(card.MAC.Address)]) == 0 {
+			return false
+		}
 	}
-	slices.Sort(all)
-	return slices.Compact(all)
+	return true
 }
 
 // leases asks for the leases. A network that does not run has none; only a

@@ -61,6 +61,7 @@ func (d *Driver) list(ctx context.Context) ([]drivers.Machine, error) {
 	}
 	slices.SortFunc(machines, func(a, b drivers.Machine) int { return a.ID.Compare(b.ID) })
 	d.sizes.keep(domains)
+	d.asking.keep(domains)
 	return machines, nil
 }
 
@@ -127,7 +128,7 @@ func (d *Driver) read(ctx context.Context, dom golibvirt.Domain, leases leases) 
 	m.Power = power
 	m.Mark = decodeMark(seen.Metadata.Inner, m.ID)
 	m.Resources = fleet.Resources{VCPUs: seen.VCPUs(), MemoryMiB: seen.Memory.mib()}
-	m.Addresses = leases.of(seen)
+	m.Addresses = d.asking.addresses(dom, seen, leases)
 	m.Resources.DiskGiB, err = d.diskGiB(ctx, dom, seen)
 	if session.IsCode(err, golibvirt.ErrNoDomain) {
 		return nil, nil
@@ -149,7 +150,13 @@ type seenDomain struct {
 	} `xml:"vcpu"`
 	Disks      []seenDisk      `xml:"devices>disk"`
 	Interfaces []seenInterface `xml:"devices>interface"`
-	Serials    []struct {
+	Channels   []struct {
+		Target struct {
+			Name  string `xml:"name,attr"`
+			State string `xml:"state,attr"`
+		} `xml:"target"`
+	} `xml:"devices>channel"`
+	Serials []struct {
 		Log struct {
 			File string `xml:"file,attr"`
 		} `xml:"log"`
@@ -194,6 +201,17 @@ func parseDomain(text string) (*seenDomain, error) {
 		return nil, fmt.Errorf("parse domain XML: %w", err)
 	}
 	return &seen, nil
+}
+
+// agentListens reports whether something in the guest has opened the channel of
+// QEMU's guest agent.
+func (s *seenDomain) agentListens() bool {
+	for _, channel := range s.Channels {
+		if channel.Target.Name == guestAgent && channel.Target.State == "connected" {
+			return true
+		}
+	}
+	return false
 }
 
 // VCPUs is how many the guest has now, where some of its most are unplugged.

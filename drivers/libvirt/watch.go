@@ -17,11 +17,15 @@ func (d *Driver) Watch(ctx context.Context, changed func(drivers.Event)) error {
 		return fmt.Errorf("watch: %w", err)
 	}
 	defer f.Close()
+	addresses, leave := d.asking.hear()
+	defer leave()
 	changed(drivers.Event{})
 	for {
 		select {
 		case h := <-f.Events():
 			changed(drivers.Event{ID: h.ID})
+		case id := <-addresses:
+			changed(drivers.Event{ID: id})
 		case <-f.Lost():
 			if ctx.Err() != nil {
 				return ctx.Err()

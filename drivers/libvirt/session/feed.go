@@ -39,8 +39,9 @@ func (s *Session) OpenFeed(ctx context.Context) (*Feed, error) {
 	return f, nil
 }
 
-// subscribe asks for lifecycle events, reboots (which are none) and changes of
-// metadata (an adoption, our own or a person's). The subscriptions end with
+// subscribe asks for lifecycle events, reboots (which are none), changes of
+// metadata (an adoption, our own or a person's), and guest agents that come and
+// go. The subscriptions end with
 // the connection, hence no context.
 func (f *Feed) subscribe() error {
 	lifecycle, err := f.conn.rpc.LifecycleEvents(context.Background())
@@ -52,7 +53,9 @@ func (f *Feed) subscribe() error {
 			f.deliver(Happening{ID: fleet.InstanceID(e.Dom.UUID)})
 		}
 	})
-	for _, kind := range []golibvirt.DomainEventID{golibvirt.DomainEventIDReboot, golibvirt.DomainEventIDMetadataChange} {
+	for _, kind := range []golibvirt.DomainEventID{
+		golibvirt.DomainEventIDReboot, golibvirt.DomainEventIDMetadataChange, golibvirt.DomainEventIDAgentLifecycle,
+	} {
 		events, err := f.conn.rpc.SubscribeEvents(context.Background(), kind, nil)
 		if err != nil {
 			if IsCode(err, golibvirt.ErrNoSupport) {
@@ -74,6 +77,8 @@ func happeningOf(event any) Happening {
 	case *golibvirt.DomainEventCallbackRebootMsg:
 		return Happening{ID: fleet.InstanceID(e.Msg.Dom.UUID), Rebooted: true}
 	case *golibvirt.DomainEventCallbackMetadataChangeMsg:
+		return Happening{ID: fleet.InstanceID(e.Dom.UUID)}
+	case *golibvirt.DomainEventCallbackAgentLifecycleMsg:
 		return Happening{ID: fleet.InstanceID(e.Dom.UUID)}
 	default:
 		return Happening{}
