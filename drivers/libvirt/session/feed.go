@@ -15,6 +15,7 @@ type Feed struct {
 	conn    *conn
 	events  chan Happening
 	done    chan struct{}
+	end     context.CancelFunc // ends the subscriptions
 	running sync.WaitGroup
 }
 
@@ -31,8 +32,9 @@ func (s *Session) OpenFeed(ctx context.Context) (*Feed, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &Feed{conn: c, events: make(chan Happening), done: make(chan struct{})}
-	if err := c.guard(ctx, dialLimit, f.subscribe); err != nil {
+	subscriptions, end := context.WithCancel(context.Background())
+	f := &Feed{conn: c, events: make(chan Happening), done: make(chan struct{}), end: end}
+	if err := c.guard(ctx, dialLimit, func() error { return f.subscribe(subscriptions) }); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("subscribe to events: %w", err)
 	}
@@ -41,10 +43,10 @@ func (s *Session) OpenFeed(ctx context.Context) (*Feed, error) {
 
 // subscribe asks for lifecycle events, reboots (which are none), changes of
 // metadata (an adoption, our own or a person's), and guest agents that come and
-// go. The subscriptions end with
-// the connection, hence no context.
-func (f *Feed) subscribe() error {
-	lifecycle, err := f.conn.rpc.LifecycleEvents(context.Background())
+// go. The subscriptions end with the connection, but for one that is made while
+// it is lost: that one ends with ctx.
+func (f *Feed) subscribe(ctx context.Context) error {
+	lifecycle, err := f.conn.rpc.LifecycleEvents(ctx)
 	if err != nil {
 		return err
 	}
@@ -56,7 +58,7 @@ func (f *Feed) subscribe() error {
 	for _, kind := range []golibvirt.DomainEventID{
 		golibvirt.DomainEventIDReboot, golibvirt.DomainEventIDMetadataChange, golibvirt.DomainEventIDAgentLifecycle,
 	} {
-		events, err := f.conn.rpc.SubscribeEvents(context.Background(), kind, nil)
+		events, err := f.conn.rpc.SubscribeEvents(ctx, kind, nil)
 		if err != nil {
 			if IsCode(err, golibvirt.ErrNoSupport) {
 				continue
@@ -104,5 +106,6 @@ func (f *Feed) deliver(h Happening) {
 func (f *Feed) Close() {
 	close(f.done)
 	_ = f.conn.Close()
+	f.end()
 	f.running.Wait()
 }
