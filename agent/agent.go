@@ -18,6 +18,7 @@ import (
 	"grapevine/agent/journal"
 	"grapevine/agent/ledger"
 	"grapevine/agent/observer"
+	"grapevine/agent/uploads"
 	"grapevine/api"
 	"grapevine/api/client"
 	"grapevine/drivers"
@@ -64,6 +65,7 @@ type Agent struct {
 	shelf    *shelf
 	giving   giving
 	spool    *fetch.Spool
+	uploads  *uploads.Desk
 	web      *download.Web
 	metrics  *metrics
 	tickets  consoles.Tickets
@@ -124,6 +126,7 @@ func (a *Agent) open(ctx context.Context, deps Deps) error {
 	if a.spool, err = fetch.Open(fetch.Config{Dir: filepath.Join(a.cfg.DataDir, "images"), Log: a.log}); err != nil {
 		return err
 	}
+	a.uploads = uploads.New(a.spool)
 	if a.web, err = download.NewWeb(a.cfg.ImageURLs); err != nil {
 		return fmt.Errorf("image_urls: %w", err)
 	}

@@ -52,6 +52,10 @@ var access = map[string][]PrincipalRole{
 	"DELETE /v1/images/{id}":           mutators,
 	"POST /v1/images/import":           mutators,
 	"POST /v1/images":                  mutators,
+	"POST /v1/images/{id}/upload":      mutators,
+	"GET /v1/images/{id}/upload":       readers,
+	"HEAD /v1/images/{id}/upload":      readers,
+	"PATCH /v1/images/{id}/upload":     mutators,
 	"GET /v1/flavors":                  readers,
 	"GET /v1/images/{id}/files/{role}": readers,
 

@@ -14,6 +14,7 @@ import (
 type Core interface {
 	Reader
 	Writer
+	Uploader
 	MeshReader
 	MeshWriter
 }

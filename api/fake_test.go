@@ -3,11 +3,13 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"iter"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"grapevine/fleet"
@@ -48,6 +50,7 @@ type fakeCore struct {
 	changeKey  func(fleet.InstanceID, fleet.KeyChange) (fleet.KeyAnswer, error)
 	ticket     func(fleet.InstanceID, fleet.OpenConsole, Principal) (fleet.ConsoleTicket, error)
 	console    func(fleet.InstanceID, ConsoleVisit) (io.ReadWriteCloser, error)
+	part       atomic.Int64 // what came of an upload
 }
 
 var (
@@ -154,6 +157,36 @@ func (f *fakeCore) ActHost(_ context.Context, id fleet.HostID, a fleet.HostActio
 
 func (f *fakeCore) ImportImage(_ context.Context, h fleet.HostID, im fleet.Image, r io.Reader) (fleet.Image, error) {
 	return f.importing(h, im, r)
+}
+
+func (f *fakeCore) BeginUpload(_ context.Context, h fleet.HostID, im fleet.Image) (fleet.Upload, error) {
+	return fleet.Upload{Image: im.ID, Host: h, HaveBytes: f.part.Load(), TotalBytes: int64(len(contentNow))}, nil
+}
+
+func (f *fakeCore) Upload(ctx context.Context, h fleet.HostID, id string) (fleet.Upload, error) {
+	return f.BeginUpload(ctx, h, fleet.Image{ID: id})
+}
+
+// AppendUpload counts what comes, as a host keeps it.
+func (f *fakeCore) AppendUpload(ctx context.Context, h fleet.HostID, id string, offset int64, r io.Reader) (fleet.Upload, error) {
+	if offset != f.part.Load() {
+		return fleet.Upload{}, &fleet.Error{Code: fleet.CodeConflict, Detail: "the upload is at another offset"}
+	}
+	for buf := make([]byte, 1); ; {
+		n, err := r.Read(buf)
+		f.part.Add(int64(n))
+		if err != nil && !errors.Is(err, io.EOF) {
+			return fleet.Upload{}, err
+		}
+		if err != nil {
+			break
+		}
+	}
+	state, _ := f.Upload(ctx, h, id)
+	if state.HaveBytes == state.TotalBytes {
+		state.Stored = &fleet.Image{ID: id}
+	}
+	return state, nil
 }
 
 func (f *fakeCore) Members(context.Context) (fleet.List[fleet.Member], error) {

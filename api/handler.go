@@ -62,6 +62,7 @@ func newServer(core Core, opts Options) *server {
 	s.addImages()
 	s.addImageURL()
 	s.addImageDelete()
+	s.addUploads()
 	s.addPlacement()
 	s.addMesh()
 	s.addWatch()

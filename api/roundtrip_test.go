@@ -133,6 +133,15 @@ func TestClientHasAMethodForEveryRoute(t *testing.T) {
 		"GET /v1/images/{id}/files/{role}": func(ctx context.Context, c *client.Client) (any, error) {
 			return read(c.ReadImage(ctx, hashText, fleet.RoleDisk, 2, 5))
 		},
+		"POST /v1/images/{id}/upload": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.BeginUpload(ctx, hostID, image)
+		},
+		"GET /v1/images/{id}/upload": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.Upload(ctx, hostID, hashText)
+		},
+		"PATCH /v1/images/{id}/upload": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.AppendUpload(ctx, hostID, hashText, 0, strings.NewReader(contentNow), int64(len(contentNow)))
+		},
 		"DELETE /v1/images/{id}": func(ctx context.Context, c *client.Client) (any, error) { return c.DeleteImage(ctx, hashText, hostID) },
 		"GET /v1/flavors":        func(ctx context.Context, c *client.Client) (any, error) { return c.Flavors(ctx) },
 		"GET /v1/operations/{id}": func(ctx context.Context, c *client.Client) (any, error) {
@@ -176,6 +185,9 @@ func TestClientHasAMethodForEveryRoute(t *testing.T) {
 	}
 	c := dial(t, full(), AsRegistry) // the one role that every route is open to
 	for name := range access {
+		if strings.HasPrefix(name, http.MethodHead+" ") {
+			continue // what GET answers, for programs that follow the draft
+		}
 		t.Run(name, func(t *testing.T) {
 			call, ok := calls[name]
 			if !ok {

@@ -17,7 +17,8 @@ const (
 	createBody   = `{"name":"one","flavor":"tiny","image":"tiny"}`
 	proposalBody = `{"id":"` + instanceText + `","name":"one","project":"default","flavor":"tiny","vcpus":1,"memory_mib":512,"disk_gib":0,` +
 		`"image":"` + hashText + `","request_hash":"` + hashText + `","attempt":1}`
-	keyBody = `{"record":{"instance":"` + instanceText + `","request_hash":"` + hashText + `","host":"` + hostText + `","attempt":1},"if_attempt":0}`
+	manifestBody = `{"id":"` + hashText + `","name":"d","files":[{"role":"disk","sha256":"` + hashText + `","bytes":10,"format":"raw"}],"bytes":10,"created_at":"0001-01-01T00:00:00Z"}`
+	keyBody      = `{"record":{"instance":"` + instanceText + `","request_hash":"` + hashText + `","host":"` + hostText + `","attempt":1},"if_attempt":0}`
 )
 
 // good is a request that succeeds, for each route but the upload's.
@@ -59,6 +60,10 @@ var good = map[string]struct {
 	"GET /v1/images/{id}/files/{role}":                {request{method: "GET", target: "/v1/images/" + hashText + "/files/disk", role: AsAgent}, 200, contentNow},
 	"DELETE /v1/images/{id}":                          {request{method: "DELETE", target: "/v1/images/" + hashText + "?host=" + hostText}, 200, `"removed":["` + hostText + `"],"kept":[]`},
 	"POST /v1/images/import":                          {request{method: "POST", target: "/v1/images/import?host=" + hostText, body: `{"name":"a","url":"https://example.org/a.qcow2"}`}, 202, `"verb":"import-image"`},
+	"POST /v1/images/{id}/upload":                     {request{method: "POST", target: "/v1/images/" + hashText + "/upload?host=" + hostText, body: manifestBody}, 200, `"total_bytes":10`},
+	"GET /v1/images/{id}/upload":                      {request{method: "GET", target: "/v1/images/" + hashText + "/upload?host=" + hostText}, 200, `"total_bytes":10`},
+	"HEAD /v1/images/{id}/upload":                     {request{method: "HEAD", target: "/v1/images/" + hashText + "/upload?host=" + hostText}, 200, ""},
+	"PATCH /v1/images/{id}/upload":                    {request{method: "PATCH", target: "/v1/images/" + hashText + "/upload?host=" + hostText, body: contentNow, header: partHeader("?1", "0")}, 200, `"stored":{"id":"` + hashText},
 	"GET /v1/flavors":                                 {request{method: "GET", target: "/v1/flavors"}, 200, `"name":"nano","vcpus":1`},
 	"GET /v1/operations/{id}":                         {request{method: "GET", target: "/v1/operations/" + hostText + ".4"}, 200, `"host":"` + hostText},
 	"POST /v1/placements":                             {request{method: "POST", target: "/v1/placements", body: createBody}, 200, `"verdicts":[]`},
@@ -146,7 +151,7 @@ func TestOnlyHealthAndDescriptionAreOpenToNobody(t *testing.T) {
 func TestOnlyRegistriesAndOperatorsMutate(t *testing.T) {
 	for route := range access {
 		method, path, _ := strings.Cut(route, " ")
-		reads := method == http.MethodGet || path == "/v1/placements"
+		reads := method == http.MethodGet || method == http.MethodHead || path == "/v1/placements"
 		if !reads && !strings.HasPrefix(path, "/v1/keys") && admits(route, AsAgent) {
 			t.Errorf("%s is open to agents", route)
 		}

@@ -177,22 +177,7 @@ func (a *app) importTo(ctx context.Context, node *client.Client, s *source, im f
 		im.Hosts = []fleet.HostID{target.ID}
 		return im, nil
 	}
-	where := target.Name
-	if where == "" {
-		where = "the fleet"
-	}
-	bar := a.progress("to "+where, im.Bytes)
-	defer bar.end()
-	var files []io.Reader
-	for _, f := range im.Files {
-		file, err := os.Open(s.paths[f.Role])
-		if err != nil {
-			return fleet.Image{}, fmt.Errorf("open %s: %w", f.Role, err)
-		}
-		defer file.Close()
-		files = append(files, bar.reader(file))
-	}
-	stored, err := node.ImportImage(ctx, target.ID, im, files...)
+	stored, err := a.upload(ctx, node, s, im, target)
 	if err != nil {
 		return fleet.Image{}, err
 	}

@@ -5,13 +5,11 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"io"
-	"mime"
-	"mime/multipart"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -20,42 +18,69 @@ import (
 	"grapevine/fleet"
 )
 
-// upload is what a node received.
+// received is what a node received of an upload.
 type received struct {
 	host     string
 	manifest fleet.Image
-	files    map[string]string
+	content  string
 }
 
-// receive reads an upload as a node would.
-func receive(t *testing.T, r *http.Request) received {
+// taking is a node that takes uploads, as hosts do.
+type taking struct {
+	*node
+	t    *testing.T
+	got  map[string]*received // by host
+	fail func(host string) bool
+	cut  int // so many parts are cut off after three bytes
+}
+
+func takingNode(t *testing.T) *taking {
 	t.Helper()
-	_, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	n := &taking{node: fleetNode(t), t: t, got: map[string]*received{}, fail: func(string) bool { return false }}
+	n.mux.HandleFunc("POST /v1/images/{id}/upload", func(w http.ResponseWriter, r *http.Request) {
+		host := r.URL.Query().Get("host")
+		if n.fail(host) {
+			reply(w, http.StatusInsufficientStorage, map[string]string{"code": "out_of_space", "detail": "its storage is full"})
+			return
+		}
+		if n.got[host] == nil {
+			n.got[host] = &received{host: host}
+		}
+		if err := json.NewDecoder(r.Body).Decode(&n.got[host].manifest); err != nil {
+			t.Error(err)
+		}
+		reply(w, http.StatusOK, n.state(host))
+	})
+	n.mux.HandleFunc("PATCH /v1/images/{id}/upload", func(w http.ResponseWriter, r *http.Request) {
+		host := r.URL.Query().Get("host")
+		content, _ := io.ReadAll(r.Body)
+		if got, want := r.Header.Get("Upload-Offset"), strconv.Itoa(len(n.got[host].content)); got != want {
+			t.Errorf("part at offset %s, the host has %s", got, want)
+		}
+		if n.cut > 0 {
+			n.cut--
+			n.got[host].content += string(content[:3])
+			panic(http.ErrAbortHandler)
+		}
+		n.got[host].content += string(content)
+		reply(w, http.StatusOK, n.state(host))
+	})
+	return n
+}
+
+func (n *taking) state(host string) fleet.Upload {
+	got := n.got[host]
+	id, err := fleet.ParseUUID(host)
 	if err != nil {
-		t.Fatal(err)
+		n.t.Error(err)
 	}
-	got := received{host: r.URL.Query().Get("host"), files: map[string]string{}}
-	reader := multipart.NewReader(r.Body, params["boundary"])
-	for {
-		part, err := reader.NextPart()
-		if errors.Is(err, io.EOF) {
-			return got
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		content, err := io.ReadAll(part)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if part.FormName() == "manifest" {
-			if err := json.Unmarshal(content, &got.manifest); err != nil {
-				t.Fatal(err)
-			}
-			continue
-		}
-		got.files[part.FormName()] = string(content)
+	state := fleet.Upload{Image: got.manifest.ID, Host: id, HaveBytes: int64(len(got.content)), TotalBytes: got.manifest.Bytes}
+	if state.HaveBytes == state.TotalBytes {
+		stored := got.manifest
+		stored.CreatedAt = today
+		state.Stored = &stored
 	}
+	return state
 }
 
 func write(t *testing.T, name, content string) string {
@@ -73,14 +98,7 @@ func digest(content string) string {
 }
 
 func TestImportSendsManifestAndFiles(t *testing.T) {
-	n := fleetNode(t)
-	var got []received
-	n.mux.HandleFunc("POST /v1/images", func(w http.ResponseWriter, r *http.Request) {
-		up := receive(t, r)
-		got = append(got, up)
-		up.manifest.CreatedAt = today
-		reply(w, http.StatusCreated, up.manifest)
-	})
+	n := takingNode(t)
 	kernel, initrd := write(t, "vmlinuz", "the kernel"), write(t, "initrd", "the initrd")
 	r := run(t, n.URL, "image", "import", "--name", "tiny", "--kernel", kernel, "--initrd", initrd, "--cmdline", "console=ttyS0", "--host", "kvm-1", "--host", "xen-1")
 	files := []fleet.ImageFile{
@@ -89,35 +107,68 @@ func TestImportSendsManifestAndFiles(t *testing.T) {
 	}
 	imageID := fleet.ImageID(files, "console=ttyS0")
 	r.wants(t, 0, "imported tiny ("+imageID+")\n", "")
-	if len(got) != 2 {
-		t.Fatalf("got %d uploads, want 2", len(got))
+	if len(n.got) != 2 {
+		t.Fatalf("got %d uploads, want 2", len(n.got))
 	}
-	for i, host := range []fleet.UUID{id(0xa1), id(0xb2)} {
-		want := received{
+	for _, host := range []fleet.UUID{id(0xa1), id(0xb2)} {
+		want := &received{
 			host:     host.String(),
 			manifest: fleet.Image{ID: imageID, Name: "tiny", Files: files, Cmdline: "console=ttyS0", Bytes: 20},
-			files:    map[string]string{"kernel": "the kernel", "initrd": "the initrd"},
+			content:  "the kernelthe initrd",
 		}
-		if diff := cmp.Diff(want, got[i], cmp.AllowUnexported(received{})); diff != "" {
-			t.Errorf("upload %d (-want +got)\n%s", i, diff)
+		if diff := cmp.Diff(want, n.got[host.String()], cmp.AllowUnexported(received{})); diff != "" {
+			t.Errorf("upload to %s (-want +got)\n%s", host, diff)
 		}
 	}
 }
 
+func TestUploadThatBreaksOffGoesOnByItself(t *testing.T) {
+	n := takingNode(t)
+	n.cut = 2
+	kernel, initrd := write(t, "vmlinuz", "the kernel"), write(t, "initrd", "the initrd")
+	run(t, n.URL, "image", "import", "--name", "tiny", "--kernel", kernel, "--initrd", initrd, "--host", "kvm-1").wants(t, 0, "imported tiny", "")
+	if got := n.got[id(0xa1).String()].content; got != "the kernelthe initrd" {
+		t.Errorf("the host has %q", got)
+	}
+	var sent []string
+	for _, part := range n.requests(http.MethodPatch) {
+		sent = append(sent, part.Body)
+	}
+	want := []string{"the kernelthe initrd", "kernelthe initrd", "rnelthe initrd"} // without the space before
+	if diff := cmp.Diff(want, sent); diff != "" {
+		t.Errorf("parts (-want +got)\n%s", diff)
+	}
+}
+
+func TestUploadThatAnEarlierRunBeganGoesOn(t *testing.T) {
+	n := takingNode(t)
+	n.got[id(0xa1).String()] = &received{host: id(0xa1).String(), content: "raw "}
+	run(t, n.URL, "image", "import", "--name", "d", "--disk", write(t, "d.img", "raw bytes"), "--host", "kvm-1").
+		wants(t, 0, "imported d", "grapevine: going on after 0 of 0 MiB, which the host has from before\n")
+	if sent := n.requests(http.MethodPatch); len(sent) != 1 || sent[0].Body != "bytes" {
+		t.Errorf("sent %v, want the rest", sent)
+	}
+}
+
+func TestFileThatChangedWhileItWasSentIsNotGoneOnWith(t *testing.T) {
+	disk := write(t, "d.img", "raw bytes")
+	s := &source{paths: map[fleet.ImageRole]string{fleet.RoleDisk: disk}}
+	im := fleet.Image{Files: []fleet.ImageFile{{Role: fleet.RoleDisk, Bytes: 9}}}
+	if err := os.WriteFile(disk, []byte("other bytes"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.from(&im, 3); err == nil || !strings.Contains(err.Error(), "has changed: it is 11 bytes long and was 9; import it again") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestImportGoesOnAfterOneHostFailed(t *testing.T) {
-	n := fleetNode(t)
-	n.mux.HandleFunc("POST /v1/images", func(w http.ResponseWriter, r *http.Request) {
-		up := receive(t, r)
-		if up.host == id(0xb2).String() {
-			reply(w, http.StatusInsufficientStorage, map[string]string{"code": "out_of_space", "detail": "its storage is full"})
-			return
-		}
-		reply(w, http.StatusCreated, up.manifest)
-	})
+	n := takingNode(t)
+	n.fail = func(host string) bool { return host == id(0xb2).String() }
 	run(t, n.URL, "image", "import", "--name", "d", "--disk", write(t, "d.img", "raw bytes"), "--all-hosts").
 		wants(t, 1, "", "grapevine: host xen-1: its storage is full\n")
-	if got := n.requests(http.MethodPost); len(got) != 3 {
-		t.Errorf("got %d uploads, want 3", len(got))
+	if got := n.requests(http.MethodPatch); len(got) != 2 {
+		t.Errorf("got %d uploads, want 2", len(got))
 	}
 }
 

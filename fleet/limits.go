@@ -79,6 +79,12 @@ const (
 	MaxConsoleMessage = 64 << 10
 	// ConsoleIdle is how long a console may be silent in both directions.
 	ConsoleIdle = time.Hour
+	// UploadKept is how long a host keeps what it has of an upload that broke off,
+	// from the last byte on.
+	UploadKept = 24 * time.Hour
+	// UploadStall is how long an upload may send nothing: then it has broken off,
+	// and whoever comes next may go on with it.
+	UploadStall = 30 * time.Second
 	// MaxLogFollowers bounds the logs that are being followed at one host; each
 	// takes at most 1 MiB on its way.
 	MaxLogFollowers = 32

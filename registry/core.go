@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"time"
 
 	"grapevine/api"
@@ -152,22 +153,34 @@ func (c *core) ImportImage(ctx context.Context, host fleet.HostID, im fleet.Imag
 
 // roomiest returns the host to store an image at.
 func (c *core) roomiest(ctx context.Context, im *fleet.Image) (fleet.HostID, error) {
-	hosts, err := c.Hosts(ctx)
+	hosts, err := c.roomy(ctx, im)
 	if err != nil {
 		return fleet.HostID{}, err
 	}
+	return hosts[0].ID, nil
+}
+
+// roomy returns the hosts that could store an image and boot it, those with most
+// free disk first.
+func (c *core) roomy(ctx context.Context, im *fleet.Image) ([]fleet.Host, error) {
+	hosts, err := c.Hosts(ctx)
+	if err != nil {
+		return nil, err
+	}
 	boots := &fleet.Request{Traits: []string{view.BootTrait(im)}}
-	var best *fleet.Host
+	var able []fleet.Host
 	for i := range hosts.Items {
-		host := &hosts.Items[i]
-		if len(placement.Judge(host, boots)) == 0 && (best == nil || host.Capacity.DiskGiB.Free > best.Capacity.DiskGiB.Free) {
-			best = host
+		if len(placement.Judge(&hosts.Items[i], boots)) == 0 {
+			able = append(able, hosts.Items[i])
 		}
 	}
-	if best == nil {
-		return fleet.HostID{}, refusal("no host can take image "+im.Name, placement.Explain(hosts.Items, boots, fleet.Spread))
+	if len(able) == 0 {
+		return nil, refusal("no host can take image "+im.Name, placement.Explain(hosts.Items, boots, fleet.Spread))
 	}
-	return best.ID, nil
+	slices.SortStableFunc(able, func(a, b fleet.Host) int {
+		return cmp.Compare(b.Capacity.DiskGiB.Free, a.Capacity.DiskGiB.Free)
+	})
+	return able, nil
 }
 
 // newInstanceID draws the id of an instance that no key asks for.

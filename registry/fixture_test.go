@@ -79,6 +79,7 @@ type fakeAgent struct {
 	// afterKey, if set, runs outside the lock after a change of a key.
 	afterKey func(fleet.KeyAnswer)
 	stored   []byte
+	parts    map[string][]byte // of uploads, by image
 	acted    []fleet.InstanceAction
 }
 

@@ -146,7 +146,7 @@ func (f *fetching) open(im fleet.Image) error {
 		missing += p.file.Bytes - p.bytes()
 		f.resumed = f.resumed || p.bytes() > 0
 	}
-	return f.spool.room(missing)
+	return f.spool.Require(missing)
 }
 
 // run brings all pieces that are missing. The first piece that nobody gives ends

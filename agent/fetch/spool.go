@@ -62,7 +62,7 @@ const (
 )
 
 // keepPartial is how long a fetch that broke off is kept for another try.
-const keepPartial = 24 * time.Hour
+const keepPartial = fleet.UploadKept
 
 // spareBytes stay free on the spool's file system: the journal may lie there.
 const spareBytes = 64 << 20
@@ -146,14 +146,14 @@ func (s *Spool) Drop(id string) error {
 
 // Upload makes a folder for so many bytes that somebody sends.
 func (s *Spool) Upload(bytes int64) (folder string, err error) {
-	if err := s.room(bytes); err != nil {
+	if err := s.Require(bytes); err != nil {
 		return "", err
 	}
 	return os.MkdirTemp(s.cfg.Dir, "upload-*")
 }
 
-// room makes sure that so many bytes more can be written.
-func (s *Spool) room(need int64) error {
+// Require makes sure that so many bytes more can be written.
+func (s *Spool) Require(need int64) error {
 	have, err := s.Room()
 	if err != nil {
 		return err
