@@ -33,12 +33,15 @@ func (a *Agent) ChangeDevice(ctx context.Context, id fleet.InstanceID, change fl
 	}
 	device := drivers.Attachment{Name: change.Name, Kind: change.Device.Kind, SizeGiB: change.Device.SizeGiB}
 	// Where the machine is not here begin says so, and better.
-	if _, here := a.observer.Machine(id); here {
+	if machine, here := a.observer.Machine(id); here {
 		have, err := (*local)(a).Devices(ctx, id)
 		if err != nil {
 			return fleet.Accepted{}, err
 		}
 		if err := a.fitsDevices(ctx, &have, &change, &device); err != nil {
+			return fleet.Accepted{}, err
+		}
+		if err := a.fitsPower(machine.Power, change.Verb); err != nil {
 			return fleet.Accepted{}, err
 		}
 	}
@@ -87,6 +90,15 @@ func (a *Agent) fitsDevices(ctx context.Context, have *fleet.DeviceList, change 
 		change.Device.SizeGiB -= have.Items[i].SizeGiB
 	}
 	return nil
+}
+
+// fitsPower says why a change does not go with a machine that is up.
+func (a *Agent) fitsPower(power fleet.Power, verb fleet.DeviceVerb) error {
+	host := a.observer.Description()
+	if verb != fleet.GrowDisk || power == fleet.PowerStopped || slices.Contains(host.Features, drivers.FeatureGrowRunning) {
+		return nil
+	}
+	return errorf(fleet.CodeUnsupported, "the instance is %s, and %s grows disks of stopped ones only: stop it first", power, host.Hypervisor)
 }
 
 func (a *Agent) fitsAttachment(ctx context.Context, have *fleet.DeviceList, change *fleet.DeviceChange, device *drivers.Attachment) error {

@@ -178,3 +178,22 @@ func TestInstanceIsBuiltAsItWasAskedFor(t *testing.T) {
 	_, err := s.Claim(t.Context(), p)
 	code(t, err, fleet.CodeRefused)
 }
+
+// What the hypervisor does not do to a machine that runs is refused at once,
+// and done once it has stopped.
+func TestDiskOfARunningInstanceDoesNotGrowOnXen(t *testing.T) {
+	s := newSiteOn(t, simulated.Config{Hypervisor: fleet.Xen}, nil)
+	id := s.equipped()
+	grow := fleet.DeviceChange{Verb: fleet.GrowDisk, Name: "disk-1", Device: fleet.AttachRequest{SizeGiB: 4}}
+	_, err := s.agent.ChangeDevice(t.Context(), id, grow)
+	code(t, err, fleet.CodeUnsupported)
+	if row := s.row(id); row.Fault != "" || row.DiskGiB != 12 {
+		t.Errorf("after the refusal the row is %+v", row)
+	}
+	if _, err := s.ActInstance(t.Context(), id, fleet.Stop, client.ActOptions{Force: true, Wait: patience}); err != nil {
+		t.Fatal(err)
+	}
+	if row := s.changeDevice(id, grow); row.DiskGiB != 14 {
+		t.Errorf("with the larger disk it has %d GiB, want 14", row.DiskGiB)
+	}
+}

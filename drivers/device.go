@@ -12,8 +12,13 @@ import (
 	"grapevine/fleet"
 )
 
-// FeatureDevices says that the driver is a DeviceKeeper.
-const FeatureDevices Feature = "devices"
+const (
+	// FeatureDevices says that the driver is a DeviceKeeper.
+	FeatureDevices Feature = "devices"
+	// FeatureGrowRunning says that it grows disks of machines that run. Without
+	// it a machine has to be stopped for that.
+	FeatureGrowRunning Feature = "grow-running"
+)
 
 // DeviceKeeper is a driver that attaches devices to machines, running or not,
 // and takes them off again.
@@ -32,7 +37,8 @@ type DeviceKeeper interface {
 	// let go of it makes this an error, with the device as it was.
 	DetachDevice(ctx context.Context, id fleet.InstanceID, name string) error
 	// GrowDisk makes a disk of a managed machine so large; one that is as large
-	// already is left alone, and one that is larger is an error.
+	// already is left alone, and one that is larger is an error. While the machine
+	// runs, this is ErrUnsupported without FeatureGrowRunning.
 	GrowDisk(ctx context.Context, id fleet.InstanceID, name string, gib int64) error
 }
 

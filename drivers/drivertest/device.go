@@ -151,8 +151,16 @@ func diskGrows(k *kit) {
 	}
 	k.wantDevices(id, first, disk(1, 3))
 	k.act(id, fleet.Start)
-	k.must(k.keeper().GrowDisk(k.Context(), id, drivers.DiskName(1), 4))
-	k.wantDevices(id, first, disk(1, 4))
+	err := k.keeper().GrowDisk(k.Context(), id, drivers.DiskName(1), 4)
+	if k.has(drivers.FeatureGrowRunning) {
+		k.must(err)
+		k.wantDevices(id, first, disk(1, 4))
+		return
+	}
+	if !errors.Is(err, drivers.ErrUnsupported) {
+		k.Errorf("grow a disk of a running machine: got %v, want ErrUnsupported", err)
+	}
+	k.wantDevices(id, first, disk(1, 3))
 }
 
 func cardComesAndGoes(k *kit) {

@@ -145,7 +145,8 @@ func FeatureTable(features []drivers.Feature) string {
 	b.WriteString("\n| feature | supported |\n| --- | --- |\n")
 	for _, f := range []drivers.Feature{
 		drivers.FeatureBootDisk, drivers.FeatureBootISO, drivers.FeatureBootKernel, drivers.FeatureCloudInit, drivers.FeatureConsole, drivers.FeatureConsoleLog,
-		drivers.FeatureDevices, drivers.FeatureImageSource, drivers.FeaturePause, drivers.FeatureReadDisks, drivers.FeatureResize, drivers.FeatureSnapshot, drivers.FeatureUEFI, drivers.FeatureUsage,
+		drivers.FeatureDevices, drivers.FeatureGrowRunning, drivers.FeatureImageSource, drivers.FeaturePause, drivers.FeatureReadDisks, drivers.FeatureResize, drivers.FeatureSnapshot,
+		drivers.FeatureUEFI, drivers.FeatureUsage,
 		drivers.FeatureVLAN, drivers.FeatureVNC,
 	} {
 		word := "no"

@@ -53,7 +53,7 @@ func (d *Driver) attachDisk(ctx context.Context, t *tree, id fleet.InstanceID, a
 	if err != nil {
 		return err
 	}
-	disk := d.flavour.diskXML(vol.Key, number)
+	disk := d.flavour.diskXML(vol.Key, t.seen.diskPlace(number))
 	if err := d.plug(ctx, t, &disk); err != nil {
 		return pool.Undo(ctx, err, volume)
 	}

@@ -84,7 +84,7 @@ func (t *tree) where() golibvirt.DomainDeviceModifyFlags {
 
 // diskOf puts a disk into the fleet's words; false for drives without a CD.
 func (d *Driver) diskOf(ctx context.Context, t *tree, disk *seenDisk) (fleet.Device, bool, error) {
-	name, ok := disk.name()
+	name, ok := t.seen.nameOf(disk)
 	if !ok {
 		return fleet.Device{}, false, nil
 	}
@@ -98,21 +98,15 @@ func (d *Driver) diskOf(ctx context.Context, t *tree, disk *seenDisk) (fleet.Dev
 	return fleet.Device{Kind: fleet.DeviceDisk, Name: name, SizeGiB: fleet.WholeGiB(int64(bytes))}, true, nil
 }
 
-// name is disk-0 for vda, hda and so on, iso-1 for a CD drive sdb; none for
-// what is neither.
-func (s *seenDisk) name() (string, bool) {
+// letter is the number of the letter that the disk's own name ends with, 0 for
+// a; false for what is no disk or CD drive to its machine's owner.
+func (s *seenDisk) letter() (int, bool) {
 	dev := s.Target.Dev
 	if dev == "" || s.Device == "floppy" || s.Device == "lun" || s.isSeed() {
-		return "", false
+		return 0, false
 	}
 	number := int(dev[len(dev)-1]) - 'a'
-	if number < 0 || number > lastLetter {
-		return "", false
-	}
-	if s.Device == "cdrom" {
-		return drivers.ISOName(number), true
-	}
-	return drivers.DiskName(number), true
+	return number, number >= 0 && number <= lastLetter
 }
 
 // place is where the disk is in its machine.
@@ -139,7 +133,7 @@ func (s *seenInterface) device() fleet.Device {
 
 func (t *tree) disk(name string) *seenDisk {
 	for i := range t.seen.Disks {
-		if held, ok := t.seen.Disks[i].name(); ok && held == name {
+		if held, ok := t.seen.nameOf(&t.seen.Disks[i]); ok && held == name {
 			return &t.seen.Disks[i]
 		}
 	}
@@ -198,6 +192,9 @@ func (d *Driver) grow(ctx context.Context, t *tree, name string, gib int64) erro
 	have := fleet.WholeGiB(int64(bytes))
 	if err := drivers.Growable(have, gib); err != nil || have == gib {
 		return err
+	}
+	if t.active && !d.flavour.grows {
+		return fmt.Errorf("%w: a disk of a machine that runs cannot grow here", drivers.ErrUnsupported)
 	}
 	return d.enlarge(ctx, t, disk, gib)
 }

@@ -6,13 +6,13 @@ import (
 	"grapevine/fleet"
 )
 
-// diskXML is a machine's disk with this number, from 0, in a qcow2 file.
-func (f *flavour) diskXML(path string, number int) libvirtxml.DomainDisk {
+// diskXML is a machine's disk at this place, from 0, in a qcow2 file.
+func (f *flavour) diskXML(path string, place int) libvirtxml.DomainDisk {
 	return libvirtxml.DomainDisk{
 		Device: "disk",
 		Driver: &libvirtxml.DomainDiskDriver{Name: "qemu", Type: "qcow2", Discard: "unmap"},
 		Source: &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{File: path}},
-		Target: &libvirtxml.DomainDiskTarget{Dev: f.disks + letter(number), Bus: f.bus},
+		Target: &libvirtxml.DomainDiskTarget{Dev: f.disks + letter(place), Bus: f.bus},
 	}
 }
 
@@ -91,15 +91,22 @@ func portsXML(taken int) []libvirtxml.DomainController {
 // hasDrives: CD drives are SATA's, which a PC has.
 func hasDrives(arch string) bool { return arch == "x86_64" }
 
-// kvmDrives adds the CD drive, and the seed as a disk after all others: kernels
-// made for clouds, as Debian's is, know no SATA.
+// kvmDrives adds the CD drive, and what cloud-init reads.
 func kvmDrives(dom *libvirtxml.Domain, b blueprint) {
 	if hasDrives(b.arch) {
 		dom.Devices.Disks = append(dom.Devices.Disks, driveXML(b.iso, sataDrive(firstDrive)))
 	}
 	if b.seed != "" {
-		seed := b.flavour.diskXML(b.seed, lastLetter)
-		seed.Driver, seed.ReadOnly = &libvirtxml.DomainDiskDriver{Name: "qemu", Type: "raw"}, &libvirtxml.DomainDiskReadOnly{}
+		seed := seedXML(b)
+		seed.ReadOnly = &libvirtxml.DomainDiskReadOnly{}
 		dom.Devices.Disks = append(dom.Devices.Disks, seed)
 	}
+}
+
+// seedXML is what cloud-init reads, a disk after all others: kernels made for
+// clouds, as Debian's is, know neither SATA nor IDE.
+func seedXML(b blueprint) libvirtxml.DomainDisk {
+	seed := b.flavour.diskXML(b.seed, lastLetter)
+	seed.Driver = &libvirtxml.DomainDiskDriver{Name: "qemu", Type: "raw"}
+	return seed
 }

@@ -58,6 +58,11 @@ type flavour struct {
 	// resets: a machine can be reset, and tells when it reboots. Elsewhere a
 	// reboot is a new domain of the same name.
 	resets bool
+	// grows: the disk of a machine that runs can be made larger.
+	grows bool
+	// tagging is the version of libvirt from which it tags VLANs on bridges of
+	// Linux, 0 for none. On Open vSwitch it always does.
+	tagging uint64
 	// undefine is what goes with a domain.
 	undefine golibvirt.DomainUndefineFlagsValues
 }

@@ -38,6 +38,8 @@ func kvmFlavour() *flavour {
 		shutdown: golibvirt.DomainShutdownAcpiPowerBtn,
 		reboot:   golibvirt.DomainRebootAcpiPowerBtn,
 		resets:   true,
+		grows:    true,
+		tagging:  11_000_000,
 		undefine: golibvirt.DomainUndefineManagedSave | golibvirt.DomainUndefineNvram |
 			golibvirt.DomainUndefineSnapshotsMetadata | golibvirt.DomainUndefineCheckpointsMetadata,
 	}
@@ -49,6 +51,7 @@ const guestAgent = "org.qemu.guest_agent.0"
 func kvmFeatures(ctx context.Context, d *Driver, caps *capabilities, networks wires) ([]drivers.Feature, error) {
 	features := []drivers.Feature{
 		drivers.FeatureBootDisk, drivers.FeatureBootKernel, drivers.FeatureCloudInit, drivers.FeatureConsole, drivers.FeatureConsoleLog, drivers.FeatureDevices,
+		drivers.FeatureGrowRunning,
 		drivers.FeaturePause, drivers.FeatureImageSource, drivers.FeatureReadDisks, drivers.FeatureResize, drivers.FeatureSnapshot, drivers.FeatureUsage, drivers.FeatureVNC,
 	}
 	if hasDrives(caps.Host.CPU.Arch) {

@@ -140,6 +140,8 @@ func (d *Driver) read(ctx context.Context, dom golibvirt.Domain, leases leases) 
 // libvirtxml would take ten times as long to parse, for every machine of every
 // listing.
 type seenDomain struct {
+	Type     string `xml:"type,attr"`
+	OS       string `xml:"os>type"`
 	Memory   memory `xml:"memory"`
 	Metadata struct {
 		Inner []byte `xml:",innerxml"`

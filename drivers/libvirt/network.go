@@ -34,10 +34,6 @@ func (w wires) tag() bool {
 	return false
 }
 
-// tagging is the version from which libvirt tags on bridges of Linux; before,
-// only Open vSwitch did.
-const tagging = 11_000_000
-
 // networks lists them.
 func (d *Driver) networks(ctx context.Context) (wires, error) {
 	found := wires{}
@@ -46,10 +42,11 @@ func (d *Driver) networks(ctx context.Context) (wires, error) {
 		if err != nil {
 			return err
 		}
-		if err := addBridges(rpc, found, version >= tagging); err != nil && !session.IsCode(err, golibvirt.ErrNoSupport) {
+		tags := d.flavour.tagging != 0 && version >= d.flavour.tagging
+		if err := addBridges(rpc, found, tags); err != nil && !session.IsCode(err, golibvirt.ErrNoSupport) {
 			return err
 		}
-		err = addNetworks(rpc, found, version >= tagging)
+		err = addNetworks(rpc, found, tags)
 		if session.IsCode(err, golibvirt.ErrNoSupport) {
 			return nil
 		}

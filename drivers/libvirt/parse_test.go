@@ -49,8 +49,11 @@ func TestDomainXMLIsGolden(t *testing.T) {
 	all.spec.Firmware, all.iso, all.seed = fleet.UEFI, "/pool/cd.iso", "/pool/seed.iso"
 	all.disks = append(all.disks, madeDisk{1, "/pool/disk-1.qcow2"})
 	all.cards = append(all.cards, wiredCard{NIC: fleet.NIC{Network: "br0", MAC: "02:00:00:00:00:02", VLAN: 12}, bridge: true})
+	allXen := all
+	allXen.flavour, allXen.spec.Firmware, allXen.iso = xenFlavour(), "", ""
+	allXen.disks = append(slices.Clip(all.disks), madeDisk{2, "/pool/disk-2.qcow2"}, madeDisk{3, "/pool/disk-3.qcow2"})
 	for name, b := range map[string]blueprint{
-		"kernel-tcg": kernel, "disk-kvm": disk, "disk-aarch64": other, "kernel-xen": xenKernel, "disk-xen": xenDisk, "all-kvm": all,
+		"kernel-tcg": kernel, "disk-kvm": disk, "disk-aarch64": other, "kernel-xen": xenKernel, "disk-xen": xenDisk, "all-kvm": all, "all-xen": allXen,
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := domainXML(b)
@@ -407,5 +410,41 @@ func TestCDIsTakenOutOfTheDriveItIsIn(t *testing.T) {
 	text, err := empty.Marshal()
 	if err != nil || !strings.Contains(text, `dev="hdc" bus="ide"`) || strings.Contains(text, "cd.iso") {
 		t.Errorf("got %s, %v", text, err)
+	}
+}
+
+// What a disk is called must not change when a CD drive comes.
+func TestDisksOfXensPCsLeaveTheDriveItsPlace(t *testing.T) {
+	disk := func(device, dev string) string {
+		return `<disk type="file" device="` + device + `"><target dev="` + dev + `"/></disk>`
+	}
+	domain := func(kind, os string, disks ...string) string {
+		return `<domain type="` + kind + `"><os><type>` + os + `</type></os><devices>` + strings.Join(disks, "") + `</devices></domain>`
+	}
+	for name, c := range map[string]struct {
+		text string
+		want []string
+		next int // where the fifth disk goes
+	}{
+		"a PC of Xen's":        {domain("xen", "hvm", disk("disk", "hda"), disk("disk", "xvdb"), disk("disk", "xvdc"), disk("disk", "xvde"), disk("cdrom", "hdd")), []string{"disk-0", "disk-1", "disk-2", "disk-3", "iso-0"}, 5},
+		"somebody else's PC":   {domain("xen", "hvm", disk("disk", "hda"), disk("disk", "xvdd"), disk("disk", "xvde"), disk("cdrom", "hdc")), []string{"disk-0", "disk-3", "disk-4", "iso-1"}, 4},
+		"a PV guest":           {domain("xen", "linux", disk("disk", "xvda"), disk("disk", "xvdd"), disk("disk", "xvde")), []string{"disk-0", "disk-3", "disk-4"}, 4},
+		"a machine of KVM's":   {domain("kvm", "hvm", disk("disk", "vda"), disk("disk", "vdd"), disk("disk", "vde"), disk("cdrom", "sda")), []string{"disk-0", "disk-3", "disk-4", "iso-0"}, 4},
+		"what is no disk here": {domain("xen", "linux", disk("floppy", "fda"), disk("disk", ""), disk("lun", "sda")), []string{"", "", ""}, 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			seen, err := parseDomain(c.text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range seen.Disks {
+				if got, _ := seen.nameOf(&seen.Disks[i]); got != c.want[i] {
+					t.Errorf("%s is called %q, want %q", seen.Disks[i].Target.Dev, got, c.want[i])
+				}
+			}
+			if got := seen.diskPlace(4); got != c.next {
+				t.Errorf("the fifth disk goes to place %d, want %d", got, c.next)
+			}
+		})
 	}
 }

@@ -41,13 +41,19 @@ func xenFlavour() *flavour {
 
 // xenFeatures: a kernel boots as a PV guest, a disk as an HVM one, which takes
 // a processor that can.
-func xenFeatures(ctx context.Context, d *Driver, caps *capabilities, _ wires) ([]drivers.Feature, error) {
-	features := []drivers.Feature{drivers.FeatureConsole, drivers.FeatureImageSource, drivers.FeaturePause, drivers.FeatureReadDisks, drivers.FeatureResize, drivers.FeatureUsage}
+func xenFeatures(ctx context.Context, d *Driver, caps *capabilities, networks wires) ([]drivers.Feature, error) {
+	features := []drivers.Feature{
+		drivers.FeatureCloudInit, drivers.FeatureConsole, drivers.FeatureDevices, drivers.FeatureImageSource, drivers.FeaturePause,
+		drivers.FeatureReadDisks, drivers.FeatureResize, drivers.FeatureUsage,
+	}
 	if caps.runs("xen") {
 		features = append(features, drivers.FeatureBootKernel)
 	}
 	if caps.runs("hvm") {
 		features = append(features, drivers.FeatureBootDisk)
+	}
+	if networks.tag() {
+		features = append(features, drivers.FeatureVLAN)
 	}
 	logs, err := d.xenLogs(ctx)
 	if logs != nil {
@@ -126,6 +132,7 @@ func parseSysinfo(text string) string {
 // QEMU writes its serial port to our file, anew at each start.
 func xenPlatform(dom *libvirtxml.Domain, b blueprint) {
 	dom.Type = "xen"
+	defer addXenSeed(dom, b)
 	if b.kernel != "" {
 		dom.OS.Type = &libvirtxml.DomainOSType{Type: "linux", Arch: b.arch, Machine: "xenpv"}
 		dom.Devices.Consoles = []libvirtxml.DomainConsole{{
@@ -141,10 +148,5 @@ func xenPlatform(dom *libvirtxml.Domain, b blueprint) {
 		Source: &libvirtxml.DomainChardevSource{File: &libvirtxml.DomainChardevSourceFile{Path: b.console}},
 		Target: &libvirtxml.DomainSerialTarget{Port: &port},
 	}}
-	// Firmware boots from what a PC has; the guest's own drivers take the same
-	// disks over as Xen's.
-	for i := range dom.Devices.Disks {
-		disk := &dom.Devices.Disks[i]
-		disk.Target = &libvirtxml.DomainDiskTarget{Dev: "hd" + string(rune('a'+i)), Bus: "ide"}
-	}
+	xenDisks(dom, b)
 }

@@ -64,6 +64,9 @@ func (d *Driver) xenUsageOf(ctx context.Context, dom golibvirt.Domain) (used fle
 			return err
 		}
 		for _, card := range seen.Interfaces {
+			if card.Target.Dev == "" {
+				continue // libvirt does not know what one is called that came while the machine ran
+			}
 			received, _, _, _, sent, _, _, _, err := rpc.DomainInterfaceStats(dom, card.Target.Dev)
 			if err != nil {
 				return err

@@ -140,6 +140,9 @@ func (d *Driver) GrowDisk(ctx context.Context, id fleet.InstanceID, name string,
 		if err := drivers.Growable(m.Devices[i].SizeGiB, gib); err != nil {
 			return err
 		}
+		if gib > m.Devices[i].SizeGiB && m.Power != fleet.PowerStopped && !d.h.growsRunning() {
+			return drivers.ErrUnsupported
+		}
 		m.Devices = slices.Clone(m.Devices)
 		m.Devices[i].SizeGiB = gib
 		return nil
@@ -149,6 +152,10 @@ func (d *Driver) GrowDisk(ctx context.Context, id fleet.InstanceID, name string,
 	}
 	return nil
 }
+
+// growsRunning: libvirt has no word with which a disk of a running machine on
+// Xen would grow.
+func (h *Hypervisor) growsRunning() bool { return h.config.Hypervisor != fleet.Xen }
 
 // onDevices changes the devices of a managed machine, and what its disks take.
 func (d *Driver) onDevices(ctx context.Context, id fleet.InstanceID, fn func(*machine) error) error {

@@ -125,6 +125,9 @@ func (h *Hypervisor) describe() drivers.Description {
 		Traits:   []string{"simulated"},
 		Networks: slices.Sorted(slices.Values(h.config.Networks)),
 	}
+	if h.growsRunning() {
+		d.Features = append(d.Features, drivers.FeatureGrowRunning)
+	}
 	if h.hasScreens() {
 		d.Features = append(d.Features, drivers.FeatureVNC)
 	}

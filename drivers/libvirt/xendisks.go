@@ -1,0 +1,82 @@
+package libvirt
+
+import (
+	"slices"
+
+	"libvirt.org/go/libvirtxml"
+
+	"grapevine/drivers"
+)
+
+// drivePlace is where the CD drive of an HVM guest is, among its disks: the
+// last of the four places that a PC has on its IDE. Disks go on after it.
+const drivePlace = 3
+
+// xenDisks wires the disks of an HVM guest. Firmware boots from what a PC has;
+// the guest's own drivers take the same disk over as Xen's. Those after the
+// first are Xen's, for only such can come and go while the guest runs; firmware
+// and guests without a driver see the two on the PC's places too.
+func xenDisks(dom *libvirtxml.Domain, b blueprint) {
+	for i, disk := range b.disks {
+		to := &dom.Devices.Disks[i]
+		to.Target.Dev = b.flavour.disks + letter(drivenPlace(disk.number))
+		if disk.number == 0 {
+			to.Target = &libvirtxml.DomainDiskTarget{Dev: "hda", Bus: "ide"}
+		}
+	}
+}
+
+// addXenSeed adds what cloud-init reads. The guest may write to it, for it is
+// its own: QEMU before version 8 opens no read-only disk for Xen.
+func addXenSeed(dom *libvirtxml.Domain, b blueprint) {
+	if b.seed != "" {
+		dom.Devices.Disks = append(dom.Devices.Disks, seedXML(b))
+	}
+}
+
+// drivenPlace is the place of a machine's disk with this number, beside a CD
+// drive.
+func drivenPlace(number int) int {
+	if number < drivePlace {
+		return number
+	}
+	return number + 1
+}
+
+// driven: the place of the CD drive is kept free of disks. Somebody else may
+// have put one there.
+func (s *seenDomain) driven() bool {
+	if s.Type != "xen" || s.OS != "hvm" {
+		return false
+	}
+	return !slices.ContainsFunc(s.Disks, func(disk seenDisk) bool {
+		place, ok := disk.letter()
+		return ok && place == drivePlace && disk.Device != "cdrom"
+	})
+}
+
+// diskPlace is where the machine's disk with this number is.
+func (s *seenDomain) diskPlace(number int) int {
+	if s.driven() {
+		return drivenPlace(number)
+	}
+	return number
+}
+
+// nameOf is disk-0 for vda, hda and so on, iso-1 for a CD drive sdb; none for
+// what is neither.
+func (s *seenDomain) nameOf(disk *seenDisk) (string, bool) {
+	place, ok := disk.letter()
+	switch {
+	case !ok:
+		return "", false
+	case disk.Device == "cdrom" && s.Type == "xen" && place <= drivePlace:
+		return drivers.ISOName(drivePlace - place), true // from the last on
+	case disk.Device == "cdrom":
+		return drivers.ISOName(place), true
+	case s.driven() && place > drivePlace:
+		return drivers.DiskName(place - 1), true
+	default:
+		return drivers.DiskName(place), true
+	}
+}
