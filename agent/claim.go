@@ -26,6 +26,9 @@ func (a *Agent) Claim(ctx context.Context, p fleet.Proposal) (fleet.Accepted, er
 	if accepted, known, err := a.answered(p); known {
 		return accepted, err
 	}
+	if err := a.complete(ctx, &p); err != nil {
+		return fleet.Accepted{}, err
+	}
 	p.Obtain = a.obtainable(ctx, p.Image)
 	op, claim, refusals := a.admit(p)
 	if len(refusals) > 0 {

@@ -61,11 +61,23 @@ func (a *Agent) obtain(ctx context.Context, op *journal.Operation, id string) (f
 	if err := a.step(op, "fetching image"); err != nil {
 		return fleet.Image{}, err
 	}
+	im, err := a.fetched(ctx, id)
+	if err != nil {
+		return fleet.Image{}, err
+	}
+	return im, a.step(op, "building")
+}
+
+// fetched returns an image that is here, or that its holders give.
+func (a *Agent) fetched(ctx context.Context, id string) (fleet.Image, error) {
+	if im, err := a.image(id); err == nil {
+		return im, nil
+	}
 	im, err := a.shelf.board(ctx, id, func() *flight { return a.depart(id) })
 	if err != nil {
 		return fleet.Image{}, fmt.Errorf("get image %.12s: %w", id, err)
 	}
-	return im, a.step(op, "building")
+	return im, nil
 }
 
 // depart begins to bring an image here. The caller holds the shelf's lock.

@@ -79,6 +79,9 @@ func (a *Agent) reserve(id fleet.InstanceID, w *work, may permit) (*journal.Oper
 	if op := a.state.busy[id]; op != nil {
 		return nil, errorf(fleet.CodeBusy, "instance %s is %s (operation %s); wait for it to end", id, taskOf(op), op.ID)
 	}
+	if a.state.lent[id] > 0 {
+		return nil, errorf(fleet.CodeBusy, "instance %s is being cloned; wait for that to end", id)
+	}
 	if w.size != nil {
 		if refusals := a.state.ledger.Grow(id, *w.size); len(refusals) > 0 {
 			return nil, refused(&rows.Host, refusals)

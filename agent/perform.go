@@ -71,8 +71,15 @@ func (a *Agent) build(ctx context.Context, op *journal.Operation) (journal.Outco
 		a.noteUsed(p.Image)
 		image, err = a.obtain(within, op, p.Image)
 	}
+	spec := specOf(a.mark(op, p), p, image)
 	if err == nil {
-		err = a.persist(within, func() error { return a.driver.Build(within, specOf(a.mark(op, p), p, image)) })
+		var letGo func()
+		if spec.Origins, letGo, err = a.origins(within, p); err == nil {
+			defer letGo()
+		}
+	}
+	if err == nil {
+		err = a.persist(within, func() error { return a.driver.Build(within, spec) })
 	}
 	if err != nil {
 		err = fmt.Errorf("build: %w", because(within, err))

@@ -26,6 +26,8 @@ type state struct {
 	homes  *homes.Homes
 	// busy has the operation that each instance is under.
 	busy map[fleet.InstanceID]*journal.Operation
+	// lent counts, of instances that are being cloned, the clones under way.
+	lent map[fleet.InstanceID]int
 	// leaving has the rows of instances that are being deleted: they are shown
 	// until the operation has ended, not only until the machine is gone.
 	leaving map[fleet.InstanceID]fleet.Instance
@@ -74,6 +76,7 @@ func restore(j *journal.Journal, base fleet.Host, terms ledger.Terms) (*state, e
 		ledger:        ledger.New(terms),
 		homes:         homes.New(keys),
 		busy:          map[fleet.InstanceID]*journal.Operation{},
+		lent:          map[fleet.InstanceID]int{},
 		leaving:       map[fleet.InstanceID]fleet.Instance{},
 		retiring:      map[string]bool{},
 		faults:        map[fleet.InstanceID]string{},

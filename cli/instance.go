@@ -23,7 +23,7 @@ func (a *app) instanceCommand() []*cobra.Command {
 		commands = append(commands, a.instanceAct(verb))
 	}
 	commands = append(commands,
-		a.instanceDelete(), a.instanceLog(), a.instanceConsole(), a.instanceResize(), a.instanceSnapshot(), a.instanceDevice(), a.instanceCapture())
+		a.instanceDelete(), a.instanceLog(), a.instanceConsole(), a.instanceResize(), a.instanceSnapshot(), a.instanceDevice(), a.instanceCapture(), a.instanceClone())
 	return []*cobra.Command{group("instance", "The virtual machines of the fleet", commands)}
 }
 

@@ -23,9 +23,16 @@ type guestFlags struct {
 
 func (g *guestFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringArrayVar(&g.networks, "network", nil, "network card, NETWORK[,vlan=ID][,mac=ADDRESS]; may be repeated; none for no card (default: one on the host's default network)")
 	flags.StringArrayVar(&g.disks, "disk", nil, "further empty disk, of so many GiB; may be repeated")
 	flags.StringVar(&g.firmware, "firmware", "", "bios or uefi (default: the host's choice, which is bios)")
+	g.addIdentity(cmd, "one on the host's default network")
+}
+
+// addIdentity adds those of the flags that say who an instance is, and to whom
+// it is connected where they do not.
+func (g *guestFlags) addIdentity(cmd *cobra.Command, networks string) {
+	flags := cmd.Flags()
+	flags.StringArrayVar(&g.networks, "network", nil, "network card, NETWORK[,vlan=ID][,mac=ADDRESS]; may be repeated; none for no card (default: "+networks+")")
 	flags.StringVar(&g.hostname, "hostname", "", "host name that the guest is told (default: made from its name)")
 	flags.StringVar(&g.userData, "user-data", "", "file with cloud-init's user data, - for standard input")
 	flags.StringArrayVar(&g.keyFiles, "ssh-key", nil, "file with public keys for the image's default user; may be repeated")

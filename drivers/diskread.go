@@ -21,6 +21,9 @@ type DiskReader interface {
 	// storage, which goes when it is closed, and, where a crash has left it, with
 	// the next call for this machine or its Delete. Ctx ends it too.
 	ReadDisk(ctx context.Context, id fleet.InstanceID, disk string) (*DiskContent, error)
+	// Firmware is what a machine starts with, which a machine with a copy of its
+	// disks needs too; empty for the usual one.
+	Firmware(ctx context.Context, id fleet.InstanceID) (fleet.Firmware, error)
 }
 
 // DiskContent is the content of a disk, as one file that stands alone.

@@ -185,8 +185,11 @@ type Spec struct {
 	// no disk beside what the image brings, and never less than the image's.
 	Resources fleet.Resources
 	Image     fleet.Image
-	// Disks are empty ones that it has beside the first.
+	// Disks are those that it has beside the first, empty but for Origins.
 	Disks []fleet.Disk
+	// Origins are what its disks begin as, by their numbers, from 0; it may end
+	// early. The first disk without one begins as that of Image.
+	Origins []Origin
 	// Cards are its network cards, each with its MAC address. One whose Network
 	// is empty is on the host's default network, and left out where the host has
 	// none; any other network that is not there is an error.

@@ -47,6 +47,9 @@ func Buildable(spec *Spec, features []Feature) error {
 	if spec.Firmware == fleet.UEFI && !slices.Contains(features, FeatureUEFI) {
 		return fmt.Errorf("%w: UEFI firmware", ErrUnsupported)
 	}
+	if err := spec.originable(features); err != nil {
+		return err
+	}
 	for _, card := range spec.Cards {
 		if card.VLAN != 0 && !slices.Contains(features, FeatureVLAN) {
 			return fmt.Errorf("%w: VLAN %d on network %q", ErrUnsupported, card.VLAN, card.Network)

@@ -15,3 +15,7 @@ func (c *CaptureInstance) Validate() error { return CheckName("image name", c.Im
 
 // VerbCapture is the verb of operations that make an image of an instance.
 const VerbCapture = "capture"
+
+// TraitCopyDisks is the trait of hosts that make machines whose disks begin as
+// copies of others: clones, and those with further disks made of images.
+const TraitCopyDisks = "copy-disks"

@@ -22,6 +22,9 @@ func (c *Create) Validate() error {
 			return err
 		}
 	}
+	if c.Source != "" {
+		return c.validateClone()
+	}
 	if c.Flavor == "" {
 		return &Error{Code: CodeInvalid, Detail: "flavor is empty; list them with: grapevine flavor list"}
 	}
@@ -35,6 +38,17 @@ func (c *Create) Validate() error {
 		return err
 	}
 	return checkParts(c.Labels, c.Networks, c.Disks, &c.Guest)
+}
+
+// validateClone judges what is asked for beside the source.
+func (c *Create) validateClone() error {
+	if _, err := ParseUUID(c.Source); err != nil {
+		return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("source %.80q is not the id of an instance", c.Source)}
+	}
+	if c.Flavor != "" || c.Image != "" || c.Firmware != "" || len(c.Disks) > 0 || c.Hypervisor != "" || c.Zone != "" {
+		return &Error{Code: CodeInvalid, Detail: "a clone has the flavor, image, disks and firmware of its source, and is made at its host; leave them, hypervisor and zone out"}
+	}
+	return checkParts(c.Labels, c.Networks, nil, &c.Guest)
 }
 
 // checkParts judges what a create and a request have in common.
@@ -98,6 +112,11 @@ func (r *Request) Validate() error {
 	}
 	if err := r.Firmware.Validate(); err != nil {
 		return err
+	}
+	for _, d := range r.Disks {
+		if d.Image != "" && (!IsImageID(d.Image) || d.SizeGiB < 1) {
+			return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("a further disk of %d GiB begins as image %.80q; give the image's id and a size", d.SizeGiB, d.Image)}
+		}
 	}
 	if further := DisksGiB(r.Disks); further > r.DiskGiB {
 		return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("disk_gib is %d, and the further disks alone take %d", r.DiskGiB, further)}

@@ -2,9 +2,12 @@ package fleet
 
 import "fmt"
 
-// Disk is an empty disk that an instance has beside its first.
+// Disk is a disk that an instance has beside its first.
 type Disk struct {
 	SizeGiB int64 `json:"size_gib"`
+	// Image is what it begins as, a copy of that image's disk: in a create an id, or
+	// a name that matches one digest. Empty: it begins empty.
+	Image string `json:"image,omitempty"`
 }
 
 // CheckDisks judges the further disks that a person asks for.
@@ -13,6 +16,9 @@ func CheckDisks(disks []Disk) error {
 		return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("%d further disks; at most %d are allowed", len(disks), MaxDisks)}
 	}
 	for i, d := range disks {
+		if d.SizeGiB == 0 && d.Image != "" {
+			continue // as large as the image's
+		}
 		if d.SizeGiB < 1 || d.SizeGiB > MaxDiskGiB {
 			return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("further disk %d has size_gib %d; it must be 1 to %d", i+1, d.SizeGiB, int64(MaxDiskGiB))}
 		}

@@ -3,18 +3,22 @@ package fleet
 // Create asks for one instance, in the words of people: this is the body of
 // POST /v1/instances.
 type Create struct {
-	Name       string            `json:"name"`
-	Project    string            `json:"project,omitempty"` // "default" when empty
-	Flavor     string            `json:"flavor"`
-	Image      string            `json:"image"` // id, or a name that matches one digest
-	Hypervisor Hypervisor        `json:"hypervisor,omitempty"`
-	Zone       string            `json:"zone,omitempty"`
-	Host       string            `json:"host,omitempty"` // id or name
-	Labels     map[string]string `json:"labels,omitempty"`
+	Name       string     `json:"name"`
+	Project    string     `json:"project,omitempty"` // "default" when empty
+	Flavor     string     `json:"flavor"`
+	Image      string     `json:"image"` // id, or a name that matches one digest
+	Hypervisor Hypervisor `json:"hypervisor,omitempty"`
+	Zone       string     `json:"zone,omitempty"`
+	Host       string     `json:"host,omitempty"` // id or name
+	// Source is the id of a stopped instance of which this one is to be a clone, at
+	// its host: it has what that has, its disks' contents too, but for its identity.
+	// Flavor, image, disks and firmware are then those of the source.
+	Source string            `json:"source,omitempty"`
+	Labels map[string]string `json:"labels,omitempty"`
 	// Networks are the network cards, in order; one on the host's default network
 	// when there are none, and no card when the only one is NoNetwork.
 	Networks []NIC `json:"networks,omitempty"`
-	// Disks are empty ones beside the first.
+	// Disks are those beside the first.
 	Disks    []Disk   `json:"disks,omitempty"`
 	Firmware Firmware `json:"firmware,omitempty" enum:"bios,uefi"`
 	Guest
@@ -46,6 +50,9 @@ type Request struct {
 	Networks   []NIC             `json:"networks,omitempty"` // as in Create
 	Disks      []Disk            `json:"disks,omitempty"`
 	Firmware   Firmware          `json:"firmware,omitempty"`
+	// Source is the instance of which this one is to be a clone, zero for none. What
+	// is not told of it by rows, its host fills in.
+	Source InstanceID `json:"source,omitzero"`
 	Guest
 }
 

@@ -39,10 +39,18 @@ func (v *View) Flavors(context.Context) (fleet.List[fleet.Flavor], error) {
 // Resolve turns the names in a create into numbers, digests and ids. The
 // request has no instance id yet. It promises nothing: what the names mean now
 // is what the request keeps.
-func (v *View) Resolve(_ context.Context, c fleet.Create) (fleet.Request, error) {
+func (v *View) Resolve(ctx context.Context, c fleet.Create) (fleet.Request, error) {
 	if err := c.Validate(); err != nil {
 		return fleet.Request{}, err
 	}
+	if c.Source != "" {
+		return v.resolveClone(ctx, &c)
+	}
+	disks, err := v.furtherDisks(c.Disks)
+	if err != nil {
+		return fleet.Request{}, err
+	}
+	c.Disks = disks
 	req := fleet.Request{
 		Name: c.Name, Project: c.Project, Flavor: c.Flavor,
 		Hypervisor: c.Hypervisor, Zone: c.Zone, Labels: maps.Clone(c.Labels),
@@ -70,6 +78,9 @@ func (v *View) Resolve(_ context.Context, c fleet.Create) (fleet.Request, error)
 	}
 	if len(c.Disks) > 0 {
 		req.Traits = append(req.Traits, traitDevices)
+	}
+	if slices.ContainsFunc(c.Disks, func(d fleet.Disk) bool { return d.Image != "" }) {
+		req.Traits = append(req.Traits, fleet.TraitCopyDisks)
 	}
 	if c.Firmware == fleet.UEFI {
 		req.Traits = append(req.Traits, fleet.TraitUEFI)

@@ -121,6 +121,11 @@ func cases() []testCase {
 		{name: "DiskIsReadAsItIsNow", needs: drivers.FeatureReadDisks, run: diskIsRead},
 		{name: "FurtherDiskIsRead", needs: drivers.FeatureDevices, run: furtherDiskIsRead},
 		{name: "DisksThatCannotBeReadAreRefused", needs: drivers.FeatureReadDisks, run: unreadableDisks},
+		{name: "FirmwareIsKnown", needs: drivers.FeatureReadDisks, run: firmwareIsKnown},
+		{name: "CopyHoldsWhatItsSourceHeld", needs: drivers.FeatureCopyDisks, run: copyHoldsTheSame},
+		{name: "CopyOfNothingLeavesNothing", needs: drivers.FeatureCopyDisks, run: copyOfNothingLeavesNothing},
+		{name: "CopyHasFurtherDisks", needs: drivers.FeatureDevices, run: copyHasFurtherDisks},
+		{name: "FurtherDiskBeginsAsAnImage", needs: drivers.FeatureDevices, run: diskOfAnImage},
 		{name: "UsageRisesWhileAMachineRuns", needs: drivers.FeatureUsage, run: usageRises},
 		{name: "ManyMachinesAreListed", run: manyMachines},
 		{name: "ConcurrentUse", run: concurrentUse},
@@ -144,7 +149,7 @@ func FeatureTable(features []drivers.Feature) string {
 	var b strings.Builder
 	b.WriteString("\n| feature | supported |\n| --- | --- |\n")
 	for _, f := range []drivers.Feature{
-		drivers.FeatureBootDisk, drivers.FeatureBootISO, drivers.FeatureBootKernel, drivers.FeatureCloudInit, drivers.FeatureConsole, drivers.FeatureConsoleLog,
+		drivers.FeatureBootDisk, drivers.FeatureBootISO, drivers.FeatureBootKernel, drivers.FeatureCloudInit, drivers.FeatureConsole, drivers.FeatureConsoleLog, drivers.FeatureCopyDisks,
 		drivers.FeatureDevices, drivers.FeatureGrowRunning, drivers.FeatureImageSource, drivers.FeaturePause, drivers.FeatureReadDisks, drivers.FeatureResize, drivers.FeatureSnapshot,
 		drivers.FeatureUEFI, drivers.FeatureUsage,
 		drivers.FeatureVLAN, drivers.FeatureVNC,

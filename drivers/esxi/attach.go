@@ -53,7 +53,7 @@ func (s *session) furtherDisk(devices object.VirtualDeviceList, folder, name str
 
 // newDisk is a disk whose file the host makes with it.
 func (s *session) newDisk(devices object.VirtualDeviceList, controller types.BaseVirtualController, folder string, number int, gib int64) *types.VirtualDeviceConfigSpec {
-	file := s.datastore.Path(folder + "/" + drivers.DiskName(number) + ".vmdk")
+	file := s.datastore.Path(folder + "/" + furtherFile(number))
 	disk := devices.CreateDisk(controller, s.datastore.Reference(), file)
 	disk.UnitNumber = new(unitOf(number))
 	disk.CapacityInKB = gib << 20

@@ -34,6 +34,11 @@ func (d *Driver) Build(ctx context.Context, spec drivers.Spec) error {
 		if err := s.buildable(ctx, spec); err != nil {
 			return err
 		}
+		letGo, err := d.originPaths(ctx, s, &spec)
+		if err != nil {
+			return err
+		}
+		defer letGo()
 		err = classify(s.build(ctx, spec))
 		if err == nil || isUnavailable(err) {
 			return err // what the host still does is for the next build to find out
@@ -90,7 +95,7 @@ func (s *session) build(ctx context.Context, spec drivers.Spec) error {
 	if err := s.makeFolder(ctx, folder); err != nil {
 		return err
 	}
-	if err := s.copyImageDisk(ctx, spec, folder); err != nil {
+	if err := s.copyDisks(ctx, spec, folder); err != nil {
 		return err
 	}
 	config, err := s.machineConfig(ctx, spec, folder)
@@ -102,24 +107,6 @@ func (s *session) build(ctx context.Context, spec drivers.Spec) error {
 	})
 	if err != nil {
 		return fmt.Errorf("create machine: %w", err)
-	}
-	return nil
-}
-
-// copyImageDisk gives the machine a copy of its image's disk, as large as it
-// is to be; an image without a disk has nothing to copy.
-func (s *session) copyImageDisk(ctx context.Context, spec drivers.Spec, folder string) error {
-	image, ok := spec.Image.File(fleet.RoleDisk)
-	if !ok {
-		return nil
-	}
-	if err := s.copyDisk(ctx, imageFolder(spec.Image.ID)+"/"+diskFile, folder+"/"+diskFile); err != nil {
-		return fmt.Errorf("copy disk: %w", err)
-	}
-	if size := diskBytes(spec); size > image.VirtualBytes {
-		if err := s.extendDisk(ctx, folder+"/"+diskFile, size); err != nil {
-			return fmt.Errorf("extend disk: %w", err)
-		}
 	}
 	return nil
 }
@@ -202,19 +189,18 @@ func (s *session) devices(ctx context.Context, spec drivers.Spec, folder string)
 // ones.
 func (s *session) disks(list object.VirtualDeviceList, scsi types.BaseVirtualController, spec drivers.Spec, folder string) []*types.VirtualDeviceConfigSpec {
 	var changes []*types.VirtualDeviceConfigSpec
-	if _, copied := spec.Image.File(fleet.RoleDisk); copied {
-		disk := list.CreateDisk(scsi, s.datastore.Reference(), s.datastore.Path(folder+"/"+diskFile))
-		disk.UnitNumber = new(unitOf(0))
-		disk.CapacityInKB = diskBytes(spec) >> 10
-		// No file operation: the disk is there already.
-		changes = append(changes, &types.VirtualDeviceConfigSpec{Operation: types.VirtualDeviceConfigSpecOperationAdd, Device: disk})
-		list = append(list, disk)
+	if _, copied := spec.Image.File(fleet.RoleDisk); copied || !spec.Origin(0).IsZero() {
+		disk := s.copiedDisk(list, scsi, folder+"/"+diskFile, 0, diskBytes(spec))
+		changes, list = append(changes, disk), append(list, disk.Device)
 	} else if gib := spec.DiskGiB(); gib > 0 {
 		disk := s.newDisk(list, scsi, folder, 0, gib)
 		changes, list = append(changes, disk), append(list, disk.Device)
 	}
 	for i, further := range spec.Disks {
 		disk := s.newDisk(list, scsi, folder, i+1, further.SizeGiB)
+		if !spec.Origin(i + 1).IsZero() {
+			disk = s.copiedDisk(list, scsi, folder+"/"+furtherFile(i+1), i+1, further.SizeGiB<<30)
+		}
 		changes, list = append(changes, disk), append(list, disk.Device)
 	}
 	return changes

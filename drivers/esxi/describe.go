@@ -73,7 +73,7 @@ func (s *session) usable(ctx context.Context) error {
 // features: ESXi has no pause; suspend, which it has, writes the memory to
 // disk. It boots disks only.
 var features = []drivers.Feature{
-	drivers.FeatureBootDisk, drivers.FeatureBootISO, drivers.FeatureCloudInit, drivers.FeatureConsoleLog, drivers.FeatureDevices, drivers.FeatureGrowRunning,
+	drivers.FeatureBootDisk, drivers.FeatureBootISO, drivers.FeatureCloudInit, drivers.FeatureConsoleLog, drivers.FeatureCopyDisks, drivers.FeatureDevices, drivers.FeatureGrowRunning,
 	drivers.FeatureImageSource, drivers.FeatureReadDisks,
 	drivers.FeatureResize, drivers.FeatureSnapshot, drivers.FeatureUEFI, drivers.FeatureUsage,
 }

@@ -115,7 +115,7 @@ func (d *Driver) freeName(ctx context.Context, mark drivers.Mark) (string, error
 func (d *Driver) assemble(ctx context.Context, pool *storage.Pool, b blueprint) error {
 	var err error
 	id := b.spec.Mark.ID
-	if err := pool.Delete(ctx, append(machineVolumes(id, len(b.spec.Disks)), consoleName(id))...); err != nil {
+	if err := pool.Clear(ctx, append(machineVolumes(id, len(b.spec.Disks)), consoleName(id))...); err != nil {
 		return err
 	}
 	if b.disks, err = d.makeDisks(ctx, pool, &b.spec); err != nil {

@@ -118,6 +118,9 @@ func (d *Driver) idleDisk(ctx context.Context, id fleet.InstanceID, name string)
 	if err != nil {
 		return vol, 0, err
 	}
+	if err := d.sameFormat(ctx, vol, disk); err != nil {
+		return vol, 0, err
+	}
 	bytes, err := d.diskBytes(ctx, t.dom, *disk)
 	return vol, fleet.WholeGiB(int64(bytes)), err
 }

@@ -141,7 +141,6 @@ func (d *Driver) read(ctx context.Context, dom golibvirt.Domain, leases leases) 
 // listing.
 type seenDomain struct {
 	Type     string `xml:"type,attr"`
-	OS       string `xml:"os>type"`
 	Memory   memory `xml:"memory"`
 	Metadata struct {
 		Inner []byte `xml:",innerxml"`
@@ -150,6 +149,13 @@ type seenDomain struct {
 		Most    int64 `xml:",chardata"`
 		Current int64 `xml:"current,attr"`
 	} `xml:"vcpu"`
+	OS struct {
+		Type     string `xml:"type"`
+		Firmware string `xml:"firmware,attr"`
+		Loader   struct {
+			Type string `xml:"type,attr"`
+		} `xml:"loader"`
+	} `xml:"os"`
 	Disks      []seenDisk      `xml:"devices>disk"`
 	Interfaces []seenInterface `xml:"devices>interface"`
 	Channels   []struct {
@@ -185,6 +191,9 @@ type seenInterface struct {
 
 type seenDisk struct {
 	Device string `xml:"device,attr"`
+	Driver struct {
+		Type string `xml:"type,attr"`
+	} `xml:"driver"`
 	Source struct {
 		File   string `xml:"file,attr"`
 		Dev    string `xml:"dev,attr"`

@@ -54,7 +54,12 @@ func (d *Driver) makeDisks(ctx context.Context, pool *storage.Pool, spec *driver
 		disks = append(disks, madeDisk{0, first})
 	}
 	for i, further := range spec.Disks {
-		vol, err := pool.Create(ctx, storage.Disk(diskVolume(spec.Mark.ID, i+1), further.SizeGiB, "", ""))
+		volume := storage.Disk(diskVolume(spec.Mark.ID, i+1), further.SizeGiB, "", "")
+		made := pool.Create
+		if o := spec.Origin(i + 1); !o.IsZero() {
+			made = d.copying(pool, o, spec.Mark.ID)
+		}
+		vol, err := made(ctx, volume)
 		if err != nil {
 			return nil, err
 		}
@@ -68,6 +73,10 @@ func (d *Driver) makeFirstDisk(ctx context.Context, pool *storage.Pool, spec *dr
 	gib := spec.DiskGiB()
 	if gib == 0 {
 		return "", nil
+	}
+	if o := spec.Origin(0); !o.IsZero() {
+		vol, err := d.copying(pool, o, spec.Mark.ID)(ctx, storage.Disk(diskVolume(spec.Mark.ID, 0), gib, "", ""))
+		return vol.Key, err
 	}
 	var backing string
 	image, ok := spec.Image.StoredFile(fleet.RoleDisk)

@@ -43,7 +43,7 @@ func xenFlavour() *flavour {
 // a processor that can.
 func xenFeatures(ctx context.Context, d *Driver, caps *capabilities, networks wires) ([]drivers.Feature, error) {
 	features := []drivers.Feature{
-		drivers.FeatureCloudInit, drivers.FeatureConsole, drivers.FeatureDevices, drivers.FeatureImageSource, drivers.FeaturePause,
+		drivers.FeatureCloudInit, drivers.FeatureConsole, drivers.FeatureCopyDisks, drivers.FeatureDevices, drivers.FeatureImageSource, drivers.FeaturePause,
 		drivers.FeatureReadDisks, drivers.FeatureResize, drivers.FeatureUsage,
 	}
 	if caps.runs("xen") {

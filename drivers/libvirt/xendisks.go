@@ -46,7 +46,7 @@ func drivenPlace(number int) int {
 // driven: the place of the CD drive is kept free of disks. Somebody else may
 // have put one there.
 func (s *seenDomain) driven() bool {
-	if s.Type != "xen" || s.OS != "hvm" {
+	if s.Type != "xen" || s.OS.Type != "hvm" {
 		return false
 	}
 	return !slices.ContainsFunc(s.Disks, func(disk seenDisk) bool {

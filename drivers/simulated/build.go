@@ -122,10 +122,14 @@ func (h *Hypervisor) makeDisk(id fleet.InstanceID, gib int64) error {
 func (h *Hypervisor) define(spec drivers.Spec) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	contents, err := h.contentsOf(&spec)
+	if err != nil {
+		return err
+	}
 	m := &machine{
 		ID: spec.Mark.ID, Name: spec.Mark.Name, Power: fleet.PowerStopped,
 		Resources: spec.Resources, Mark: spec.Mark.Clone(), Devices: h.devicesOf(&spec), Firmware: spec.Firmware, Guest: spec.Guest,
-		Contents: contentsOf(&spec),
+		Contents: contents,
 	}
 	m.Resources.DiskGiB = m.disksGiB()
 	if err := h.hold(m); err != nil {

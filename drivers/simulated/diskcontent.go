@@ -40,13 +40,69 @@ func (c *diskContent) format() string {
 	}
 }
 
-// contentsOf are what the disks of a new machine begin with.
-func contentsOf(spec *drivers.Spec) map[string]diskContent {
+// contentsOf are what the disks of a new machine begin with. The caller holds
+// the lock.
+func (h *Hypervisor) contentsOf(spec *drivers.Spec) (map[string]diskContent, error) {
 	contents := map[string]diskContent{}
-	if f, ok := spec.Image.StoredFile(fleet.RoleDisk); ok {
+	if f, ok := storedDisk(h.images[spec.Image.ID]); ok {
 		contents[drivers.DiskName(0)] = diskContent{Begin: &f}
 	}
-	return contents
+	for n := range spec.Origins {
+		o := spec.Origin(n)
+		if o.IsZero() {
+			continue
+		}
+		c, err := h.copyOf(o)
+		if err != nil {
+			return nil, err
+		}
+		contents[drivers.DiskName(n)] = c
+	}
+	return contents, nil
+}
+
+func storedDisk(im fleet.Image) (fleet.ImageFile, bool) { return im.StoredFile(fleet.RoleDisk) }
+
+// copyOf is the content of a disk to copy.
+func (h *Hypervisor) copyOf(o *drivers.Origin) (diskContent, error) {
+	if o.Machine.IsZero() {
+		f, ok := storedDisk(h.images[o.Image.ID])
+		if !ok {
+			return diskContent{}, fmt.Errorf("disk of image %.12s: %w", o.Image.ID, drivers.ErrNotFound)
+		}
+		return diskContent{Begin: &f}, nil
+	}
+	m, ok := h.machines[o.Machine]
+	if !ok {
+		return diskContent{}, fmt.Errorf("machine %s: %w", o.Machine, drivers.ErrNotFound)
+	}
+	view := m.view()
+	if err := drivers.Readable(&view); err != nil {
+		return diskContent{}, err
+	}
+	if m.device(o.Disk) < 0 {
+		return diskContent{}, fmt.Errorf("%s of machine %s: %w", o.Disk, o.Machine, drivers.ErrNotFound)
+	}
+	return m.Contents[o.Disk], nil
+}
+
+// Firmware implements drivers.DiskReader.
+func (d *Driver) Firmware(ctx context.Context, id fleet.InstanceID) (fleet.Firmware, error) {
+	_, done, err := d.begin(ctx)
+	if err != nil {
+		return "", fmt.Errorf("read firmware of machine %s: %w", id, err)
+	}
+	defer done()
+	d.h.mu.Lock()
+	defer d.h.mu.Unlock()
+	m, ok := d.h.machines[id]
+	if !ok {
+		return "", fmt.Errorf("read firmware of machine %s: %w", id, drivers.ErrNotFound)
+	}
+	if m.Firmware == fleet.BIOS {
+		return "", nil
+	}
+	return m.Firmware, nil
 }
 
 // WriteDisk writes to a disk of a stopped machine, as its guest would. Only raw

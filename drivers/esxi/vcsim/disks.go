@@ -1,7 +1,6 @@
 package vcsim
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -9,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/simulator"
@@ -134,7 +134,10 @@ func (c *converter) duplicate(source, dest string) error {
 	return writeDescriptor(descriptor, to)
 }
 
-// copySparse copies a file, and leaves holes where it has nothing but zeros.
+// seekData is lseek's SEEK_DATA: go to where the next hole has ended.
+const seekData = 3
+
+// copySparse copies a file and leaves its holes out.
 func copySparse(from, to string) error {
 	in, err := os.Open(from)
 	if err != nil {
@@ -145,22 +148,28 @@ func copySparse(from, to string) error {
 	if err != nil {
 		return err
 	}
-	block, zeros := make([]byte, 1<<20), make([]byte, 1<<20)
-	for at := int64(0); ; {
-		n, err := in.Read(block)
-		if n > 0 && !bytes.Equal(block[:n], zeros[:n]) {
-			if _, err := out.WriteAt(block[:n], at); err != nil {
-				return errors.Join(err, out.Close())
-			}
+	end, err := in.Seek(0, io.SeekEnd)
+	if err != nil {
+		return errors.Join(err, out.Close())
+	}
+	block := make([]byte, 1<<20)
+	for at := int64(0); at < end; {
+		if at, err = in.Seek(at, seekData); errors.Is(err, syscall.ENXIO) {
+			break // nothing but a hole is left
 		}
-		at += int64(n)
-		if errors.Is(err, io.EOF) {
-			return errors.Join(out.Truncate(at), out.Close())
+		var n int
+		if err == nil {
+			n, err = in.ReadAt(block, at)
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, io.EOF) {
 			return errors.Join(err, out.Close())
 		}
+		if _, err := out.WriteAt(block[:n], at); err != nil {
+			return errors.Join(err, out.Close())
+		}
+		at += int64(n)
 	}
+	return errors.Join(out.Truncate(end), out.Close())
 }
 
 func writeDescriptor(descriptor *vmdk.Descriptor, path string) error {
