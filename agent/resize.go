@@ -2,8 +2,10 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"grapevine/agent/journal"
 	"grapevine/agent/observer"
@@ -34,32 +36,71 @@ func (a *Agent) SetSize(ctx context.Context, id fleet.InstanceID, size fleet.Siz
 			return fleet.Accepted{}, err
 		}
 	}
+	live, err := a.takesLive(ctx, id, size)
+	if err != nil {
+		return fleet.Accepted{}, err
+	}
 	w := &work{verb: verbResize}
 	return a.begin(id, w, func(row *fleet.Instance, picture *observer.Picture) error {
 		machine, built := picture.Machines[id]
 		if err := ours(row, built); err != nil || !built {
 			return err
 		}
+		if machine.Power != fleet.PowerStopped && (machine.Power != fleet.PowerRunning || !live) {
+			return errorf(fleet.CodeConflict, "instance %s is %s; stop it first, for only a stopped one is resized", id, machine.Power)
+		}
 		return w.fit(&machine.Machine, size)
 	})
 }
 
-// fit works out what the machine gets, or why it cannot. A flavor says how large
-// the first disk is; further ones stay as they are.
+// takesLive reports whether a machine runs and its host can give it this size
+// all the same, or why it cannot.
+func (a *Agent) takesLive(ctx context.Context, id fleet.InstanceID, size fleet.Size) (bool, error) {
+	s, here := a.observer.Machine(id)
+	if !here || s.Mark == nil || s.Power != fleet.PowerRunning {
+		return false, nil // begin says what is the matter, if anything is
+	}
+	grower, err := able[drivers.LiveResizer](a, drivers.FeatureResizeLive, "resizes only machines that are stopped")
+	if err != nil {
+		return false, nil
+	}
+	whole, _ := sized(&s.Machine, size)
+	err = grower.ResizableLive(ctx, id, whole)
+	if errors.Is(err, drivers.ErrUnsupported) && whole.DiskGiB >= s.Resources.DiskGiB {
+		return false, errorf(fleet.CodeConflict, "instance %s is running and cannot be of flavor %s so: %s; stop it first", id, size.Flavor, reason(err))
+	}
+	if errors.Is(err, drivers.ErrUnsupported) {
+		return true, nil // its disk cannot shrink, running or not
+	}
+	return err == nil, a.machineError("resize", id, err)
+}
+
+// reason is what a driver cannot do, without the words that it cannot.
+func reason(err error) string {
+	if _, why, found := strings.Cut(err.Error(), drivers.ErrUnsupported.Error()+": "); found {
+		return why
+	}
+	return err.Error()
+}
+
+// sized is the size that a machine gets in all, and that of its first disk: a
+// flavor says how large that one is, and further ones stay as they are.
+func sized(m *drivers.Machine, size fleet.Size) (whole fleet.Resources, first int64) {
+	whole, first = size.Resources, size.DiskGiB
+	if first == 0 {
+		first = m.Mark.DiskGiB
+	}
+	whole.DiskGiB = first + m.Resources.DiskGiB - m.Mark.DiskGiB
+	return whole, first
+}
+
+// fit works out what the machine gets, or why it cannot.
 func (w *work) fit(m *drivers.Machine, size fleet.Size) error {
-	further := m.Resources.DiskGiB - m.Mark.DiskGiB
-	if size.DiskGiB == 0 {
-		size.DiskGiB = m.Mark.DiskGiB
+	whole, first := sized(m, size)
+	if err := drivers.ResizableLive(m, whole); err != nil {
+		return errorf(fleet.CodeInvalid, "instance %s cannot be of flavor %s: %s", m.ID, size.Flavor, reason(err))
 	}
-	first := size.DiskGiB
-	size.DiskGiB += further
-	if m.Power != fleet.PowerStopped {
-		return errorf(fleet.CodeConflict, "instance %s is %s; stop it first, for only a stopped one is resized", m.ID, m.Power)
-	}
-	if err := drivers.Resizable(m, size.Resources); err != nil {
-		return errorf(fleet.CodeInvalid, "instance %s cannot be of flavor %s: %v", m.ID, size.Flavor, err)
-	}
-	w.size, w.mark = &size.Resources, m.Mark.Clone()
+	w.size, w.mark = &whole, m.Mark.Clone()
 	w.mark.Flavor, w.mark.DiskGiB = size.Flavor, first
 	return nil
 }

@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"testing"
 
@@ -78,8 +79,45 @@ func TestResizeThatDoesNotFitIsRefusedAndBooksNothing(t *testing.T) {
 	if _, err := s.ActInstance(t.Context(), id, fleet.Start, client.ActOptions{Wait: patience}); err != nil {
 		t.Fatal(err)
 	}
-	_, err = s.SetSize(t.Context(), id, size("tiny", 1, 512, 0))
-	code(t, err, fleet.CodeConflict) // it runs
+	for _, less := range []fleet.Size{size("lean", 1, 256, 0), size("lean", 1, 256, 3)} {
+		_, err = s.SetSize(t.Context(), id, less)
+		code(t, err, fleet.CodeConflict) // it runs, and gives nothing back
+		if !strings.Contains(err.Error(), "stop it first") || strings.Contains(err.Error(), drivers.ErrUnsupported.Error()) {
+			t.Errorf("got %v, want what to do", err)
+		}
+	}
+	_, err = s.SetSize(t.Context(), id, size("huge", 1, 8192, 0))
+	code(t, err, fleet.CodeRefused)
+	if got := s.host().Capacity.MemoryMiB.Allocated; got != 512 {
+		t.Errorf("%d MiB are allocated after refusals while it runs, want 512", got)
+	}
+}
+
+func TestRunningInstanceGrowsAndStaysUp(t *testing.T) {
+	s := newSite(t, nil)
+	id := s.built()
+	if _, err := s.ResizeInstance(t.Context(), id, "small", patience); err != nil {
+		t.Fatal(err)
+	}
+	if row := s.row(id); row.Power != fleet.PowerRunning || row.Flavor != "small" || row.MemoryMiB != 2048 || row.Fault != "" {
+		t.Errorf("its row is %+v, want it small and running", row)
+	}
+	if got := s.host().Capacity.MemoryMiB.Allocated; got != 2048 {
+		t.Errorf("%d MiB are allocated, want 2048", got)
+	}
+	if host := s.host(); !host.HasTrait(string(drivers.FeatureResizeLive)) {
+		t.Error("the host's traits do not say that it resizes what runs")
+	}
+}
+
+func TestHostThatResizesOnlyStoppedMachinesSaysSo(t *testing.T) {
+	s := newSiteOn(t, simulated.Config{Hypervisor: fleet.Xen, Hardware: "board-1", Resources: fleet.Resources{VCPUs: 4, MemoryMiB: 4096, DiskGiB: 100}}, nil)
+	id := s.built()
+	_, err := s.SetSize(t.Context(), id, size("large", 1, 1024, 0))
+	code(t, err, fleet.CodeConflict)
+	if host := s.host(); host.HasTrait(string(drivers.FeatureResizeLive)) {
+		t.Error("the host's traits promise to resize what runs")
+	}
 }
 
 func TestWhatIsBeingBuiltIsBusyAndNotNeverBuilt(t *testing.T) {
@@ -116,8 +154,16 @@ func (d *held) Resize(ctx context.Context, id fleet.InstanceID, size fleet.Resou
 }
 
 func TestResizeUnderWayIsAccountedForAndTakenUpAfterARestart(t *testing.T) {
-	s := newSite(t, nil)
-	id := s.stopped()
+	for name, start := range map[string]func(*site) fleet.InstanceID{"stopped": (*site).stopped, "running": (*site).built} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, nil)
+			resizeCutShort(t, s, start(s))
+		})
+	}
+}
+
+func resizeCutShort(t *testing.T, s *site, id fleet.InstanceID) {
+	t.Helper()
 	slow := &held{reached: make(chan struct{})}
 	s.wrap = func(d *simulated.Driver) drivers.Driver { slow.Driver = d; return slow }
 	s.restart()

@@ -69,8 +69,9 @@ func (s *server) addMutations() {
 	add(s, route{method: http.MethodPost, path: "/v1/instances", id: "create-instance", tag: "instances", status: http.StatusAccepted, summary: "Create an instance", description: about}, s.createInstance)
 	add(s, route{method: http.MethodDelete, path: "/v1/instances/{id}", id: "delete-instance", tag: "instances", status: http.StatusAccepted, summary: "Delete an instance", description: about}, s.deleteInstance)
 	add(s, route{
-		method: http.MethodPost, path: "/v1/instances/{id}/resize", id: "resize-instance", tag: "instances", status: http.StatusAccepted, summary: "Give a stopped instance another size",
-		description: "Its host must have room for it. A disk may grow and never shrinks; a flavor without a disk leaves it as it is. " + about,
+		method: http.MethodPost, path: "/v1/instances/{id}/resize", id: "resize-instance", tag: "instances", status: http.StatusAccepted, summary: "Give an instance another size",
+		description: "Its host must have room for it. A disk may grow and never shrinks; a flavor without a disk leaves it as it is. " +
+			"An instance that runs is given more on a host with the trait resize-live, as far as it was built to take that; otherwise the answer is conflict, and it has to be stopped first. " + about,
 	}, s.resizeInstance)
 	add(s, route{method: http.MethodPost, path: "/v1/instances/{id}/{action}", id: "act-instance", tag: "instances", status: http.StatusAccepted, summary: "Do something to an instance", description: about}, s.actInstance)
 }

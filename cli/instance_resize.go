@@ -8,7 +8,7 @@ import (
 
 func (a *app) instanceResize() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "resize INSTANCE", Short: "Give a stopped instance another size; its disk may grow, and never shrinks", Args: takes("INSTANCE"),
+		Use: "resize INSTANCE", Short: "Give an instance another size, a running one only more; its disk never shrinks", Args: takes("INSTANCE"),
 		ValidArgsFunction: a.completeInstances,
 	}
 	var flavor string

@@ -93,8 +93,9 @@ func (c *Client) ActInstance(ctx context.Context, id fleet.InstanceID, action fl
 	return send[fleet.Accepted](ctx, c, call{method: http.MethodPost, path: path, query: query}, nil)
 }
 
-// ResizeInstance gives a stopped instance the size of a flavor. With wait the
-// answer is held until the instance has no task, at most so long.
+// ResizeInstance gives an instance the size of a flavor; one that runs gets more
+// where its host has the trait resize-live, and never less. With wait the answer
+// is held until the instance has no task, at most so long.
 func (c *Client) ResizeInstance(ctx context.Context, id fleet.InstanceID, flavor string, wait time.Duration) (fleet.Accepted, error) {
 	r := call{method: http.MethodPost, path: "/v1/instances/" + id.String() + "/resize", query: waiting(wait)}
 	return send[fleet.Accepted](ctx, c, r, fleet.ResizeInstance{Flavor: flavor})

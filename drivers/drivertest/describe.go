@@ -55,6 +55,9 @@ func declaredFeaturesAreThere(k *kit) {
 	if _, is := k.d.(drivers.DiskReader); has(drivers.FeatureReadDisks) && !is {
 		k.Error("read-disks is declared and the driver is no DiskReader")
 	}
+	if _, is := k.d.(drivers.LiveResizer); has(drivers.FeatureResizeLive) && !is {
+		k.Error("resize-live is declared and the driver is no LiveResizer")
+	}
 	if _, is := k.d.(drivers.Metered); has(drivers.FeatureUsage) && !is {
 		k.Error("usage is declared and the driver is not Metered")
 	}

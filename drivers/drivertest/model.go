@@ -139,12 +139,21 @@ func leadsTo(power fleet.Power, action fleet.InstanceAction) (to fleet.Power, ok
 	}
 }
 
-func (m *model) resize(name string, size fleet.Resources, mark drivers.Mark) error {
+// resize: takes is what the driver says of a machine that runs, for how it was
+// built is the hypervisor's business.
+func (m *model) resize(name string, size fleet.Resources, mark drivers.Mark, takes error) error {
 	one, ok := m.machines[name]
 	if !ok {
 		return drivers.ErrNotFound
 	}
-	err := drivers.Resizable(&drivers.Machine{Power: one.power, Resources: one.size, Mark: one.mark}, size)
+	judge := drivers.Resizable
+	if m.has(drivers.FeatureResizeLive) {
+		judge = drivers.ResizableLive
+	}
+	err := judge(&drivers.Machine{Power: one.power, Resources: one.size, Mark: one.mark}, size)
+	if err == nil && one.power == fleet.PowerRunning {
+		err = takes
+	}
 	switch {
 	case errors.Is(err, drivers.ErrForeign), errors.Is(err, drivers.ErrUnsupported):
 		return err

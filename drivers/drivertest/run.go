@@ -80,6 +80,8 @@ func cases() []testCase {
 		{name: "DeleteRemovesSnapshots", needs: drivers.FeatureSnapshot, run: deleteRemovesSnapshots},
 		{name: "ResizeChangesSizeAndMark", needs: drivers.FeatureResize, run: resizeChangesSize},
 		{name: "ResizeRefusesWhatItCannotDo", needs: drivers.FeatureResize, run: resizeRefusals},
+		{name: "RunningMachineGrows", needs: drivers.FeatureResizeLive, run: growsWhileItRuns},
+		{name: "RunningMachineGivesNothingBack", needs: drivers.FeatureResizeLive, run: runningGivesNothingBack},
 		{name: "BuiltMachineHasItsDevices", needs: drivers.FeatureDevices, run: builtHasItsDevices},
 		{name: "MissingNetworkIsRefused", needs: drivers.FeatureDevices, run: missingNetworkIsRefused},
 		{name: "DiskIsAttachedAndDetachedOnce", needs: drivers.FeatureDevices, run: diskComesAndGoes},
@@ -150,7 +152,7 @@ func FeatureTable(features []drivers.Feature) string {
 	b.WriteString("\n| feature | supported |\n| --- | --- |\n")
 	for _, f := range []drivers.Feature{
 		drivers.FeatureBootDisk, drivers.FeatureBootISO, drivers.FeatureBootKernel, drivers.FeatureCloudInit, drivers.FeatureConsole, drivers.FeatureConsoleLog, drivers.FeatureCopyDisks,
-		drivers.FeatureDevices, drivers.FeatureGrowRunning, drivers.FeatureImageSource, drivers.FeaturePause, drivers.FeatureReadDisks, drivers.FeatureResize, drivers.FeatureSnapshot,
+		drivers.FeatureDevices, drivers.FeatureGrowRunning, drivers.FeatureImageSource, drivers.FeaturePause, drivers.FeatureReadDisks, drivers.FeatureResize, drivers.FeatureResizeLive, drivers.FeatureSnapshot,
 		drivers.FeatureUEFI, drivers.FeatureUsage,
 		drivers.FeatureVLAN, drivers.FeatureVNC,
 	} {

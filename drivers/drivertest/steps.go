@@ -153,7 +153,11 @@ func (s *sequence) resize() {
 		size.DiskGiB = disk - 1
 	}
 	mark := s.mark(id, size)
-	s.did("resize", name, s.model.resize(name, size, mark), ability[drivers.Resizer](s.k).Resize(s.k.Context(), id, size, mark))
+	var takes error
+	if live, ok := s.k.d.(drivers.LiveResizer); ok && s.model.has(drivers.FeatureResizeLive) {
+		takes = live.ResizableLive(s.k.Context(), id, size)
+	}
+	s.did("resize", name, s.model.resize(name, size, mark, takes), ability[drivers.Resizer](s.k).Resize(s.k.Context(), id, size, mark))
 }
 
 // pastable draws a machine that can have snapshots, and a snapshot's name.

@@ -137,7 +137,7 @@ func (s *session) machineConfig(ctx context.Context, spec drivers.Spec, folder s
 	// console's file, and waits for an answer.
 	options = append(options, &types.OptionValue{Key: "answer.msg.serial.file.open", Value: "Append"})
 	id := spec.Mark.ID.String()
-	return types.VirtualMachineConfigSpec{
+	config := types.VirtualMachineConfigSpec{
 		Name:         displayName(spec.Mark),
 		Uuid:         id,
 		InstanceUuid: id,
@@ -148,7 +148,9 @@ func (s *session) machineConfig(ctx context.Context, spec drivers.Spec, folder s
 		Firmware:     firmwareOf(spec.Firmware),
 		DeviceChange: devices,
 		ExtraConfig:  options,
-	}, nil
+	}
+	hotAdd(&config)
+	return config, nil
 }
 
 // serialController is the key of the controller that every machine has for

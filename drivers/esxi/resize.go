@@ -11,9 +11,9 @@ import (
 	"grapevine/fleet"
 )
 
-var _ drivers.Resizer = (*Driver)(nil)
+var _ drivers.LiveResizer = (*Driver)(nil)
 
-// Resize implements drivers.Resizer. The host takes processors, memory, disk
+// Resize implements drivers.LiveResizer. The host takes processors, memory, disk
 // and mark in one task: all of it or nothing.
 func (d *Driver) Resize(ctx context.Context, id fleet.InstanceID, size fleet.Resources, mark drivers.Mark) error {
 	return d.do(ctx, fmt.Sprintf("resize machine %s", id), func(ctx context.Context, s *session) error {
@@ -21,7 +21,7 @@ func (d *Driver) Resize(ctx context.Context, id fleet.InstanceID, size fleet.Res
 		if err != nil {
 			return err
 		}
-		if err := drivers.Resizable(&m.Machine, size); err != nil {
+		if err := s.takes(ctx, &m, size); err != nil {
 			return err
 		}
 		options, err := markOptions(mark)

@@ -53,6 +53,9 @@ func domainXML(b blueprint) (string, error) {
 		dom.OS.BootDevices = []libvirtxml.DomainBootDevice{{Dev: "hd"}, {Dev: "cdrom"}}
 	}
 	b.flavour.platform(dom, b)
+	if b.flavour.headroom {
+		lay(dom, size)
+	}
 	text, err := dom.Marshal()
 	if err != nil {
 		return "", fmt.Errorf("write domain XML: %w", err)

@@ -63,6 +63,8 @@ type flavour struct {
 	// tagging is the version of libvirt from which it tags VLANs on bridges of
 	// Linux, 0 for none. On Open vSwitch it always does.
 	tagging uint64
+	// headroom: machines are built to be given more while they run.
+	headroom bool
 	// undefine is what goes with a domain.
 	undefine golibvirt.DomainUndefineFlagsValues
 }

@@ -29,6 +29,7 @@ func TestRealGuests(t *testing.T) {
 	t.Run("DiskBootsAndHoldsItsImage", l.diskGuest)
 	t.Run("CardOnActiveNetworkOnly", l.networkCard)
 	t.Run("AddressesAreFoundByLeaseAgentAndARP", l.addresses)
+	t.Run("RunningGuestSeesWhatItIsGiven", l.growth)
 	t.Run("RotatedConsoleLogIsReadWholeAndDeleted", l.rotatedConsole)
 	t.Run("UnboundedConsoleLogIsFound", l.unboundedLog)
 	t.Run("InterruptedImportIsSweptAway", l.interruptedImport)

@@ -39,6 +39,7 @@ func kvmFlavour() *flavour {
 		reboot:   golibvirt.DomainRebootAcpiPowerBtn,
 		resets:   true,
 		grows:    true,
+		headroom: true,
 		tagging:  11_000_000,
 		undefine: golibvirt.DomainUndefineManagedSave | golibvirt.DomainUndefineNvram |
 			golibvirt.DomainUndefineSnapshotsMetadata | golibvirt.DomainUndefineCheckpointsMetadata,
@@ -52,7 +53,7 @@ func kvmFeatures(ctx context.Context, d *Driver, caps *capabilities, networks wi
 	features := []drivers.Feature{
 		drivers.FeatureBootDisk, drivers.FeatureBootKernel, drivers.FeatureCloudInit, drivers.FeatureConsole, drivers.FeatureConsoleLog, drivers.FeatureCopyDisks, drivers.FeatureDevices,
 		drivers.FeatureGrowRunning,
-		drivers.FeaturePause, drivers.FeatureImageSource, drivers.FeatureReadDisks, drivers.FeatureResize, drivers.FeatureSnapshot, drivers.FeatureUsage, drivers.FeatureVNC,
+		drivers.FeaturePause, drivers.FeatureImageSource, drivers.FeatureReadDisks, drivers.FeatureResize, drivers.FeatureResizeLive, drivers.FeatureSnapshot, drivers.FeatureUsage, drivers.FeatureVNC,
 	}
 	if hasDrives(caps.Host.CPU.Arch) {
 		features = append(features, drivers.FeatureBootISO)

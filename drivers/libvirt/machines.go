@@ -140,8 +140,13 @@ func (d *Driver) read(ctx context.Context, dom golibvirt.Domain, leases leases) 
 // libvirtxml would take ten times as long to parse, for every machine of every
 // listing.
 type seenDomain struct {
-	Type     string `xml:"type,attr"`
-	Memory   memory `xml:"memory"`
+	Type      string `xml:"type,attr"`
+	Memory    memory `xml:"memory"`
+	MaxMemory struct {
+		memory
+		Slots int `xml:"slots,attr"`
+	} `xml:"maxMemory"`
+	Memories []struct{} `xml:"devices>memory"`
 	Metadata struct {
 		Inner []byte `xml:",innerxml"`
 	} `xml:"metadata"`

@@ -131,6 +131,9 @@ func (h *Hypervisor) describe() drivers.Description {
 	if h.hasScreens() {
 		d.Features = append(d.Features, drivers.FeatureVNC)
 	}
+	if h.growsLive() {
+		d.Features = append(d.Features, drivers.FeatureResizeLive)
+	}
 	if h.canSnapshot() == nil {
 		d.Features = append(d.Features, drivers.FeatureSnapshot)
 	}

@@ -9,9 +9,9 @@ import (
 	"grapevine/fleet"
 )
 
-var _ drivers.Resizer = (*Driver)(nil)
+var _ drivers.LiveResizer = (*Driver)(nil)
 
-// Resize implements drivers.Resizer.
+// Resize implements drivers.LiveResizer.
 func (d *Driver) Resize(ctx context.Context, id fleet.InstanceID, size fleet.Resources, mark drivers.Mark) error {
 	if err := d.resize(ctx, id, size, mark); err != nil {
 		return fmt.Errorf("resize machine %s: %w", id, err)
@@ -26,8 +26,7 @@ func (d *Driver) resize(ctx context.Context, id fleet.InstanceID, size fleet.Res
 	}
 	defer done()
 	return d.h.change(id, func(m *machine) error {
-		seen := m.view()
-		if err := drivers.Resizable(&seen, size); err != nil {
+		if err := d.h.judge(m, size); err != nil {
 			return err
 		}
 		if size.DiskGiB > m.Resources.DiskGiB {
@@ -42,6 +41,37 @@ func (d *Driver) resize(ctx context.Context, id fleet.InstanceID, size fleet.Res
 		m.Resources, m.Mark = size, mark.Clone()
 		return nil
 	})
+}
+
+// ResizableLive implements drivers.LiveResizer.
+func (d *Driver) ResizableLive(ctx context.Context, id fleet.InstanceID, size fleet.Resources) error {
+	_, done, err := d.begin(ctx)
+	if err == nil {
+		defer done()
+		d.h.mu.Lock()
+		defer d.h.mu.Unlock()
+		if m, ok := d.h.machines[id]; ok {
+			err = d.h.judge(m, size)
+		} else {
+			err = drivers.ErrNotFound
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("resize machine %s: %w", id, err)
+	}
+	return nil
+}
+
+// growsLive: what runs takes more, but on Xen, whose real driver has no word on
+// what its guests take.
+func (h *Hypervisor) growsLive() bool { return h.config.Hypervisor != fleet.Xen }
+
+func (h *Hypervisor) judge(m *machine, size fleet.Resources) error {
+	seen := m.view()
+	if h.growsLive() {
+		return drivers.ResizableLive(&seen, size)
+	}
+	return drivers.Resizable(&seen, size)
 }
 
 // growDisk makes the disk larger; the caller holds the lock.
