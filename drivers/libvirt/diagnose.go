@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
+	"strings"
 	"syscall"
 
 	golibvirt "github.com/digitalocean/go-libvirt"
 
 	"grapevine/drivers"
 	"grapevine/drivers/libvirt/session"
+	"grapevine/drivers/libvirt/storage"
 	"grapevine/fleet"
 )
 
@@ -68,9 +71,13 @@ func (d *Driver) diagnosePool(ctx context.Context) drivers.Finding {
 	f := drivers.Finding{Code: "pool_ok", Severity: drivers.SeverityOK, Subject: d.config.Pool}
 	var active int32
 	var free uint64
+	var kind string
 	err := d.session.Call(ctx, func(rpc *golibvirt.Libvirt) error {
 		pool, err := rpc.StoragePoolLookupByName(d.config.Pool)
 		if err != nil {
+			return err
+		}
+		if kind, err = storage.KindOf(rpc, pool); err != nil {
 			return err
 		}
 		if active, err = rpc.StoragePoolIsActive(pool); err != nil || active == 0 {
@@ -86,6 +93,10 @@ func (d *Driver) diagnosePool(ctx context.Context) drivers.Finding {
 		f.Fix = "Start the agent, which makes it at " + d.config.PoolPath + ", or make one of this name elsewhere: virsh pool-define-as."
 	case err != nil:
 		return failed(f, err)
+	case !slices.Contains(storage.Kinds, kind):
+		f.Code, f.Severity = "pool_unusable", drivers.SeverityError
+		f.Detail = "the storage pool is of type " + kind + ", which holds no files; images, disks and console logs are files"
+		f.Fix = "Set libvirt_pool to a pool of type " + strings.Join(storage.Kinds, ", ") + ", or to a name that no pool has, to have one made."
 	case active == 0:
 		f.Code, f.Severity, f.Detail = "pool_inactive", drivers.SeverityWarning, "the storage pool is not started"
 		f.Fix = "Start it: virsh pool-start " + d.config.Pool + " (the agent tries to, too)."

@@ -34,6 +34,8 @@ func TestRealGuests(t *testing.T) {
 	t.Run("UnboundedConsoleLogIsFound", l.unboundedLog)
 	t.Run("InterruptedImportIsSweptAway", l.interruptedImport)
 	t.Run("FullPoolIsOutOfSpace", l.fullPool)
+	t.Run("PoolOfAFileSystemHoldsMachines", l.mountedPool)
+	t.Run("PoolWithoutFilesIsRefused", l.blockPool)
 	t.Run("HungDaemonDoesNotHoldCallers", l.hungDaemon)
 	t.Run("TestDriverShowsForeignMachine", l.testDriver)
 }

@@ -11,7 +11,7 @@ import (
 
 // A machine takes more while it runs only as far as it was built for.
 const (
-	// A Linux guest sets some 200 KiB aside for each processor that may come:
+	// A Linux guest sets 244 KiB aside for each processor that may come:
 	// four times what it has, and no more than 32 where it has fewer.
 	vcpuHeadroom = 4
 	vcpuBound    = 32

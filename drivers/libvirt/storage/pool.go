@@ -28,6 +28,7 @@ type Storage struct {
 	config  Config
 	log     *slog.Logger
 	images  *shelf
+	judged  judged
 }
 
 // New returns the storage that is used through this session. It asks nothing
@@ -50,6 +51,9 @@ func (s *Storage) Pool(ctx context.Context) (*Pool, error) {
 		pool, err = rpc.StoragePoolLookupByName(s.config.Pool)
 		if session.IsCode(err, golibvirt.ErrNoStoragePool) {
 			pool, err = s.define(rpc)
+		}
+		if err == nil {
+			err = s.judged.judge(rpc, pool)
 		}
 		if err != nil {
 			return err
