@@ -63,6 +63,7 @@ type Agent struct {
 	state    *state
 	keys     keyed
 	shelf    *shelf
+	told     told
 	giving   giving
 	spool    *fetch.Spool
 	uploads  *uploads.Desk

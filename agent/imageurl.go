@@ -58,6 +58,8 @@ func (a *Agent) spawnImport(op *journal.Operation) {
 
 func (a *Agent) executeImport(ctx context.Context, op *journal.Operation) {
 	begun := time.Now()
+	ctx, done := a.told.listen(ctx, op.ID)
+	defer done()
 	im, err := a.importURL(ctx, op)
 	if ctx.Err() != nil {
 		return

@@ -35,9 +35,15 @@ func (a *Agent) keep(ctx context.Context, im fleet.Image, files imageFiles) (fle
 		}
 		im.Stored, files[fleet.RoleDisk] = &made, converted(files[fleet.RoleDisk])
 	}
+	var total int64
+	for _, f := range im.Files {
+		stored, _ := im.StoredFile(f.Role)
+		total += stored.Bytes
+	}
 	err := a.persist(ctx, func() error {
-		return files.read(&im, func(content io.Reader) error { return store.ImportImage(ctx, im, content) })
+		return files.read(&im, func(content io.Reader) error { return store.ImportImage(ctx, im, telling(ctx, content, total)) })
 	})
+	drivers.Tell(ctx, fleet.Progress{})
 	if err != nil {
 		return fleet.Image{}, err
 	}

@@ -29,7 +29,7 @@ func (l *local) Operation(_ context.Context, id string) (fleet.Operation, error)
 	case !ok:
 		return fleet.Operation{}, errorf(fleet.CodeNotFound, "host %s has no operation %s; ended ones are kept for a day", l.cfg.Name, id)
 	}
-	op.Progress = l.shelf.progress(&op.Operation)
+	op.Progress = (*Agent)(l).progress(&op.Operation)
 	return op.Operation, nil
 }
 

@@ -83,11 +83,13 @@ func (a *Agent) fetched(ctx context.Context, id string) (fleet.Image, error) {
 // depart begins to bring an image here. The caller holds the shelf's lock.
 func (a *Agent) depart(id string) *flight {
 	ctx, cancel := context.WithCancel(a.running)
+	ctx, done := a.told.listen(ctx, id)
 	f := &flight{cancel: cancel, ended: make(chan struct{})}
 	im, err := a.Image(ctx, id)
 	f.total.Store(im.Bytes)
 	a.operations.Go(func() {
 		defer cancel()
+		defer done()
 		begun := time.Now()
 		if err == nil {
 			im, err = a.bring(ctx, im, func(done int64) { f.done.Store(done) })

@@ -162,6 +162,8 @@ func (a *Agent) resume() error {
 // the end. The row loses its task only with a fresh look behind it.
 func (a *Agent) execute(ctx context.Context, op *journal.Operation) {
 	begun := time.Now()
+	ctx, done := a.told.listen(ctx, op.ID)
+	defer done()
 	outcome, err := a.perform(ctx, op)
 	if ctx.Err() != nil {
 		return

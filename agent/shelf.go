@@ -138,7 +138,7 @@ func (s *shelf) progress(op *fleet.Operation) *fleet.Progress {
 	if f == nil {
 		f = s.flights[op.Image]
 	}
-	if f == nil || op.State != fleet.OperationRunning {
+	if f == nil {
 		return nil
 	}
 	return &fleet.Progress{DoneBytes: f.done.Load(), TotalBytes: f.total.Load()}

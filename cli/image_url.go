@@ -73,8 +73,8 @@ func (a *app) follow(ctx context.Context, node *client.Client, op fleet.Operatio
 	defer cancel()
 	tick := time.NewTicker(askEvery)
 	defer tick.Stop()
-	bar := &progress{}
-	defer func() { bar.end() }()
+	var bars bars
+	defer bars.end()
 	for op.State == fleet.OperationRunning {
 		select {
 		case <-ctx.Done():
@@ -94,10 +94,7 @@ func (a *app) follow(ctx context.Context, node *client.Client, op fleet.Operatio
 		if op = now; op.Progress == nil {
 			continue
 		}
-		if bar.bar == nil {
-			bar = a.progress(what, op.Progress.TotalBytes)
-		}
-		bar.set(op.Progress.DoneBytes)
+		bars.show(a, what, op.Progress)
 	}
 	if op.State == fleet.OperationFailed {
 		return op, errors.New(op.Fault)

@@ -5,6 +5,8 @@ import (
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
+
+	"grapevine/fleet"
 )
 
 // worthABar is how large a file must be for its progress to be drawn.
@@ -26,6 +28,51 @@ func (a *app) progress(name string, total int64) *progress {
 		mpb.AppendDecorators(decor.CountersKibiByte("% .1f / % .1f"), decor.AverageSpeed(decor.SizeB1024(0), "  % .1f"), decor.AverageETA(decor.ET_STYLE_GO, decor.WC{W: 8})),
 	)
 	return &progress{container, bar}
+}
+
+// percentage is a bar for work of which only the hypervisor counts anything.
+func (a *app) percentage(name string) *progress {
+	if !a.terminal {
+		return &progress{}
+	}
+	container := mpb.New(mpb.WithOutput(a.errOut), mpb.WithWidth(40))
+	bar := container.AddBar(100,
+		mpb.PrependDecorators(decor.Name(visible(name)+" ")),
+		mpb.AppendDecorators(decor.Percentage(), decor.AverageETA(decor.ET_STYLE_GO, decor.WC{W: 8})),
+	)
+	return &progress{container, bar}
+}
+
+// bars draw an operation, one after the other: what it transfers, and what the
+// hypervisor does with that.
+type bars struct {
+	now     *progress
+	percent bool
+	total   int64
+}
+
+func (b *bars) show(a *app, what string, p *fleet.Progress) {
+	percent := p.Percent > 0
+	if b.now == nil || b.percent != percent || b.total != p.TotalBytes {
+		b.end()
+		b.percent, b.total = percent, p.TotalBytes
+		if percent {
+			b.now = a.percentage(what + " at the host")
+		} else {
+			b.now = a.progress(what, p.TotalBytes)
+		}
+	}
+	if percent {
+		b.now.set(int64(p.Percent))
+	} else {
+		b.now.set(p.DoneBytes)
+	}
+}
+
+func (b *bars) end() {
+	if b.now != nil {
+		b.now.end()
+	}
 }
 
 // reader counts what is read through it.

@@ -17,10 +17,12 @@ const (
 	OperationFailed    OperationState = "failed"
 )
 
-// Progress is how much of a transfer is done.
+// Progress is how much of what is under way is done: bytes of a transfer, or, of
+// work that the hypervisor does by itself, the percentage that it says.
 type Progress struct {
 	DoneBytes  int64 `json:"done_bytes"`
 	TotalBytes int64 `json:"total_bytes"` // 0: not known
+	Percent    int   `json:"percent,omitempty"`
 }
 
 // Operation is one mutation of one instance, or of an image where Instance is
@@ -33,7 +35,7 @@ type Operation struct {
 	Verb      string         `json:"verb"`            // create, delete, resize, an instance action or a snapshot verb
 	State     OperationState `json:"state"`
 	Step      string         `json:"step,omitempty"`     // journalled before what must not be done twice
-	Progress  *Progress      `json:"progress,omitempty"` // of the transfer under way; not journalled
+	Progress  *Progress      `json:"progress,omitempty"` // of what is under way, where that is told; not journalled
 	Fault     string         `json:"fault,omitempty"`
 	StartedAt time.Time      `json:"started_at"`         // host's wall clock
 	EndedAt   *time.Time     `json:"ended_at,omitempty"` // host's wall clock

@@ -9,6 +9,9 @@ import (
 	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/soap"
 	"github.com/vmware/govmomi/vim25/types"
+
+	"grapevine/drivers"
+	"grapevine/fleet"
 )
 
 // step starts a task of the host and waits for it, even after ctx has ended:
@@ -60,6 +63,7 @@ func (s *session) cancel(ctx context.Context, begun *object.Task) {
 // result waits until a task has ended. It belongs to the host and not to the
 // login that began it, so that it is waited for through a lost login.
 func (s *session) result(ctx context.Context, ref types.ManagedObjectReference) (info types.TaskInfo, err error) {
+	defer drivers.Tell(ctx, fleet.Progress{})
 	for {
 		err = s.updates(ctx, one(ref, "info"), func(set *types.UpdateSet) (done bool, err error) {
 			for _, update := range objects(set) {
@@ -67,8 +71,14 @@ func (s *session) result(ctx context.Context, ref types.ManagedObjectReference) 
 					return false, err
 				}
 				for _, change := range update.ChangeSet {
-					if seen, is := change.Val.(types.TaskInfo); is {
+					switch seen := change.Val.(type) {
+					case types.TaskInfo:
 						info = seen
+						tellPercent(ctx, seen.Progress)
+					case int32:
+						if change.Name == "info.progress" {
+							tellPercent(ctx, seen)
+						}
 					}
 				}
 			}
@@ -77,6 +87,14 @@ func (s *session) result(ctx context.Context, ref types.ManagedObjectReference) 
 		if !isLostCollector(err) {
 			return info, err
 		}
+	}
+}
+
+// tellPercent passes on how far a task is. A task of which the host says nothing
+// stays at 0.
+func tellPercent(ctx context.Context, percent int32) {
+	if percent > 0 && percent <= 100 {
+		drivers.Tell(ctx, fleet.Progress{Percent: int(percent)})
 	}
 }
 
