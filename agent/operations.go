@@ -33,10 +33,16 @@ type work struct {
 	device   *drivers.Attachment
 	// imageName is that of the image to make.
 	imageName string
+	image    string       // that is needed for it
+	guest    *fleet.Guest // what cloud-init is to find; as it was where it is nil
+	// Key makes requests one, however often they are sent: see repeated.
+	key, hash string
 	// A permit fills in what depends on the machine as it is: the size that it
-	// is to get, and the mark that it is to carry afterwards.
-	size *fleet.Resources
-	mark *drivers.Mark
+	// is to get, the mark that it is to carry afterwards, and the power that it
+	// has and is to have again.
+	size  *fleet.Resources
+	mark  *drivers.Mark
+	power fleet.Power
 }
 
 // begin starts an operation on an instance, where may allows it. It answers
@@ -48,6 +54,9 @@ func (a *Agent) begin(id fleet.InstanceID, w *work, may permit) (fleet.Accepted,
 	unlock := a.keys.lock(id)
 	defer unlock()
 
+	if accepted, known, err := a.repeated(id, w); known {
+		return accepted, err
+	}
 	op, err := a.reserve(id, w, may)
 	if err != nil {
 		return fleet.Accepted{}, err
@@ -90,6 +99,7 @@ func (a *Agent) reserve(id fleet.InstanceID, w *work, may permit) (*journal.Oper
 	op := a.state.newOperation(a.hostID, id, w.verb)
 	op.Force, op.Snapshot, op.Device, op.Size, op.Mark = w.force, w.snapshot, w.device, w.size, w.mark
 	op.ImageName = w.imageName
+	op.Image, op.Guest, op.Power, op.Key, op.KeyHash = w.image, w.guest, w.power, w.key, w.hash
 	a.state.busy[id] = op
 	if w.verb == verbDelete {
 		op.RequestHash = a.state.requestHash(&picture, id)
@@ -175,6 +185,7 @@ func (a *Agent) execute(ctx context.Context, op *journal.Operation) {
 	ended := time.Now()
 	final := *op
 	final.State, final.EndedAt = fleet.OperationSucceeded, &ended
+	final.Guest = nil // it may hold secrets, and nobody needs it any more
 	if err != nil {
 		final.State, final.Fault = fleet.OperationFailed, err.Error()
 	}

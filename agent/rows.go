@@ -84,6 +84,8 @@ func taskOf(op *journal.Operation) fleet.Task {
 		return fleet.TaskDeleting
 	case op.Verb == verbResize:
 		return fleet.TaskResizing
+	case op.Verb == fleet.VerbRebuild:
+		return fleet.TaskRebuilding
 	case fleet.SnapshotVerb(op.Verb).Known(), op.Verb == fleet.VerbCapture:
 		return fleet.TaskSnapshotting
 	case op.Verb == string(fleet.AttachDevice):

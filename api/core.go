@@ -61,6 +61,9 @@ type Writer interface {
 	ResizeInstance(ctx context.Context, id fleet.InstanceID, flavor string) (fleet.Accepted, error)
 	// CaptureInstance makes an image of a stopped instance, at its host.
 	CaptureInstance(ctx context.Context, id fleet.InstanceID, req fleet.CaptureInstance) (fleet.Accepted, error)
+	// RebuildInstance makes an instance's first disk anew. With a key, empty for
+	// none, a request that is sent again is the operation that it began.
+	RebuildInstance(ctx context.Context, id fleet.InstanceID, ask fleet.Rebuild, key string) (fleet.Accepted, error)
 	ChangeSnapshot(ctx context.Context, id fleet.InstanceID, change fleet.SnapshotChange) (fleet.Accepted, error)
 	ChangeDevice(ctx context.Context, id fleet.InstanceID, change fleet.DeviceChange) (fleet.Accepted, error)
 	// OpenConsole returns a ticket for a console, which is opened at the

@@ -31,6 +31,7 @@ type fakeCore struct {
 	usage      func(fleet.InstanceID) (fleet.InstanceUsage, error)
 	resize     func(fleet.InstanceID, string) (fleet.Accepted, error)
 	size       func(fleet.InstanceID, fleet.Size) (fleet.Accepted, error)
+	rebuild    func(fleet.InstanceID, fleet.Rebuild, string) (fleet.Accepted, error)
 	snapshot   func(fleet.InstanceID, fleet.SnapshotChange) (fleet.Accepted, error)
 	device     func(fleet.InstanceID, fleet.DeviceChange) (fleet.Accepted, error)
 	capture    func(fleet.InstanceID, fleet.CaptureInstance) (fleet.Accepted, error)
@@ -97,6 +98,10 @@ func (f *fakeCore) Snapshots(_ context.Context, id fleet.InstanceID) (fleet.Snap
 
 func (f *fakeCore) ResizeInstance(_ context.Context, id fleet.InstanceID, flavor string) (fleet.Accepted, error) {
 	return f.resize(id, flavor)
+}
+
+func (f *fakeCore) RebuildInstance(_ context.Context, id fleet.InstanceID, ask fleet.Rebuild, key string) (fleet.Accepted, error) {
+	return f.rebuild(id, ask, key)
 }
 
 func (f *fakeCore) SetSize(_ context.Context, id fleet.InstanceID, size fleet.Size) (fleet.Accepted, error) {
@@ -313,6 +318,7 @@ func full() *fakeCore {
 		devices:   func(id fleet.InstanceID) (fleet.DeviceList, error) { return fleet.DeviceList{Instance: id}, nil },
 		device:    func(fleet.InstanceID, fleet.DeviceChange) (fleet.Accepted, error) { return accepted() },
 		snapshots: func(id fleet.InstanceID) (fleet.SnapshotList, error) { return fleet.SnapshotList{Instance: id}, nil },
+		rebuild:   func(fleet.InstanceID, fleet.Rebuild, string) (fleet.Accepted, error) { return accepted() },
 		resize:    func(fleet.InstanceID, string) (fleet.Accepted, error) { return accepted() },
 		size:      func(fleet.InstanceID, fleet.Size) (fleet.Accepted, error) { return accepted() },
 		snapshot:  func(fleet.InstanceID, fleet.SnapshotChange) (fleet.Accepted, error) { return accepted() },

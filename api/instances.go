@@ -25,6 +25,7 @@ func (s *server) addInstances() {
 	s.addSnapshots()
 	s.addCapture()
 	s.addDevices()
+	s.addRebuild()
 	s.addUsage()
 }
 

@@ -178,6 +178,9 @@ func TestClientHasAMethodForEveryRoute(t *testing.T) {
 		"POST /v1/instances/{id}/resize": func(ctx context.Context, c *client.Client) (any, error) {
 			return c.ResizeInstance(ctx, instanceID, "small", time.Second)
 		},
+		"POST /v1/instances/{id}/rebuild": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.RebuildInstance(ctx, instanceID, fleet.Rebuild{Image: "tiny"}, client.KeyedOptions{Key: "k", Wait: time.Second})
+		},
 		"PUT /v1/sizes/{id}": func(ctx context.Context, c *client.Client) (any, error) {
 			return c.SetSize(ctx, instanceID, fleet.Size{Flavor: "small", Resources: fleet.Resources{VCPUs: 1, MemoryMiB: 64}})
 		},

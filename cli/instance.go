@@ -23,7 +23,8 @@ func (a *app) instanceCommand() []*cobra.Command {
 		commands = append(commands, a.instanceAct(verb))
 	}
 	commands = append(commands,
-		a.instanceDelete(), a.instanceLog(), a.instanceConsole(), a.instanceResize(), a.instanceSnapshot(), a.instanceDevice(), a.instanceCapture(), a.instanceClone())
+		a.instanceDelete(), a.instanceLog(), a.instanceConsole(), a.instanceResize(), a.instanceSnapshot(), a.instanceDevice(), a.instanceCapture(), a.instanceClone(),
+		a.instanceRebuild())
 	return []*cobra.Command{group("instance", "The virtual machines of the fleet", commands)}
 }
 

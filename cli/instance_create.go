@@ -71,12 +71,8 @@ func (w *wish) create(cmd *cobra.Command, node *client.Client) (fleet.Create, er
 	if err := w.guestFlags.fill(cmd, &c); err != nil {
 		return fleet.Create{}, err
 	}
-	if shortImage.MatchString(c.Image) {
-		im, err := findImage(cmd.Context(), node, c.Image)
-		if err != nil {
-			return fleet.Create{}, err
-		}
-		c.Image = im.ID
+	if c.Image, err = wholeImage(cmd.Context(), node, c.Image); err != nil {
+		return fleet.Create{}, err
 	}
 	if idPrefix.MatchString(c.Host) {
 		host, err := findHost(cmd.Context(), node, c.Host)
@@ -172,17 +168,7 @@ func (a *app) createAll(ctx context.Context, node *client.Client, b *batch) erro
 // createOne sends a create, and again when its answer was lost on the way: the
 // key makes sure that there is one machine in the end.
 func createOne(ctx context.Context, node *client.Client, create fleet.Create, opts client.CreateOptions) (fleet.Accepted, error) {
-	for try := 1; ; try++ {
-		accepted, err := node.CreateInstance(ctx, create, opts)
-		if err == nil || !errors.Is(err, client.ErrOutcomeUnknown) || try == tries || ctx.Err() != nil {
-			return accepted, err
-		}
-		select {
-		case <-ctx.Done():
-			return fleet.Accepted{}, ctx.Err()
-		case <-time.After(time.Duration(try) * 200 * time.Millisecond):
-		}
-	}
+	return again(ctx, func() (fleet.Accepted, error) { return node.CreateInstance(ctx, create, opts) })
 }
 
 // howToRetry adds the key to an error after which nobody knows.

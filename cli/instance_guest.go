@@ -1,10 +1,7 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strconv"
 	"strings"
 
@@ -16,9 +13,9 @@ import (
 // guestFlags are the flags that say what an instance has beside its size, and
 // what its guest is told at its first boot.
 type guestFlags struct {
-	networks, disks, keyFiles      []string
-	firmware                       string
-	hostname, userData, networkCfg string
+	networks, disks []string
+	firmware        string
+	toldFlags
 }
 
 func (g *guestFlags) add(cmd *cobra.Command) {
@@ -33,10 +30,7 @@ func (g *guestFlags) add(cmd *cobra.Command) {
 func (g *guestFlags) addIdentity(cmd *cobra.Command, networks string) {
 	flags := cmd.Flags()
 	flags.StringArrayVar(&g.networks, "network", nil, "network card, NETWORK[,vlan=ID][,mac=ADDRESS]; may be repeated; none for no card (default: "+networks+")")
-	flags.StringVar(&g.hostname, "hostname", "", "host name that the guest is told (default: made from its name)")
-	flags.StringVar(&g.userData, "user-data", "", "file with cloud-init's user data, - for standard input")
-	flags.StringArrayVar(&g.keyFiles, "ssh-key", nil, "file with public keys for the image's default user; may be repeated")
-	flags.StringVar(&g.networkCfg, "network-config", "", "file with cloud-init's network configuration (default: DHCP on every card)")
+	g.toldFlags.add(cmd)
 }
 
 // fill puts what the flags say into a create.
@@ -55,26 +49,10 @@ func (g *guestFlags) fill(cmd *cobra.Command, c *fleet.Create) error {
 		}
 		c.Disks = append(c.Disks, fleet.Disk{SizeGiB: gib})
 	}
-	c.Firmware, c.Hostname = fleet.Firmware(g.firmware), g.hostname
+	c.Firmware = fleet.Firmware(g.firmware)
 	var err error
-	if c.UserData, err = readText(cmd, g.userData); err != nil {
-		return fmt.Errorf("read --user-data: %w", err)
-	}
-	if c.NetworkConfig, err = readText(cmd, g.networkCfg); err != nil {
-		return fmt.Errorf("read --network-config: %w", err)
-	}
-	for _, file := range g.keyFiles {
-		text, err := readText(cmd, file)
-		if err != nil {
-			return fmt.Errorf("read --ssh-key: %w", err)
-		}
-		keys := sshKeys(text)
-		if len(keys) == 0 {
-			return fmt.Errorf("read --ssh-key: %s has no public key in it", file)
-		}
-		c.SSHKeys = append(c.SSHKeys, keys...)
-	}
-	return nil
+	c.Guest, err = g.toldFlags.guest(cmd)
+	return err
 }
 
 // parseNIC reads NETWORK[,vlan=ID][,mac=ADDRESS].
@@ -97,43 +75,4 @@ func parseNIC(text string) (fleet.NIC, error) {
 		}
 	}
 	return nic, nil
-}
-
-// sshKeys are the keys of a file as authorized_keys is one: without blank lines
-// and comments.
-func sshKeys(text string) []string {
-	var keys []string
-	for line := range strings.Lines(text) {
-		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
-			keys = append(keys, line)
-		}
-	}
-	return keys
-}
-
-// readText reads a small file, or standard input for -; nothing for no name.
-func readText(cmd *cobra.Command, name string) (string, error) {
-	if name == "" {
-		return "", nil
-	}
-	from := cmd.InOrStdin()
-	if name != "-" {
-		file, err := os.Open(name)
-		if err != nil {
-			return "", err
-		}
-		defer file.Close()
-		from = file
-	}
-	content, err := io.ReadAll(io.LimitReader(from, fleet.MaxGuestBytes+1))
-	if err != nil {
-		return "", err
-	}
-	if len(content) > fleet.MaxGuestBytes {
-		return "", fmt.Errorf("%s is longer than %d bytes", name, fleet.MaxGuestBytes)
-	}
-	if len(content) == 0 {
-		return "", errors.New(name + " is empty")
-	}
-	return string(content), nil
 }

@@ -176,6 +176,8 @@ type Mark struct {
 	Labels      map[string]string `json:"labels,omitempty"`
 	Generation  uint64            `json:"generation"`
 	RequestHash string            `json:"request_hash,omitempty"`
+	// Rebuilt is how often its first disk was made anew since it was built.
+	Rebuilt uint64 `json:"rebuilt,omitempty"`
 }
 
 // Spec is a machine to build.

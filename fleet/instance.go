@@ -45,6 +45,7 @@ const (
 	TaskAttaching    Task = "attaching"
 	TaskDetaching    Task = "detaching"
 	TaskDisowning    Task = "disowning"
+	TaskRebuilding   Task = "rebuilding"
 )
 
 // Instance is one virtual machine as the agent of its host describes it.

@@ -62,6 +62,21 @@ func (c *core) ResizeInstance(ctx context.Context, id fleet.InstanceID, flavor s
 	})
 }
 
+// RebuildInstance implements api.Core: the instance's host does it, with the
+// image that a name means here.
+func (c *core) RebuildInstance(ctx context.Context, id fleet.InstanceID, ask fleet.Rebuild, key string) (fleet.Accepted, error) {
+	if ask.Image != "" {
+		im, err := c.ImageNamed(ctx, ask.Image)
+		if err != nil {
+			return fleet.Accepted{}, err
+		}
+		ask.Image = im.ID
+	}
+	return c.atOwner(ctx, id, func(ctx context.Context, peer *client.Client) (fleet.Accepted, error) {
+		return peer.RebuildInstance(ctx, id, ask, client.KeyedOptions{Key: key})
+	})
+}
+
 // ChangeSnapshot implements api.Core: the instance's host does it.
 func (c *core) ChangeSnapshot(ctx context.Context, id fleet.InstanceID, change fleet.SnapshotChange) (fleet.Accepted, error) {
 	return c.atOwner(ctx, id, func(ctx context.Context, peer *client.Client) (fleet.Accepted, error) {

@@ -46,6 +46,19 @@ func TestResizeAsksTheOwnerForTheNumbersOfTheFlavorHere(t *testing.T) {
 	wantCode(t, err, fleet.CodeUnknownFlavor)
 }
 
+func TestRebuildIsDoneByTheOwnerWithTheImageThatTheNameMeansHere(t *testing.T) {
+	w := newWorld(t, 2)
+	c, n := w.registry()
+	in := running(1)
+	n.publish(w.agents[1].row, in)
+	accepted, err := c.RebuildInstance(t.Context(), in.ID, fleet.Rebuild{Image: "tiny", Guest: fleet.Guest{Hostname: "db"}}, "key-1")
+	if row := accepted.Instance; err != nil || row.Host != w.agents[1].row.ID || row.Image != w.image.ID || row.Name != "db key-1" {
+		t.Errorf("accepted %+v, %v; want hostb to have been asked for %s, with the key", accepted, err, w.image.ID)
+	}
+	_, err = c.RebuildInstance(t.Context(), in.ID, fleet.Rebuild{Image: "no such"}, "")
+	wantCode(t, err, fleet.CodeUnknownImage)
+}
+
 func TestSnapshotIsTakenByTheOwner(t *testing.T) {
 	w := newWorld(t, 2)
 	c, n := w.registry()

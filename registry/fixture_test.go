@@ -210,6 +210,11 @@ func (a *fakeAgent) SetSize(_ context.Context, id fleet.InstanceID, size fleet.S
 	return fleet.Accepted{Instance: fleet.Instance{ID: id, Host: a.row.ID, Task: fleet.TaskResizing, Flavor: size.Flavor, MemoryMiB: size.MemoryMiB}}, nil
 }
 
+// RebuildInstance implements api.Core.
+func (a *fakeAgent) RebuildInstance(_ context.Context, id fleet.InstanceID, ask fleet.Rebuild, key string) (fleet.Accepted, error) {
+	return fleet.Accepted{Instance: fleet.Instance{ID: id, Host: a.row.ID, Task: fleet.TaskRebuilding, Image: ask.Image, Name: ask.Hostname + " " + key}}, nil
+}
+
 // ChangeSnapshot implements api.Core.
 func (a *fakeAgent) ChangeSnapshot(_ context.Context, id fleet.InstanceID, change fleet.SnapshotChange) (fleet.Accepted, error) {
 	return fleet.Accepted{Instance: fleet.Instance{ID: id, Host: a.row.ID, Task: fleet.TaskSnapshotting, Name: change.Name}}, nil

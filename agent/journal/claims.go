@@ -27,6 +27,14 @@ type Operation struct {
 	Mark     *drivers.Mark       `json:"mark,omitempty"`
 	// ImageName is that of the image that a capture makes.
 	ImageName string `json:"image_name,omitempty"`
+	// Guest is what cloud-init is to find, nil for what it found before, and Power
+	// what the machine is brought back to.
+	Guest *fleet.Guest `json:"guest,omitempty"`
+	Power fleet.Power  `json:"power,omitempty"`
+	// Key and KeyHash are those of the request that asked for it, where it had a
+	// key: the same request is answered with this operation.
+	Key     string `json:"key,omitempty"`
+	KeyHash string `json:"key_hash,omitempty"`
 	// RequestHash, of a delete, is that of the create that the instance came
 	// from: once the machine is gone nothing else remembers it.
 	RequestHash string `json:"request_hash,omitempty"`

@@ -22,7 +22,7 @@ type Document struct {
 // Of returns the document of a machine that is to be built. Cards are those
 // that it really gets.
 func Of(spec *drivers.Spec, cards []fleet.NIC) Document {
-	d := Document{instanceID: spec.Mark.ID.String(), guest: spec.Guest, cards: cards}
+	d := Document{instanceID: instanceID(&spec.Mark), guest: spec.Guest, cards: cards}
 	if d.guest.Hostname == "" {
 		d.guest.Hostname = fleet.HostnameOf(spec.Mark.Name)
 	}
@@ -30,6 +30,15 @@ func Of(spec *drivers.Spec, cards []fleet.NIC) Document {
 		d.guest.Hostname = "instance-" + d.instanceID[:8]
 	}
 	return d
+}
+
+// instanceID is another one after each rebuild: cloud-init does again what it
+// does once for an instance when it sees another id.
+func instanceID(mark *drivers.Mark) string {
+	if mark.Rebuilt == 0 {
+		return mark.ID.String()
+	}
+	return fmt.Sprintf("%s-%d", mark.ID, mark.Rebuilt)
 }
 
 // metadata is cloud-init's meta-data. JSON is YAML, which it reads.
@@ -46,10 +55,13 @@ func (d *Document) metadata() metadata {
 	return metadata{InstanceID: d.instanceID, LocalHostname: d.guest.Hostname, PublicKeys: d.guest.SSHKeys}
 }
 
+// noUserData is what is said where there is nothing to say.
+const noUserData = "#cloud-config\n{}\n"
+
 // userData is never empty: cloud-init takes a seed without it for none.
 func (d *Document) userData() string {
 	if d.guest.UserData == "" {
-		return "#cloud-config\n{}\n"
+		return noUserData
 	}
 	return d.guest.UserData
 }

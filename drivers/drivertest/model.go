@@ -164,6 +164,18 @@ func (m *model) resize(name string, size fleet.Resources, mark drivers.Mark, tak
 	return nil
 }
 
+func (m *model) rebuild(name string, r *drivers.Rebuild) error {
+	one, err := m.managed(name)
+	switch {
+	case err != nil:
+		return err
+	case len(one.pasts) > 0 || one.power != fleet.PowerStopped:
+		return errRefused
+	}
+	one.mark = r.Mark.Clone()
+	return nil
+}
+
 // past returns where a machine's snapshot of that name is, -1 for none.
 func (one *modelled) past(name string) int {
 	return slices.IndexFunc(one.pasts, func(p modelledPast) bool { return p.Name == name })

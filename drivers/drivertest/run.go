@@ -82,6 +82,13 @@ func cases() []testCase {
 		{name: "ResizeRefusesWhatItCannotDo", needs: drivers.FeatureResize, run: resizeRefusals},
 		{name: "RunningMachineGrows", needs: drivers.FeatureResizeLive, run: growsWhileItRuns},
 		{name: "RunningMachineGivesNothingBack", needs: drivers.FeatureResizeLive, run: runningGivesNothingBack},
+		{name: "RebuildMakesTheFirstDiskAnew", needs: drivers.FeatureRebuild, run: rebuildMakesAnew},
+		{name: "RebuildKeepsWhatCloudInitWasTold", needs: drivers.FeatureRebuild, run: rebuildKeepsTheGuest},
+		{name: "RebuildIsDoneOnce", needs: drivers.FeatureRebuild, run: rebuildIsDoneOnce},
+		{name: "CancelledRebuildLeavesAWholeMachine", needs: drivers.FeatureRebuild, run: cancelledRebuild},
+		{name: "RebuildRefusesWhatItCannotDo", needs: drivers.FeatureRebuild, run: rebuildRefusals},
+		{name: "RebuildWithoutRoomLeavesTheOldDisk", needs: drivers.FeatureRebuild, run: rebuildWithoutRoom},
+		{name: "DeleteRemovesARebuiltMachine", needs: drivers.FeatureRebuild, run: deleteRemovesRebuilt},
 		{name: "BuiltMachineHasItsDevices", needs: drivers.FeatureDevices, run: builtHasItsDevices},
 		{name: "MissingNetworkIsRefused", needs: drivers.FeatureDevices, run: missingNetworkIsRefused},
 		{name: "DiskIsAttachedAndDetachedOnce", needs: drivers.FeatureDevices, run: diskComesAndGoes},
@@ -152,7 +159,7 @@ func FeatureTable(features []drivers.Feature) string {
 	b.WriteString("\n| feature | supported |\n| --- | --- |\n")
 	for _, f := range []drivers.Feature{
 		drivers.FeatureBootDisk, drivers.FeatureBootISO, drivers.FeatureBootKernel, drivers.FeatureCloudInit, drivers.FeatureConsole, drivers.FeatureConsoleLog, drivers.FeatureCopyDisks,
-		drivers.FeatureDevices, drivers.FeatureGrowRunning, drivers.FeatureImageSource, drivers.FeaturePause, drivers.FeatureReadDisks, drivers.FeatureResize, drivers.FeatureResizeLive, drivers.FeatureSnapshot,
+		drivers.FeatureDevices, drivers.FeatureGrowRunning, drivers.FeatureImageSource, drivers.FeaturePause, drivers.FeatureReadDisks, drivers.FeatureRebuild, drivers.FeatureResize, drivers.FeatureResizeLive, drivers.FeatureSnapshot,
 		drivers.FeatureUEFI, drivers.FeatureUsage,
 		drivers.FeatureVLAN, drivers.FeatureVNC,
 	} {

@@ -112,6 +112,9 @@ func (s *sequence) run() {
 	if s.model.has(drivers.FeatureResize) {
 		actions["resize"] = func(*rapid.T) { s.resize() }
 	}
+	if s.model.has(drivers.FeatureRebuild) {
+		actions["rebuild"] = func(*rapid.T) { s.rebuild() }
+	}
 	if s.model.has(drivers.FeatureSnapshot) {
 		for _, again := range []string{"", " again"} { // twice as often as the others
 			actions["take"+again] = func(*rapid.T) { s.take() }

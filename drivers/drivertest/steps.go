@@ -160,6 +160,17 @@ func (s *sequence) resize() {
 	s.did("resize", name, s.model.resize(name, size, mark, takes), ability[drivers.Resizer](s.k).Resize(s.k.Context(), id, size, mark))
 }
 
+// rebuild makes a machine anew from the image that it was made from.
+func (s *sequence) rebuild() {
+	name, m := s.there(func(m *modelled) bool { return m.built })
+	mark := s.mark(m.id, m.size)
+	if mark.Rebuilt = 1; m.mark != nil {
+		mark.Rebuilt = m.mark.Rebuilt + 1
+	}
+	r := drivers.Rebuild{Image: s.im, Mark: mark}
+	s.did("rebuild", name, s.model.rebuild(name, &r), ability[drivers.Rebuilder](s.k).Rebuild(s.k.Context(), m.id, r))
+}
+
 // pastable draws a machine that can have snapshots, and a snapshot's name.
 func (s *sequence) pastable() (name string, id fleet.InstanceID, past string) {
 	name, m := s.there(func(m *modelled) bool { return m.built && m.size.DiskGiB > 0 })

@@ -56,7 +56,7 @@ var (
 	tasks       = []fleet.Task{
 		fleet.TaskBuilding, fleet.TaskStarting, fleet.TaskStopping, fleet.TaskRebooting, fleet.TaskPausing, fleet.TaskResuming,
 		fleet.TaskAdopting, fleet.TaskDeleting, fleet.TaskMigrating, fleet.TaskResizing, fleet.TaskSnapshotting,
-		fleet.TaskAttaching, fleet.TaskDetaching, fleet.TaskDisowning,
+		fleet.TaskAttaching, fleet.TaskDetaching, fleet.TaskDisowning, fleet.TaskRebuilding,
 	}
 )
 

@@ -394,6 +394,7 @@ type Instance struct {
 	Generation  uint64                 `protobuf:"varint,16,opt,name=generation,proto3" json:"generation,omitempty"`
 	// building starting stopping rebooting pausing resuming adopting deleting
 	// migrating resizing snapshotting attaching detaching disowning
+	// rebuilding
 	Task           uint32   `protobuf:"varint,17,opt,name=task,proto3" json:"task,omitempty"`
 	FaultRef       uint32   `protobuf:"varint,18,opt,name=fault_ref,json=faultRef,proto3" json:"fault_ref,omitempty"`
 	Fault          *Text    `protobuf:"bytes,19,opt,name=fault,proto3" json:"fault,omitempty"`
