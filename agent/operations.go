@@ -33,8 +33,8 @@ type work struct {
 	device   *drivers.Attachment
 	// imageName is that of the image to make.
 	imageName string
-	image    string       // that is needed for it
-	guest    *fleet.Guest // what cloud-init is to find; as it was where it is nil
+	image     string       // that is needed for it
+	guest     *fleet.Guest // what cloud-init is to find; as it was where it is nil
 	// Key makes requests one, however often they are sent: see repeated.
 	key, hash string
 	// A permit fills in what depends on the machine as it is: the size that it

@@ -57,15 +57,8 @@ func (d *Driver) findSettled(ctx context.Context, s *session, id fleet.InstanceI
 	if !errors.Is(err, drivers.ErrNotFound) {
 		return m, err
 	}
-	making, err := s.running(ctx, "Folder.createVm")
-	if err != nil {
+	if err := s.ended(ctx, "Folder.createVm"); err != nil {
 		return found{}, err
-	}
-	for _, task := range making {
-		// Its fault is that of the build that began it.
-		if _, err := s.result(ctx, task); err != nil && faultOf(err) == nil {
-			return found{}, err
-		}
 	}
 	return d.find(ctx, s, id)
 }

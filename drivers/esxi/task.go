@@ -3,6 +3,7 @@ package esxi
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/task"
@@ -98,9 +99,24 @@ func tellPercent(ctx context.Context, percent int32) {
 	}
 }
 
-// running are the host's tasks of one kind that have not ended, whoever began
+// ended waits until the host's tasks of these kinds, whoever began them, have
+// ended. Their faults are those of who began them.
+func (s *session) ended(ctx context.Context, kinds ...string) error {
+	tasks, err := s.running(ctx, kinds)
+	if err != nil {
+		return err
+	}
+	for _, task := range tasks {
+		if _, err := s.result(ctx, task); err != nil && faultOf(err) == nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// running are the host's tasks of some kinds that have not ended, whoever began
 // them.
-func (s *session) running(ctx context.Context, kind string) ([]types.ManagedObjectReference, error) {
+func (s *session) running(ctx context.Context, kinds []string) ([]types.ManagedObjectReference, error) {
 	res, err := s.properties().RetrieveProperties(ctx, types.RetrieveProperties{SpecSet: []types.PropertyFilterSpec{{
 		ObjectSet: []types.ObjectSpec{{
 			Obj:       *s.client.ServiceContent.TaskManager,
@@ -124,7 +140,7 @@ func (s *session) running(ctx context.Context, kind string) ([]types.ManagedObje
 				what = v
 			}
 		}
-		if what == kind && (state == types.TaskInfoStateQueued || state == types.TaskInfoStateRunning) {
+		if slices.Contains(kinds, what) && (state == types.TaskInfoStateQueued || state == types.TaskInfoStateRunning) {
 			list = append(list, content.Obj)
 		}
 	}

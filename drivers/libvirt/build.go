@@ -121,7 +121,7 @@ func (d *Driver) assemble(ctx context.Context, pool *storage.Pool, b blueprint) 
 	if b.disks, err = d.makeDisks(ctx, pool, &b.spec); err != nil {
 		return err
 	}
-	if b.seed, err = d.makeSeed(ctx, pool, &b.spec, b.cards); err != nil {
+	if b.seed, err = d.makeSeed(ctx, pool, seedName(id), &b.spec, nicsOf(b.cards)); err != nil {
 		return err
 	}
 	if !b.flavour.records(b) {

@@ -118,7 +118,11 @@ func (h *harness) Storage(tb testing.TB) []string {
 // Guest is the seed as it lies in the pool: its files are in it as they are.
 func (h *harness) Guest(tb testing.TB, id fleet.InstanceID) string {
 	tb.Helper()
-	seed, err := os.ReadFile(filepath.Join(h.pool(), "seed-"+id.String()+".iso"))
+	seeds, err := filepath.Glob(filepath.Join(h.pool(), "seed-"+id.String()+"*.iso"))
+	if err != nil || len(seeds) != 1 {
+		tb.Fatalf("its seeds are %v (%v), want one", seeds, err)
+	}
+	seed, err := os.ReadFile(seeds[0])
 	if err != nil {
 		tb.Fatal(err)
 	}

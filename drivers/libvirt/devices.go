@@ -115,8 +115,10 @@ func (s *seenDisk) place() libvirtxml.DomainDiskTarget {
 }
 
 // isSeed tells a seed, which is no disk to its machine's owner.
-func (s *seenDisk) isSeed() bool {
-	file := filepath.Base(s.Source.File)
+func (s *seenDisk) isSeed() bool { return isSeed(s.Source.File) }
+
+func isSeed(path string) bool {
+	file := filepath.Base(path)
 	return strings.HasPrefix(file, seedPrefix) && strings.HasSuffix(file, ".iso")
 }
 

@@ -55,6 +55,15 @@ type wiredCard struct {
 	bridge bool // Network is a bridge of the system, not a network of libvirt's
 }
 
+// nicsOf are the cards without how they are wired.
+func nicsOf(cards []wiredCard) []fleet.NIC {
+	nics := make([]fleet.NIC, len(cards))
+	for i := range cards {
+		nics[i] = cards[i].NIC
+	}
+	return nics
+}
+
 func (f *flavour) cardXML(card wiredCard) libvirtxml.DomainInterface {
 	source := &libvirtxml.DomainInterfaceSource{Network: &libvirtxml.DomainInterfaceSourceNetwork{Network: card.Network}}
 	if card.bridge {
@@ -97,16 +106,17 @@ func kvmDrives(dom *libvirtxml.Domain, b blueprint) {
 		dom.Devices.Disks = append(dom.Devices.Disks, driveXML(b.iso, sataDrive(firstDrive)))
 	}
 	if b.seed != "" {
-		seed := seedXML(b)
-		seed.ReadOnly = &libvirtxml.DomainDiskReadOnly{}
-		dom.Devices.Disks = append(dom.Devices.Disks, seed)
+		dom.Devices.Disks = append(dom.Devices.Disks, b.flavour.seedXML(b.seed))
 	}
 }
 
 // seedXML is what cloud-init reads, a disk after all others: kernels made for
 // clouds, as Debian's is, know neither SATA nor IDE.
-func seedXML(b blueprint) libvirtxml.DomainDisk {
-	seed := b.flavour.diskXML(b.seed, lastLetter)
+func (f *flavour) seedXML(path string) libvirtxml.DomainDisk {
+	seed := f.diskXML(path, lastLetter)
 	seed.Driver = &libvirtxml.DomainDiskDriver{Name: "qemu", Type: "raw"}
+	if f.locksSeed {
+		seed.ReadOnly = &libvirtxml.DomainDiskReadOnly{}
+	}
 	return seed
 }

@@ -42,6 +42,9 @@ type flavour struct {
 	bus, disks string
 	// card is the model of its network card, empty for libvirt's choice.
 	card string
+	// locksSeed: the guest cannot write to its seed. QEMU before version 8 opens
+	// no read-only disk for Xen; what is on it is the guest's own.
+	locksSeed bool
 	// records: the hypervisor itself records the console of such a machine.
 	records func(blueprint) bool
 	// console says where a machine's console is recorded.

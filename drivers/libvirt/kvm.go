@@ -31,7 +31,7 @@ func kvmFlavour() *flavour {
 		memory:   kernelMemory,
 		usage:    qemuUsage,
 		platform: kvmPlatform,
-		bus:      "virtio", disks: "vd", card: "virtio",
+		bus:      "virtio", disks: "vd", card: "virtio", locksSeed: true,
 		records:  func(blueprint) bool { return false },
 		console:  poolConsole,
 		asks:     true,
@@ -54,6 +54,7 @@ func kvmFeatures(ctx context.Context, d *Driver, caps *capabilities, networks wi
 		drivers.FeatureBootDisk, drivers.FeatureBootKernel, drivers.FeatureCloudInit, drivers.FeatureConsole, drivers.FeatureConsoleLog, drivers.FeatureCopyDisks, drivers.FeatureDevices,
 		drivers.FeatureGrowRunning,
 		drivers.FeaturePause, drivers.FeatureImageSource, drivers.FeatureReadDisks, drivers.FeatureResize, drivers.FeatureResizeLive, drivers.FeatureSnapshot, drivers.FeatureUsage, drivers.FeatureVNC,
+		drivers.FeatureRebuild,
 	}
 	if hasDrives(caps.Host.CPU.Arch) {
 		features = append(features, drivers.FeatureBootISO)

@@ -28,12 +28,23 @@ func diskVolume(id fleet.InstanceID, number int) string {
 // readVolume names the copy of a machine's disk that is being read out.
 func readVolume(id fleet.InstanceID) string { return "read-" + id.String() + ".qcow2" }
 
+// firstVolumes and seedVolumes are the two names that a machine's first disk,
+// and its seed, can have: a rebuild makes the new one beside the old one.
+func firstVolumes(id fleet.InstanceID) [2]string {
+	return [2]string{diskVolume(id, 0), fmt.Sprintf("disk-%s-0.qcow2", id)}
+}
+
+func seedVolumes(id fleet.InstanceID) [2]string {
+	return [2]string{seedName(id), seedPrefix + id.String() + "-0.iso"}
+}
+
 // machineVolumes are the names of the volumes that a machine with so many
 // further disks may have, but for its console log.
 func machineVolumes(id fleet.InstanceID, further int) []string {
-	names := []string{seedName(id), readVolume(id)}
-	for n := range further + 1 {
-		names = append(names, diskVolume(id, n))
+	seeds, firsts := seedVolumes(id), firstVolumes(id)
+	names := append(append(seeds[:], firsts[:]...), readVolume(id))
+	for n := range further {
+		names = append(names, diskVolume(id, n+1))
 	}
 	return names
 }
@@ -46,7 +57,7 @@ type madeDisk struct {
 
 // makeDisks makes the machine's disks, the first over that of its image.
 func (d *Driver) makeDisks(ctx context.Context, pool *storage.Pool, spec *drivers.Spec) (disks []madeDisk, err error) {
-	first, err := d.makeFirstDisk(ctx, pool, spec)
+	first, err := d.makeFirstDisk(ctx, pool, diskVolume(spec.Mark.ID, 0), spec)
 	if err != nil {
 		return nil, err
 	}
@@ -68,14 +79,15 @@ func (d *Driver) makeDisks(ctx context.Context, pool *storage.Pool, spec *driver
 	return disks, nil
 }
 
-// makeFirstDisk returns no path where the machine has no disk.
-func (d *Driver) makeFirstDisk(ctx context.Context, pool *storage.Pool, spec *drivers.Spec) (string, error) {
+// makeFirstDisk makes it in a volume of this name. It returns no path where the
+// machine has no disk.
+func (d *Driver) makeFirstDisk(ctx context.Context, pool *storage.Pool, name string, spec *drivers.Spec) (string, error) {
 	gib := spec.DiskGiB()
 	if gib == 0 {
 		return "", nil
 	}
 	if o := spec.Origin(0); !o.IsZero() {
-		vol, err := d.copying(pool, o, spec.Mark.ID)(ctx, storage.Disk(diskVolume(spec.Mark.ID, 0), gib, "", ""))
+		vol, err := d.copying(pool, o, spec.Mark.ID)(ctx, storage.Disk(name, gib, "", ""))
 		return vol.Key, err
 	}
 	var backing string
@@ -86,26 +98,21 @@ func (d *Driver) makeFirstDisk(ctx context.Context, pool *storage.Pool, spec *dr
 			return "", fmt.Errorf("find the image's disk: %w", err)
 		}
 	}
-	vol, err := pool.Create(ctx, storage.Disk(diskVolume(spec.Mark.ID, 0), gib, backing, image.Format))
+	vol, err := pool.Create(ctx, storage.Disk(name, gib, backing, image.Format))
 	return vol.Key, err
 }
 
-// makeSeed makes the volume that cloud-init reads, and returns its path; none
-// where there is nothing to read.
-func (d *Driver) makeSeed(ctx context.Context, pool *storage.Pool, spec *drivers.Spec, cards []wiredCard) (string, error) {
+// makeSeed makes the volume that cloud-init reads, under this name, and returns
+// its path; none where there is nothing to read.
+func (d *Driver) makeSeed(ctx context.Context, pool *storage.Pool, name string, spec *drivers.Spec, cards []fleet.NIC) (string, error) {
 	if !spec.WantsGuest() {
 		return "", nil
 	}
-	nics := make([]fleet.NIC, len(cards))
-	for i := range cards {
-		nics[i] = cards[i].NIC
-	}
-	doc := cloudinit.Of(spec, nics)
+	doc := cloudinit.Of(spec, cards)
 	seed, err := doc.Seed()
 	if err != nil {
 		return "", err
 	}
-	name := seedName(spec.Mark.ID)
 	if err := pool.Fill(ctx, name, int64(len(seed)), bytes.NewReader(seed)); err != nil {
 		return "", err
 	}

@@ -26,11 +26,10 @@ func xenDisks(dom *libvirtxml.Domain, b blueprint) {
 	}
 }
 
-// addXenSeed adds what cloud-init reads. The guest may write to it, for it is
-// its own: QEMU before version 8 opens no read-only disk for Xen.
+// addXenSeed adds what cloud-init reads.
 func addXenSeed(dom *libvirtxml.Domain, b blueprint) {
 	if b.seed != "" {
-		dom.Devices.Disks = append(dom.Devices.Disks, seedXML(b))
+		dom.Devices.Disks = append(dom.Devices.Disks, b.flavour.seedXML(b.seed))
 	}
 }
 
