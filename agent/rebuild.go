@@ -25,8 +25,8 @@ func (a *Agent) RebuildInstance(ctx context.Context, id fleet.InstanceID, ask fl
 	if named != nil {
 		return fleet.Accepted{}, named
 	}
-	if d := a.observer.Description(); !slices.Contains(d.Features, drivers.FeatureRebuild) {
-		return fleet.Accepted{}, errorf(fleet.CodeUnsupported, "%s on host %s cannot rebuild machines", d.Hypervisor, a.name())
+	if _, err := a.rebuilder(); err != nil {
+		return fleet.Accepted{}, err
 	}
 	var image fleet.Image
 	// Where the machine is not here, or not ours, begin says so, and better.
@@ -48,6 +48,11 @@ func (a *Agent) RebuildInstance(ctx context.Context, id fleet.InstanceID, ask fl
 		w.mark.Image, w.mark.Rebuilt = image.ID, machine.Mark.Rebuilt+1
 		return startable(a, picture, machine.Power)
 	})
+}
+
+// rebuilder is the driver with its rebuilds, or why there are none here.
+func (a *Agent) rebuilder() (drivers.Rebuilder, error) {
+	return able[drivers.Rebuilder](a, drivers.FeatureRebuild, "rebuilds no machines")
 }
 
 // nameImage puts the id in the place of an image's name, where there is one.
@@ -160,9 +165,12 @@ func (a *Agent) diskZeroGiB(ctx context.Context, m *drivers.Machine) (int64, err
 // stopped, and the machine is brought back whatever comes of the rest: with the
 // old disk where the new one could not be made.
 func (a *Agent) rebuild(ctx context.Context, op *journal.Operation) error {
-	rebuilder, ok := a.driver.(drivers.Rebuilder)
-	if !ok || op.Mark == nil {
-		return fmt.Errorf("rebuild: %w", drivers.ErrUnsupported)
+	rebuilder, err := a.rebuilder()
+	if err != nil {
+		return err
+	}
+	if op.Mark == nil {
+		return fmt.Errorf("rebuild: %w", drivers.ErrForeign)
 	}
 	within, cancel := context.WithTimeoutCause(ctx, a.cfg.BuildTimeout, fmt.Errorf("not done within build_timeout, %s", a.cfg.BuildTimeout))
 	defer cancel()

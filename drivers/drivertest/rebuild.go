@@ -170,12 +170,14 @@ func cancelledRebuild(k *kit) {
 	spec := k.furnished("cut short")
 	images := []fleet.Image{other, spec.Image}
 	r := plan(spec.Mark, other)
+	k.act(spec.Mark.ID, fleet.Start) // some hypervisors make its console's log then
+	k.act(spec.Mark.ID, fleet.Stop)
 	storage := k.storage()
 	began := time.Now()
 	k.must(k.rebuild(r))
 	whole := time.Since(began)
 
-	const tries = 6
+	const tries = 4
 	for i := range tries {
 		was := r.Mark
 		r = plan(was, images[(i+1)%2])
@@ -202,6 +204,8 @@ func rebuildRefusals(k *kit) {
 	other := k.otherImage()
 	spec := k.furnished("as it is")
 	id, r := spec.Mark.ID, plan(spec.Mark, other)
+	k.act(id, fleet.Start) // some hypervisors make its console's log then
+	k.act(id, fleet.Stop)
 	before, storage := k.inspected(id), k.storage()
 	missing := r
 	missing.Image.ID = strings.Repeat("0", 64)

@@ -69,6 +69,15 @@ func deeds() []deed {
 			},
 		},
 		{
+			name: "rebuild", ready: machine, grows: true,
+			tasks: []string{"CopyVirtualDisk_Task", "ExtendVirtualDisk_Task", "ReconfigVM_Task"},
+			do: func(ctx context.Context, l *lab) error {
+				mark := l.spec.Mark
+				mark.Rebuilt++
+				return l.d.Rebuild(ctx, mark.ID, drivers.Rebuild{Image: l.spec.Image, Mark: mark})
+			},
+		},
+		{
 			name: "snapshot", ready: running, tasks: []string{"CreateSnapshot_Task"}, grows: true,
 			do: func(ctx context.Context, l *lab) error { return l.d.TakeSnapshot(ctx, l.spec.Mark.ID, "now") },
 		},

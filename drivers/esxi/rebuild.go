@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -212,11 +213,35 @@ func (s *session) tidyDisks(ctx context.Context, m found) error {
 // removeDisk removes a disk that no machine has, also one that was never whole,
 // for which the host itself has no word.
 func (s *session) removeDisk(ctx context.Context, file string) error {
-	err := s.step(ctx, func(ctx context.Context) (*object.Task, error) {
+	extent := strings.TrimSuffix(file, ".vmdk") + "-flat.vmdk"
+	there, err := s.anyThere(ctx, file, extent)
+	if err != nil || !there {
+		return err
+	}
+	err = s.step(ctx, func(ctx context.Context) (*object.Task, error) {
 		return object.NewVirtualDiskManager(s.client).DeleteVirtualDisk(ctx, s.datastore.Path(file), s.datacenter)
 	})
 	if err == nil || isUnavailable(classify(err)) || ctx.Err() != nil {
 		return err
 	}
-	return errors.Join(s.removeFile(ctx, strings.TrimSuffix(file, ".vmdk")+"-flat.vmdk"), s.removeFile(ctx, file))
+	return errors.Join(s.removeFile(ctx, extent), s.removeFile(ctx, file))
+}
+
+// anyThere reports whether one of these files is on the datastore.
+func (s *session) anyThere(ctx context.Context, files ...string) (bool, error) {
+	for _, file := range files {
+		res, err := s.get(ctx, file, http.Header{"Range": {"bytes=0-0"}})
+		if err != nil {
+			return false, err
+		}
+		_ = res.Body.Close() // of one byte at most is asked for
+		switch res.StatusCode {
+		case http.StatusNotFound:
+		case http.StatusOK, http.StatusPartialContent, http.StatusRequestedRangeNotSatisfiable:
+			return true, nil
+		default:
+			return false, fmt.Errorf("look for %s: %w", file, statusError(res))
+		}
+	}
+	return false, nil
 }

@@ -148,7 +148,7 @@ func (h *harness) Storage(tb testing.TB) (names []string) {
 // Guest is the seed as it lies in the pool: its files are in it as they are.
 func (h *harness) Guest(tb testing.TB, id fleet.InstanceID) string {
 	tb.Helper()
-	seed, err := h.host.Shell(tb.Context(), fmt.Sprintf("cat /var/lib/libvirt/images/grapevine/seed-%s.iso", id))
+	seed, err := h.host.Shell(tb.Context(), fmt.Sprintf("cat /var/lib/libvirt/images/grapevine/seed-%s*.iso", id))
 	if err != nil {
 		tb.Fatal(err)
 	}
