@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -31,13 +32,17 @@ func (a *Agent) ChangeSnapshot(ctx context.Context, id fleet.InstanceID, change 
 	if err := change.Validate(); err != nil {
 		return fleet.Accepted{}, err
 	}
+	w := &work{verb: string(change.Verb), snapshot: change.Name}
 	// Where the machine is not here begin says so, and better.
 	if _, here := a.observer.Machine(id); here {
-		if err := a.fitsSnapshots(ctx, id, change); err != nil {
+		past, err := a.fitsSnapshots(ctx, id, change)
+		if err != nil {
 			return fleet.Accepted{}, err
 		}
+		if change.Verb == fleet.RevertSnapshot {
+			w.size = &past.Resources // the host must have room for it
+		}
 	}
-	w := &work{verb: string(change.Verb), snapshot: change.Name}
 	return a.begin(id, w, func(row *fleet.Instance, picture *observer.Picture) error {
 		machine, built := picture.Machines[id]
 		if err := ours(row, built); err != nil {
@@ -56,20 +61,44 @@ func (a *Agent) ChangeSnapshot(ctx context.Context, id fleet.InstanceID, change 
 }
 
 // fitsSnapshots says why a change does not go with the snapshots that a machine
-// has now.
-func (a *Agent) fitsSnapshots(ctx context.Context, id fleet.InstanceID, change fleet.SnapshotChange) error {
+// has now; otherwise it returns the one that is named, where it is there.
+func (a *Agent) fitsSnapshots(ctx context.Context, id fleet.InstanceID, change fleet.SnapshotChange) (past fleet.Snapshot, err error) {
 	list, err := (*local)(a).Snapshots(ctx, id)
 	if err != nil {
-		return err
+		return past, err
 	}
-	there := slices.ContainsFunc(list.Items, func(s fleet.Snapshot) bool { return s.Name == change.Name })
+	i := slices.IndexFunc(list.Items, func(s fleet.Snapshot) bool { return s.Name == change.Name })
+	there := i >= 0
+	if there {
+		past = list.Items[i]
+	}
 	switch {
 	case there && change.Verb == fleet.TakeSnapshot:
-		return errorf(fleet.CodeConflict, "instance %s has a snapshot %q already; delete it first, or use another name", id, change.Name)
+		return past, errorf(fleet.CodeConflict, "instance %s has a snapshot %q already; delete it first, or use another name", id, change.Name)
 	case !there && change.Verb != fleet.TakeSnapshot:
-		return errorf(fleet.CodeNotFound, "instance %s has no snapshot %q; list them with: grapevine instance snapshot list %s", id, change.Name, id)
+		return past, errorf(fleet.CodeNotFound, "instance %s has no snapshot %q; list them with: grapevine instance snapshot list %s", id, change.Name, id)
+	case change.Verb == fleet.TakeSnapshot:
+		return past, a.snapshottable(ctx, id)
 	default:
+		return past, nil
+	}
+}
+
+// snapshottable says why a machine of this host cannot have snapshots, where its
+// driver knows.
+func (a *Agent) snapshottable(ctx context.Context, id fleet.InstanceID) error {
+	judge, ok := a.driver.(drivers.SnapshotJudge)
+	if !ok {
 		return nil
+	}
+	err := judge.Snapshottable(ctx, id)
+	switch {
+	case errors.Is(err, drivers.ErrUnsupported):
+		return errorf(fleet.CodeUnsupported, "instance %s cannot have snapshots: %s", id, reason(err))
+	case errors.Is(err, drivers.ErrForeign):
+		return nil // begin says so, and better
+	default:
+		return a.machineError("take a snapshot", id, err)
 	}
 }
 

@@ -31,3 +31,13 @@ type Snapshotter interface {
 	// it stay. One that is not there is no error.
 	DeleteSnapshot(ctx context.Context, id fleet.InstanceID, name string) error
 }
+
+// SnapshotJudge is a Snapshotter that knows beforehand which machines cannot have
+// snapshots.
+type SnapshotJudge interface {
+	Snapshotter
+	// Snapshottable says why a managed machine cannot have a snapshot as it is, with
+	// ErrUnsupported, or ErrForeign or ErrNotFound; nil where it can. It changes
+	// nothing.
+	Snapshottable(ctx context.Context, id fleet.InstanceID) error
+}

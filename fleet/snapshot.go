@@ -15,6 +15,9 @@ type Snapshot struct {
 	Parent string `json:"parent,omitempty"`
 	// Current is set on the one snapshot that the machine goes on from.
 	Current bool `json:"current"`
+	// Resources are what the machine has again after a revert; zeros where the
+	// hypervisor does not tell.
+	Resources
 }
 
 // SnapshotList is all snapshots of a machine, oldest first.

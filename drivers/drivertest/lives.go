@@ -170,10 +170,18 @@ func revertBringsTheSizeBack(k *kit) {
 	m, err := k.d.Inspect(k.Context(), mark.ID)
 	k.must(err)
 	k.take(mark.ID, "small")
+	list, err := k.snapshotter().Snapshots(k.Context(), mark.ID)
+	k.must(err)
+	if len(list) != 1 || list[0].Resources != m.Resources {
+		k.Errorf("the snapshots are %+v, want one of the size %+v", list, m.Resources)
+	}
 	larger := m.Resources
 	larger.VCPUs, larger.MemoryMiB = larger.VCPUs+1, larger.MemoryMiB+64
 	k.must(k.resize(mark.ID, larger, mark))
 	k.wantSize(mark.ID, larger, mark)
+	if list, err = k.snapshotter().Snapshots(k.Context(), mark.ID); err != nil || len(list) != 1 || list[0].Resources != m.Resources {
+		k.Errorf("after the resize the snapshots are %+v and %v, want one of the size %+v", list, err, m.Resources)
+	}
 	k.must(k.snapshotter().RevertSnapshot(k.Context(), mark.ID, "small", mark))
 	k.wantSize(mark.ID, m.Resources, mark)
 }

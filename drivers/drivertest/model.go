@@ -248,7 +248,7 @@ func (m *model) views() map[string]view {
 func (one *modelled) snapshots() []fleet.Snapshot {
 	var list []fleet.Snapshot
 	for _, p := range one.pasts {
-		p.Current = p.Name == one.current
+		p.Current, p.Resources = p.Name == one.current, p.size
 		list = append(list, p.Snapshot)
 	}
 	slices.SortFunc(list, bySnapshotName)

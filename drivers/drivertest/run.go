@@ -102,6 +102,7 @@ func cases() []testCase {
 		{name: "ResizeKeepsFurtherDisks", needs: drivers.FeatureDevices, run: resizeKeepsFurtherDisks},
 		{name: "MachineIsInstalledFromACD", needs: drivers.FeatureBootISO, run: isoBoots},
 		{name: "MachineHasUEFIFirmware", needs: drivers.FeatureUEFI, run: uefiBuilds},
+		{name: "UEFIMachineHasSnapshotsOrSaysSo", needs: drivers.FeatureUEFI, run: uefiSnapshot},
 		{name: "CardKeepsItsVLAN", needs: drivers.FeatureVLAN, run: vlanIsKept},
 		{name: "CloudInitFindsWhatWasAskedFor", needs: drivers.FeatureCloudInit, run: cloudInitFindsIt},
 		{name: "CloudInitIsGivenNetworkAndHostname", needs: drivers.FeatureCloudInit, run: guestIsAskedItsOwnWay},

@@ -46,7 +46,10 @@ func (k *kit) wantSnapshots(id fleet.InstanceID, want ...fleet.Snapshot) {
 		if got[i].CreatedAt.IsZero() {
 			k.Errorf("snapshot %s has no date", got[i].Name)
 		}
-		got[i].CreatedAt = time.Time{}
+		if got[i].VCPUs == 0 || got[i].MemoryMiB == 0 || got[i].DiskGiB == 0 {
+			k.Errorf("snapshot %s has the size %+v, want that of its machine", got[i].Name, got[i].Resources)
+		}
+		got[i].CreatedAt, got[i].Resources = time.Time{}, fleet.Resources{}
 	}
 	if len(got)+len(want) == 0 {
 		return

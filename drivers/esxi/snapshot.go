@@ -31,10 +31,10 @@ func (d *Driver) Snapshots(ctx context.Context, id fleet.InstanceID) ([]fleet.Sn
 			return err
 		}
 		pasts, err := s.pasts(ctx, m.ref)
-		list = list[:0]
-		for _, p := range pasts {
-			list = append(list, p.Snapshot)
+		if err != nil {
+			return err
 		}
+		list, err = s.measured(ctx, pasts)
 		return err
 	})
 	if err != nil {
@@ -158,6 +158,33 @@ func (s *session) pasts(ctx context.Context, vm types.ManagedObjectReference) ([
 	}
 	list := flatten(nil, m.Snapshot.RootSnapshotList, "", m.Snapshot.CurrentSnapshot)
 	slices.SortStableFunc(list, func(a, b past) int { return a.CreatedAt.Compare(b.CreatedAt) })
+	return list, nil
+}
+
+// measured reads what the machine had when each snapshot was taken. One that is
+// removed meanwhile is left out.
+func (s *session) measured(ctx context.Context, pasts []past) ([]fleet.Snapshot, error) {
+	if len(pasts) == 0 {
+		return nil, nil
+	}
+	refs := make([]types.ManagedObjectReference, len(pasts))
+	for i := range pasts {
+		refs[i] = pasts[i].ref
+	}
+	var held []mo.VirtualMachineSnapshot
+	if err := s.properties().Retrieve(ctx, refs, []string{"config"}, &held); err != nil {
+		return nil, fmt.Errorf("read the sizes of snapshots: %w", err)
+	}
+	var list []fleet.Snapshot
+	for _, p := range pasts {
+		i := slices.IndexFunc(held, func(h mo.VirtualMachineSnapshot) bool { return h.Self == p.ref })
+		if i < 0 {
+			continue
+		}
+		h := &held[i].Config.Hardware
+		p.Resources = fleet.Resources{VCPUs: int64(h.NumCPU), MemoryMiB: int64(h.MemoryMB), DiskGiB: diskGiB(h.Device)}
+		list = append(list, p.Snapshot)
+	}
 	return list, nil
 }
 

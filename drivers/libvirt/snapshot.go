@@ -2,6 +2,7 @@ package libvirt
 
 import (
 	"context"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"slices"
@@ -16,7 +17,7 @@ import (
 	"grapevine/fleet"
 )
 
-var _ drivers.Snapshotter = (*Driver)(nil)
+var _ drivers.SnapshotJudge = (*Driver)(nil)
 
 // Snapshots implements drivers.Snapshotter.
 func (d *Driver) Snapshots(ctx context.Context, id fleet.InstanceID) ([]fleet.Snapshot, error) {
@@ -29,6 +30,10 @@ func (d *Driver) Snapshots(ctx context.Context, id fleet.InstanceID) ([]fleet.Sn
 
 func (d *Driver) snapshots(ctx context.Context, id fleet.InstanceID) ([]fleet.Snapshot, error) {
 	dom, err := d.lookup(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	m, err := d.inspect(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -45,6 +50,9 @@ func (d *Driver) snapshots(ctx context.Context, id fleet.InstanceID) ([]fleet.Sn
 				return err
 			}
 			if err == nil {
+				if s.VCPUs > 0 {
+					s.DiskGiB = m.Resources.DiskGiB // disks that have snapshots stay as they are
+				}
 				read = append(read, s)
 			}
 		}
@@ -70,7 +78,8 @@ func readSnapshot(rpc *golibvirt.Libvirt, snap golibvirt.DomainSnapshot) (fleet.
 	return s, err
 }
 
-// parseSnapshot reads what libvirt says of a snapshot.
+// parseSnapshot reads what libvirt says of a snapshot, but for the size of its
+// disks, which it does not say.
 func parseSnapshot(text string) (fleet.Snapshot, error) {
 	var seen libvirtxml.DomainSnapshot
 	if err := seen.Unmarshal(text); err != nil {
@@ -83,6 +92,13 @@ func parseSnapshot(text string) (fleet.Snapshot, error) {
 	if seen.Parent != nil {
 		s.Parent = seen.Parent.Name
 	}
+	var size struct {
+		Domain seenDomain `xml:"domain"`
+	}
+	if err := xml.Unmarshal([]byte(text), &size); err != nil {
+		return fleet.Snapshot{}, fmt.Errorf("read snapshot XML: %w", err)
+	}
+	s.VCPUs, s.MemoryMiB = size.Domain.VCPUs(), size.Domain.Memory.mib()
 	return s, nil
 }
 
@@ -119,6 +135,9 @@ func (d *Driver) takeSnapshot(ctx context.Context, id fleet.InstanceID, name str
 	}
 	if mark == nil {
 		return drivers.ErrForeign
+	}
+	if err := d.snapshottable(ctx, dom); err != nil {
+		return err
 	}
 	text, err := (&libvirtxml.DomainSnapshot{Name: name}).Marshal()
 	if err != nil {

@@ -43,7 +43,7 @@ func (d *Driver) Snapshots(ctx context.Context, id fleet.InstanceID) ([]fleet.Sn
 			return drivers.ErrNotFound
 		}
 		for _, s := range m.Snapshots {
-			list = append(list, fleet.Snapshot{Name: s.Name, CreatedAt: s.CreatedAt, Power: s.Power, Parent: s.Parent, Current: s.Name == m.Current})
+			list = append(list, fleet.Snapshot{Name: s.Name, CreatedAt: s.CreatedAt, Power: s.Power, Parent: s.Parent, Current: s.Name == m.Current, Resources: s.Resources})
 		}
 		return nil
 	})
