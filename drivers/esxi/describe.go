@@ -76,7 +76,7 @@ var features = []drivers.Feature{
 	drivers.FeatureBootDisk, drivers.FeatureBootISO, drivers.FeatureCloudInit, drivers.FeatureConsoleLog, drivers.FeatureCopyDisks, drivers.FeatureDevices, drivers.FeatureGrowRunning,
 	drivers.FeatureImageSource, drivers.FeatureReadDisks,
 	drivers.FeatureResize, drivers.FeatureResizeLive, drivers.FeatureSnapshot, drivers.FeatureUEFI, drivers.FeatureUsage,
-	drivers.FeatureRebuild,
+	drivers.FeatureRebuild, drivers.FeatureVNC,
 }
 
 // hardwareSpace is the name space for hardware whose own UUID is none.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"strings"
 	"sync"
 
 	"github.com/vmware/govmomi/simulator"
@@ -104,6 +105,8 @@ func (h *Host) gate(next http.Handler) http.Handler {
 			h.expire(h.login(r))
 		}
 		switch {
+		case strings.HasPrefix(r.URL.Path, ticketPath):
+			h.screens.serve(w, r)
 		case isFolder(r) && h.login(r) == "":
 			http.Error(w, "log in first", http.StatusUnauthorized)
 		case lose:

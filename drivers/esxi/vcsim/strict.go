@@ -29,6 +29,7 @@ func (h *Host) handle(ctx *simulator.Context, method *simulator.Method) (mo.Refe
 		return nil, &types.InvalidState{}
 	}
 	h.trouble.before(ctx, method.Name, snapshotWork(ctx, method))
+	h.screens.redirect(method)
 	return nil, nil
 }
 

@@ -6,7 +6,7 @@
 // Start gives every host a hardware UUID, a name and a size of its own,
 // because the simulator's are the same for all hosts of a process. Where the
 // simulator falls short of a real host in what the driver uses, this package
-// adds it: see disks.go, snapshots.go and strict.go. What can
+// adds it: see disks.go, snapshots.go, screens.go and strict.go. What can
 // go wrong at a host goes wrong on demand: see faults.go, tasks.go, full.go.
 package vcsim
 
@@ -42,6 +42,7 @@ type Host struct {
 	password    string
 	cut         atomic.Bool
 	trouble     trouble
+	screens     screens
 	certificate atomic.Pointer[tls.Certificate]
 
 	mu    sync.Mutex
@@ -89,6 +90,8 @@ func (h *Host) create(config Config) error {
 	h.addDiskConversion()
 	h.model.Map().Handler = h.handle
 	h.model.Map().AddHandler(tasks{&h.trouble})
+	h.model.Map().AddHandler(&h.screens)
+	h.model.Map().Put(&office{screens: &h.screens})
 	if err := h.makeCertificate(); err != nil {
 		return err
 	}
@@ -145,6 +148,7 @@ func (h *Host) Password() string { return h.password }
 func (h *Host) Cut() {
 	h.cut.Store(true)
 	h.server.CloseClientConnections()
+	h.screens.cut(nil)
 }
 
 // Restore ends Cut.
@@ -152,6 +156,7 @@ func (h *Host) Restore() { h.cut.Store(false) }
 
 // Close stops serving, at once, and removes the temporary folder.
 func (h *Host) Close() {
+	h.screens.cut(nil)
 	_ = h.server.Config.Close() // not server.Close: it waits for callers that are waiting for updates
 	h.model.Remove()
 }
