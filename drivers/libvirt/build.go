@@ -219,5 +219,5 @@ func (d *Driver) discard(ctx context.Context, id fleet.InstanceID) error {
 	if err := pool.Refresh(ctx); err != nil {
 		return err
 	}
-	return pool.Delete(ctx, append(consoleParts(id), machineVolumes(id, fleet.MaxDisks)...)...)
+	return pool.Delete(ctx, append(logParts(consoleName(id), d.flavour.rotated), machineVolumes(id, fleet.MaxDisks)...)...)
 }

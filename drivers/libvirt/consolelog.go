@@ -14,23 +14,31 @@ import (
 	"grapevine/fleet"
 )
 
-// maxRotated is how many older parts of a log virtlogd keeps, beside the
-// current one, as its configuration comes (max_backups = 3).
+// maxRotated is how many older parts of a log are kept beside the current one:
+// by virtlogd, as its configuration comes (max_backups = 3), and on Xen by our
+// logrotate's.
 const maxRotated = 3
 
-// consoleParts are the volumes that a console log may consist of, oldest part
-// first. virtlogd moves a log that has grown past its max_size aside as .0,
-// and what was there as .1.
-func consoleParts(id fleet.InstanceID) []string {
+// Of the parts of a log that were moved aside, the newest has this number, and
+// the others those after it.
+const (
+	byVirtlogd  = 0
+	byLogrotate = 1
+)
+
+// logParts are the volumes that a log may consist of, oldest part first. A log
+// that has grown past its bound is moved aside as .0, or .1, and what was there
+// as the next one.
+func logParts(name string, newest int) []string {
 	parts := make([]string, 0, maxRotated+1)
-	for i := maxRotated - 1; i >= 0; i-- {
-		parts = append(parts, consoleName(id)+"."+strconv.Itoa(i))
+	for i := newest + maxRotated - 1; i >= newest; i-- {
+		parts = append(parts, name+"."+strconv.Itoa(i))
 	}
-	return append(parts, consoleName(id))
+	return append(parts, name)
 }
 
-// ConsoleLog implements drivers.ConsoleLogger. What virtlogd has thrown away
-// is not counted in offsets.
+// ConsoleLog implements drivers.ConsoleLogger. What was thrown away for the
+// log's bound is not counted in offsets.
 func (d *Driver) ConsoleLog(ctx context.Context, id fleet.InstanceID, part fleet.LogRange) (io.ReadCloser, error) {
 	r, err := d.consoleLog(ctx, id, part)
 	if err != nil {
@@ -71,7 +79,7 @@ type consolePlace struct {
 // poolConsole is the log in our own pool, which Build makes.
 func poolConsole(ctx context.Context, d *Driver, dom golibvirt.Domain) (consolePlace, error) {
 	pool, err := d.storage.Find(ctx)
-	return consolePlace{pool: pool, names: consoleParts(fleet.InstanceID(dom.UUID))}, err
+	return consolePlace{pool: pool, names: logParts(consoleName(fleet.InstanceID(dom.UUID)), d.flavour.rotated)}, err
 }
 
 // recorded returns the parts of a log, oldest first. Only a look through the
@@ -92,7 +100,7 @@ func (p consolePlace) recorded(ctx context.Context) ([]storage.Dated, error) {
 		}
 	}
 	if len(parts) == 0 && p.later {
-		parts = append(parts, storage.Dated{Vol: golibvirt.StorageVol{Name: p.names[0]}})
+		parts = append(parts, storage.Dated{Vol: golibvirt.StorageVol{Name: p.names[len(p.names)-1]}})
 	}
 	return parts, nil
 }

@@ -47,6 +47,8 @@ type flavour struct {
 	locksSeed bool
 	// records: the hypervisor itself records the console of such a machine.
 	records func(blueprint) bool
+	// rotated is the number of the newest part of a log that was moved aside.
+	rotated int
 	// console says where a machine's console is recorded.
 	console func(context.Context, *Driver, golibvirt.Domain) (consolePlace, error)
 

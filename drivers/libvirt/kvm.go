@@ -33,6 +33,7 @@ func kvmFlavour() *flavour {
 		platform: kvmPlatform,
 		bus:      "virtio", disks: "vd", card: "virtio", locksSeed: true,
 		records:  func(blueprint) bool { return false },
+		rotated:  byVirtlogd,
 		console:  poolConsole,
 		asks:     true,
 		shutdown: golibvirt.DomainShutdownAcpiPowerBtn,

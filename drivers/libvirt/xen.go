@@ -33,6 +33,7 @@ func xenFlavour() *flavour {
 		platform: xenPlatform,
 		bus:      "xen", disks: "xvd",
 		records:  func(b blueprint) bool { return b.kernel != "" },
+		rotated:  byLogrotate,
 		console:  xenConsole,
 		lingers:  true,
 		undefine: golibvirt.DomainUndefineManagedSave,
@@ -129,7 +130,7 @@ func parseSysinfo(text string) string {
 
 // xenPlatform makes a PV guest of a kernel, and an HVM guest, with all that a
 // PC has, of a disk. A PV guest's console is recorded by Xen; an HVM guest's
-// QEMU writes its serial port to our file, anew at each start.
+// QEMU appends what its serial port says to our file.
 func xenPlatform(dom *libvirtxml.Domain, b blueprint) {
 	dom.Type = "xen"
 	defer addXenSeed(dom, b)
@@ -143,10 +144,6 @@ func xenPlatform(dom *libvirtxml.Domain, b blueprint) {
 	}
 	dom.OS.Type = &libvirtxml.DomainOSType{Type: "hvm", Arch: b.arch, Machine: "xenfv"}
 	dom.Features = &libvirtxml.DomainFeatureList{ACPI: &libvirtxml.DomainFeature{}, APIC: &libvirtxml.DomainFeatureAPIC{}, PAE: &libvirtxml.DomainFeature{}}
-	port := uint(0)
-	dom.Devices.Serials = []libvirtxml.DomainSerial{{
-		Source: &libvirtxml.DomainChardevSource{File: &libvirtxml.DomainChardevSourceFile{Path: b.console}},
-		Target: &libvirtxml.DomainSerialTarget{Port: &port},
-	}}
+	dom.XenCommandline = recordedSerial(b.console)
 	xenDisks(dom, b)
 }
