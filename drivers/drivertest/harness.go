@@ -57,6 +57,12 @@ type Printer interface {
 	Print(tb testing.TB, id fleet.InstanceID, text string)
 }
 
+// Screener is a harness whose Image has no screen. The machines of Screen's
+// have.
+type Screener interface {
+	Screen() (fleet.Image, []byte)
+}
+
 // Facts are what the suite must know of a hypervisor.
 type Facts struct {
 	// Size is that of the machines to build; 1 vCPU and 64 MiB when zero.

@@ -226,8 +226,22 @@ func (k *kit) wantBounded(all, oldest, newest string) {
 	}
 }
 
+// screened makes a running machine with a screen.
+func (k *kit) screened(name string) fleet.InstanceID {
+	k.Helper()
+	spec := k.spec(name)
+	if s, ok := k.h.(Screener); ok {
+		im, content := s.Screen()
+		k.must(k.images().ImportImage(k.Context(), im, bytes.NewReader(content)))
+		spec.Image, spec.Mark.Image = im, im.ID
+	}
+	k.must(k.d.Build(k.Context(), spec))
+	k.act(spec.Mark.ID, fleet.Start)
+	return spec.Mark.ID
+}
+
 func vncSpeaksRFB(k *kit) {
-	id := k.started("screen")
+	id := k.screened("screen")
 	s := k.sit(k.d, id, fleet.VNCConsole, false)
 	k.eventually("the server says which RFB it speaks", func() bool { return strings.HasPrefix(s.text(), "RFB 003.") })
 	k.must(writeAll(s, "RFB 003.008\n"))

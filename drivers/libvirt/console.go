@@ -39,14 +39,23 @@ func (d *Driver) openConsole(ctx context.Context, id fleet.InstanceID, kind flee
 		return nil, err
 	}
 	if kind == fleet.VNCConsole {
-		screen, err := d.session.OpenGraphics(ctx, dom)
-		if session.IsCode(err, golibvirt.ErrInternalError) {
-			return nil, fmt.Errorf("%w: it has no screen: %w", drivers.ErrUnsupported, err)
-		}
+		screen, err := d.flavour.screen(ctx, d, dom)
 		return screen, consoleError(err)
 	}
 	console, err := d.session.OpenConsole(ctx, dom, force)
+	if d.flavour.hypervisor == fleet.Xen && session.IsCode(err, golibvirt.ErrInternalError) {
+		return nil, fmt.Errorf("%w: of Xen's guests, those that boot a kernel have a serial console to sit at: %w", drivers.ErrUnsupported, err)
+	}
 	return console, consoleError(err)
+}
+
+// qemuScreen lets libvirt hand out a connection to a domain's screen.
+func qemuScreen(ctx context.Context, d *Driver, dom golibvirt.Domain) (io.ReadWriteCloser, error) {
+	screen, err := d.session.OpenGraphics(ctx, dom)
+	if session.IsCode(err, golibvirt.ErrInternalError) {
+		err = fmt.Errorf("%w: it has no screen: %w", drivers.ErrUnsupported, err)
+	}
+	return screen, err
 }
 
 // consoleError says in the contract's words why a console does not open.

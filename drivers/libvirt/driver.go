@@ -2,8 +2,10 @@ package libvirt
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
 	"os"
 	"strings"
@@ -36,6 +38,9 @@ type Config struct {
 	// Network is the libvirt network that machines get a card on, "default"
 	// when empty. Machines built while it does not run have no card.
 	Network string
+	// Dial reaches the host's own loopback, where the screens of Xen's guests
+	// listen; a net.Dialer's when nil.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Log gets what the driver does beside what it is asked; nil discards it.
 	Log *slog.Logger
 }
@@ -85,6 +90,9 @@ func New(config Config) (*Driver, error) {
 	config.Pool = cmp.Or(config.Pool, "grapevine")
 	config.PoolPath = cmp.Or(config.PoolPath, "/var/lib/libvirt/images/grapevine")
 	config.Network = cmp.Or(config.Network, "default")
+	if config.Dial == nil {
+		config.Dial = (&net.Dialer{}).DialContext
+	}
 	d := &Driver{config: config, log: cmp.Or(config.Log, slog.New(slog.DiscardHandler))}
 	scheme, _, _ := strings.Cut(uri, ":")
 	d.flavour = flavourOf(scheme)

@@ -2,6 +2,7 @@ package libvirt
 
 import (
 	"context"
+	"io"
 
 	golibvirt "github.com/digitalocean/go-libvirt"
 	"libvirt.org/go/libvirtxml"
@@ -53,7 +54,9 @@ type flavour struct {
 	console func(context.Context, *Driver, golibvirt.Domain) (consolePlace, error)
 
 	// asks: it can be asked for machines' addresses, beside the leases.
-	asks bool
+	asks   bool // screen connects to a machine's screen.
+	screen func(context.Context, *Driver, golibvirt.Domain) (io.ReadWriteCloser, error)
+
 	// shutdown and reboot say how a guest is asked.
 	shutdown golibvirt.DomainShutdownFlagValues
 	reboot   golibvirt.DomainRebootFlagValues

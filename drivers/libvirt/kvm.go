@@ -35,6 +35,7 @@ func kvmFlavour() *flavour {
 		records:  func(blueprint) bool { return false },
 		rotated:  byVirtlogd,
 		console:  poolConsole,
+		screen:   qemuScreen,
 		asks:     true,
 		shutdown: golibvirt.DomainShutdownAcpiPowerBtn,
 		reboot:   golibvirt.DomainRebootAcpiPowerBtn,

@@ -35,6 +35,7 @@ func xenFlavour() *flavour {
 		records:  func(b blueprint) bool { return b.kernel != "" },
 		rotated:  byLogrotate,
 		console:  xenConsole,
+		screen:   xenScreen,
 		lingers:  true,
 		undefine: golibvirt.DomainUndefineManagedSave,
 	}
@@ -51,7 +52,7 @@ func xenFeatures(ctx context.Context, d *Driver, caps *capabilities, networks wi
 		features = append(features, drivers.FeatureBootKernel)
 	}
 	if caps.runs("hvm") {
-		features = append(features, drivers.FeatureBootDisk)
+		features = append(features, drivers.FeatureBootDisk, drivers.FeatureVNC)
 	}
 	if networks.tag() {
 		features = append(features, drivers.FeatureVLAN)
@@ -145,5 +146,6 @@ func xenPlatform(dom *libvirtxml.Domain, b blueprint) {
 	dom.OS.Type = &libvirtxml.DomainOSType{Type: "hvm", Arch: b.arch, Machine: "xenfv"}
 	dom.Features = &libvirtxml.DomainFeatureList{ACPI: &libvirtxml.DomainFeature{}, APIC: &libvirtxml.DomainFeatureAPIC{}, PAE: &libvirtxml.DomainFeature{}}
 	dom.XenCommandline = recordedSerial(b.console)
+	addXenScreen(dom.Devices)
 	xenDisks(dom, b)
 }

@@ -46,7 +46,7 @@ type harness struct {
 
 func (h *harness) Open(tb testing.TB) drivers.Driver {
 	tb.Helper()
-	d, err := libvirt.New(libvirt.Config{URI: "xen:///system", Socket: h.relay.Path()})
+	d, err := libvirt.New(libvirt.Config{URI: "xen:///system", Socket: h.relay.Path(), Dial: h.host.DialLoopback})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -61,6 +61,9 @@ func (h *harness) Facts() drivertest.Facts {
 }
 
 func (h *harness) Image() (fleet.Image, []byte) { return h.guest.image, h.guest.content }
+
+// Screen is what an HVM guest boots; PV guests have none.
+func (h *harness) Screen() (fleet.Image, []byte) { return diskImage() }
 
 func (h *harness) Define(tb testing.TB, name string) fleet.InstanceID {
 	tb.Helper()

@@ -158,16 +158,23 @@ func bootSector(word string) []byte {
 // bootSector builds a machine from a disk that says that it has booted.
 func (b *bench) bootSector(t *testing.T) fleet.InstanceID {
 	t.Helper()
+	im, content := diskImage()
+	return b.build(t, im, content, fleet.Resources{VCPUs: 1, MemoryMiB: 128})
+}
+
+func diskImage() (fleet.Image, []byte) {
 	content := bootSector("a disk has booted\n")
 	f := imageFile(fleet.RoleDisk, "raw", content)
-	im := fleet.Image{ID: f.SHA256, Name: "disk", Files: []fleet.ImageFile{f}, Bytes: f.Bytes}
-	return b.build(t, im, content, fleet.Resources{VCPUs: 1, MemoryMiB: 128})
+	return fleet.Image{ID: f.SHA256, Name: "disk", Files: []fleet.ImageFile{f}, Bytes: f.Bytes}, content
 }
 
 func (b *bench) disk(t *testing.T) {
 	id := b.bootSector(t)
 	must(t, b.d.Act(t.Context(), id, fleet.Start, drivers.ActOptions{}))
 	b.says(t, id, "a disk has booted", 1)
+	if _, err := b.d.OpenConsole(t.Context(), id, fleet.SerialConsole, false); !errors.Is(err, drivers.ErrUnsupported) {
+		t.Errorf("open its serial console: got %v, want ErrUnsupported", err)
+	}
 }
 
 func (b *bench) snapshots(t *testing.T) {
