@@ -27,6 +27,8 @@ type modelled struct {
 	built   bool          // by Build, from the image
 	pasts   []modelledPast
 	current string // the snapshot that it goes on from
+	// devices are its further disks and its cards, by name, where Build made it.
+	devices map[string]fleet.Device
 }
 
 // modelledPast is a snapshot, with the size that it brings back.

@@ -49,10 +49,16 @@ func RunSequences(t *testing.T, h Harness) {
 	for _, m := range k.list() {
 		others[m.ID] = true
 	}
+	desc, err := k.d.Describe(k.Context())
+	k.must(err)
+	network := ""
+	if len(desc.Networks) > 0 {
+		network = desc.Networks[0]
+	}
 	clean := false
 	rapid.Check(t, func(rt *rapid.T) {
 		s := &sequence{
-			T: rt, k: k, im: im, content: content, others: others, looks: true,
+			T: rt, k: k, im: im, content: content, others: others, network: network, looks: true,
 			model: &model{features: features, machines: map[string]*modelled{}},
 		}
 		if !clean {
@@ -74,6 +80,7 @@ type sequence struct {
 	content []byte
 	others  map[fleet.InstanceID]bool // machines that were there before
 	model   *model
+	network string // one that the host has; empty for none
 	about   string // the machine that the last step was about
 	looks   bool   // the next check looks at the images too
 }
@@ -114,6 +121,11 @@ func (s *sequence) run() {
 	}
 	if s.model.has(drivers.FeatureRebuild) {
 		actions["rebuild"] = func(*rapid.T) { s.rebuild() }
+	}
+	if s.model.has(drivers.FeatureDevices) {
+		actions["attach"] = func(*rapid.T) { s.attach() }
+		actions["detach"] = func(*rapid.T) { s.detach() }
+		actions["grow"] = func(*rapid.T) { s.grow() }
 	}
 	if s.model.has(drivers.FeatureSnapshot) {
 		for _, again := range []string{"", " again"} { // twice as often as the others
@@ -236,6 +248,9 @@ func (s *sequence) inspect(name string, list []drivers.Machine) {
 	if diff := cmp.Diff(listed, one, guestsOwnDoing); diff != "" {
 		s.Log(diff)
 		s.Fatalf("List and Inspect differ over %s", name)
+	}
+	if m.built && s.model.has(drivers.FeatureDevices) {
+		s.fittings(name, m)
 	}
 	if !s.model.has(drivers.FeatureSnapshot) {
 		return

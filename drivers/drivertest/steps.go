@@ -146,8 +146,8 @@ func (s *sequence) resize() {
 		disk = m.size.DiskGiB
 	}
 	size := s.size(disk)
-	if m, ok := s.model.machines[name]; ok && (len(m.pasts) > 0 || disk == 0) {
-		size.DiskGiB = disk // whether a disk that has snapshots grows is the hypervisor's business
+	if m, ok := s.model.machines[name]; ok && (len(m.pasts) > 0 || disk == 0 || len(m.devices) > 0) {
+		size.DiskGiB = disk // whether a disk that has snapshots grows is the hypervisor's business, and a case has further disks
 	}
 	if disk > 1 && rapid.IntRange(0, 4).Draw(s.T, "shrink") == 0 {
 		size.DiskGiB = disk - 1
