@@ -118,7 +118,7 @@ func (a *Agent) retire(id string) (end func(), err error) {
 func (a *Agent) users(image string) map[string]string {
 	users := map[string]string{}
 	for id, m := range a.observer.Picture().Machines {
-		if m.Mark != nil && m.Mark.Image == image {
+		if m.Mark != nil && (m.Mark.Image == image || m.Mark.Rescue.Image == image) {
 			users[id.String()] = m.Mark.Name
 		}
 	}

@@ -82,6 +82,9 @@ func (a *Agent) reserve(id fleet.InstanceID, w *work, may permit) (*journal.Oper
 	if err != nil {
 		return nil, err
 	}
+	if err := free(row, w.verb); err != nil {
+		return nil, err
+	}
 	if err := may(row, &picture); err != nil {
 		return nil, err
 	}

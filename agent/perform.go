@@ -26,6 +26,10 @@ func (a *Agent) perform(ctx context.Context, op *journal.Operation) (journal.Out
 		return journal.Outcome{}, a.disown(ctx, op)
 	case verbResize:
 		return journal.Outcome{}, a.resize(ctx, op)
+	case fleet.VerbRescue:
+		return journal.Outcome{}, a.rescue(ctx, op)
+	case fleet.VerbUnrescue:
+		return journal.Outcome{}, a.unrescue(ctx, op)
 	case fleet.VerbRebuild:
 		return journal.Outcome{}, a.rebuild(ctx, op)
 	case string(fleet.TakeSnapshot), string(fleet.RevertSnapshot), string(fleet.DeleteSnapshot):

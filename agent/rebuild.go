@@ -212,9 +212,14 @@ func (a *Agent) bringBack(ctx context.Context, op *journal.Operation) error {
 	if !isOn(op.Power) {
 		return nil
 	}
+	return a.powerOn(ctx, op)
+}
+
+// powerOn starts the machine that an operation has changed.
+func (a *Agent) powerOn(ctx context.Context, op *journal.Operation) error {
 	err := a.persist(ctx, func() error { return a.driver.Act(ctx, op.Instance, fleet.Start, drivers.ActOptions{}) })
 	if err != nil {
-		return fmt.Errorf("%s: not started again: %w", op.Verb, err)
+		return fmt.Errorf("%s: not started: %w", op.Verb, err)
 	}
 	return nil
 }

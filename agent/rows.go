@@ -33,6 +33,7 @@ func machineRow(host *fleet.Host, s observer.Sighting, op *journal.Operation, fa
 		row.Project = s.Mark.Project
 		row.Flavor = s.Mark.Flavor
 		row.Image = s.Mark.Image
+		row.Rescue = s.Mark.Rescue.Image
 		row.CreatedAt = s.Mark.CreatedAt
 		row.Labels = s.Mark.Labels
 		row.Generation = s.Mark.Generation
@@ -86,6 +87,10 @@ func taskOf(op *journal.Operation) fleet.Task {
 		return fleet.TaskResizing
 	case op.Verb == fleet.VerbRebuild:
 		return fleet.TaskRebuilding
+	case op.Verb == fleet.VerbRescue:
+		return fleet.TaskRescuing
+	case op.Verb == fleet.VerbUnrescue:
+		return fleet.TaskUnrescuing
 	case fleet.SnapshotVerb(op.Verb).Known(), op.Verb == fleet.VerbCapture:
 		return fleet.TaskSnapshotting
 	case op.Verb == string(fleet.AttachDevice):

@@ -33,6 +33,8 @@ var access = map[string][]PrincipalRole{
 	"POST /v1/instances/{id}/{action}": mutators,
 	"POST /v1/instances/{id}/resize":   mutators,
 	"POST /v1/instances/{id}/capture":  mutators,
+	"POST /v1/instances/{id}/rescue":   mutators,
+	"POST /v1/instances/{id}/unrescue": mutators,
 	"POST /v1/instances/{id}/rebuild":  mutators,
 	"GET /v1/instances/{id}/log":       readers,
 	"POST /v1/instances/{id}/console":  mutators,

@@ -61,6 +61,10 @@ type Writer interface {
 	ResizeInstance(ctx context.Context, id fleet.InstanceID, flavor string) (fleet.Accepted, error)
 	// CaptureInstance makes an image of a stopped instance, at its host.
 	CaptureInstance(ctx context.Context, id fleet.InstanceID, req fleet.CaptureInstance) (fleet.Accepted, error)
+	// RescueInstance boots an instance from another image, until UnrescueInstance
+	// makes it what it was. Keys are as for RebuildInstance.
+	RescueInstance(ctx context.Context, id fleet.InstanceID, ask fleet.Rescue, key string) (fleet.Accepted, error)
+	UnrescueInstance(ctx context.Context, id fleet.InstanceID, key string) (fleet.Accepted, error)
 	// RebuildInstance makes an instance's first disk anew. With a key, empty for
 	// none, a request that is sent again is the operation that it began.
 	RebuildInstance(ctx context.Context, id fleet.InstanceID, ask fleet.Rebuild, key string) (fleet.Accepted, error)

@@ -31,6 +31,7 @@ type fakeCore struct {
 	usage      func(fleet.InstanceID) (fleet.InstanceUsage, error)
 	resize     func(fleet.InstanceID, string) (fleet.Accepted, error)
 	size       func(fleet.InstanceID, fleet.Size) (fleet.Accepted, error)
+	rescue     func(fleet.InstanceID, fleet.Rescue, string) (fleet.Accepted, error)
 	rebuild    func(fleet.InstanceID, fleet.Rebuild, string) (fleet.Accepted, error)
 	snapshot   func(fleet.InstanceID, fleet.SnapshotChange) (fleet.Accepted, error)
 	device     func(fleet.InstanceID, fleet.DeviceChange) (fleet.Accepted, error)
@@ -98,6 +99,14 @@ func (f *fakeCore) Snapshots(_ context.Context, id fleet.InstanceID) (fleet.Snap
 
 func (f *fakeCore) ResizeInstance(_ context.Context, id fleet.InstanceID, flavor string) (fleet.Accepted, error) {
 	return f.resize(id, flavor)
+}
+
+func (f *fakeCore) RescueInstance(_ context.Context, id fleet.InstanceID, ask fleet.Rescue, key string) (fleet.Accepted, error) {
+	return f.rescue(id, ask, key)
+}
+
+func (f *fakeCore) UnrescueInstance(_ context.Context, id fleet.InstanceID, key string) (fleet.Accepted, error) {
+	return f.rescue(id, fleet.Rescue{}, key)
 }
 
 func (f *fakeCore) RebuildInstance(_ context.Context, id fleet.InstanceID, ask fleet.Rebuild, key string) (fleet.Accepted, error) {
@@ -318,6 +327,7 @@ func full() *fakeCore {
 		devices:   func(id fleet.InstanceID) (fleet.DeviceList, error) { return fleet.DeviceList{Instance: id}, nil },
 		device:    func(fleet.InstanceID, fleet.DeviceChange) (fleet.Accepted, error) { return accepted() },
 		snapshots: func(id fleet.InstanceID) (fleet.SnapshotList, error) { return fleet.SnapshotList{Instance: id}, nil },
+		rescue:    func(fleet.InstanceID, fleet.Rescue, string) (fleet.Accepted, error) { return accepted() },
 		rebuild:   func(fleet.InstanceID, fleet.Rebuild, string) (fleet.Accepted, error) { return accepted() },
 		resize:    func(fleet.InstanceID, string) (fleet.Accepted, error) { return accepted() },
 		size:      func(fleet.InstanceID, fleet.Size) (fleet.Accepted, error) { return accepted() },

@@ -26,6 +26,7 @@ func (s *server) addInstances() {
 	s.addCapture()
 	s.addDevices()
 	s.addRebuild()
+	s.addRescue()
 	s.addUsage()
 }
 

@@ -178,6 +178,12 @@ func TestClientHasAMethodForEveryRoute(t *testing.T) {
 		"POST /v1/instances/{id}/resize": func(ctx context.Context, c *client.Client) (any, error) {
 			return c.ResizeInstance(ctx, instanceID, "small", time.Second)
 		},
+		"POST /v1/instances/{id}/rescue": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.RescueInstance(ctx, instanceID, fleet.Rescue{Image: "tiny"}, client.KeyedOptions{Wait: time.Second})
+		},
+		"POST /v1/instances/{id}/unrescue": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.UnrescueInstance(ctx, instanceID, client.KeyedOptions{Key: "k"})
+		},
 		"POST /v1/instances/{id}/rebuild": func(ctx context.Context, c *client.Client) (any, error) {
 			return c.RebuildInstance(ctx, instanceID, fleet.Rebuild{Image: "tiny"}, client.KeyedOptions{Key: "k", Wait: time.Second})
 		},

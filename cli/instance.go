@@ -24,7 +24,7 @@ func (a *app) instanceCommand() []*cobra.Command {
 	}
 	commands = append(commands,
 		a.instanceDelete(), a.instanceLog(), a.instanceConsole(), a.instanceResize(), a.instanceSnapshot(), a.instanceDevice(), a.instanceCapture(), a.instanceClone(),
-		a.instanceRebuild())
+		a.instanceRebuild(), a.instanceRescue(), a.instanceUnrescue())
 	return []*cobra.Command{group("instance", "The virtual machines of the fleet", commands)}
 }
 
@@ -76,6 +76,7 @@ func instanceTable(rows []fleet.Instance, now time.Time) *table {
 		{title: "HYPERVISOR"},
 		{title: "POWER"},
 		{title: "TASK", sparse: true},
+		{title: "RESCUED BY", sparse: true},
 		{title: "OWNER"},
 		{title: "FLAVOR", sparse: true},
 		{title: "VCPUS", right: true},
@@ -93,7 +94,7 @@ func instanceTable(rows []fleet.Instance, now time.Time) *table {
 	length := shortest(ids)
 	for i, row := range rows {
 		t.add(text(row.Name), cell{shorten(ids[i], length), faint}, text(row.Project), text(row.HostName), text(string(row.Hypervisor)),
-			power(&row), cell{string(row.Task), uneasy}, text(string(row.Ownership)), text(row.Flavor),
+			power(&row), cell{string(row.Task), uneasy}, cell{shorten(row.Rescue, 12), uneasy}, text(string(row.Ownership)), text(row.Flavor),
 			number(row.VCPUs), text(memory(row.MemoryMiB)), text(disk(row.DiskGiB)),
 			text(strings.Join(row.Addresses, " ")), text(ageMS(row.AgeMS)), stale(&row, now), cell{row.Fault, bad})
 	}
@@ -142,6 +143,9 @@ func instanceSheet(row *fleet.Instance, now time.Time) *sheet {
 	s.line("flavor", text(row.Flavor))
 	s.line("size", text(fmt.Sprintf("%s, %s of memory, %s of disk", plural(int(row.VCPUs), "vCPU"), memory(row.MemoryMiB), disk(row.DiskGiB))))
 	s.line("image", text(row.Image))
+	if row.Rescue != "" {
+		s.line("rescued by", cell{row.Rescue, uneasy})
+	}
 	s.line("addresses", text(strings.Join(row.Addresses, " ")))
 	var pairs []string
 	for _, key := range slices.Sorted(maps.Keys(row.Labels)) {

@@ -178,6 +178,8 @@ type Mark struct {
 	RequestHash string            `json:"request_hash,omitempty"`
 	// Rebuilt is how often its first disk was made anew since it was built.
 	Rebuilt uint64 `json:"rebuilt,omitempty"`
+	// Rescue says by which image it is rescued, where it is.
+	Rescue Rescued `json:"rescue,omitzero"`
 }
 
 // Spec is a machine to build.

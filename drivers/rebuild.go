@@ -49,11 +49,13 @@ func Rebuildable(m *Machine, firstGiB int64, im *fleet.Image) error {
 	switch {
 	case m.Mark == nil:
 		return ErrForeign
-	case m.Power != fleet.PowerStopped && m.Power != fleet.PowerCrashed:
-		return fmt.Errorf("the machine is %s; only a stopped one is rebuilt", m.Power)
-	default:
-		return Roomy(firstGiB, im)
+	case m.Mark.Rescue.Is():
+		return ErrRescued
 	}
+	if err := StoppedFor(m, "rebuilt"); err != nil {
+		return err
+	}
+	return Roomy(firstGiB, im)
 }
 
 // Roomy says why a first disk of so many GiB cannot hold what is in an image;

@@ -46,6 +46,8 @@ const (
 	TaskDetaching    Task = "detaching"
 	TaskDisowning    Task = "disowning"
 	TaskRebuilding   Task = "rebuilding"
+	TaskRescuing     Task = "rescuing"
+	TaskUnrescuing   Task = "unrescuing"
 )
 
 // Instance is one virtual machine as the agent of its host describes it.
@@ -60,9 +62,12 @@ type Instance struct {
 	Power      Power      `json:"power"`
 	Task       Task       `json:"task"`
 	// Fault is why the last task failed; empty when it did not.
-	Fault     string   `json:"fault"`
-	Flavor    string   `json:"flavor"` // the name it was asked for by, a label
-	Image     string   `json:"image"`  // id of the image it was made from
+	Fault  string `json:"fault"`
+	Flavor string `json:"flavor"` // the name it was asked for by, a label
+	Image  string `json:"image"`  // id of the image it was made from
+	// Rescue is the id of the image that it boots in place of its own disk, so
+	// that this can be mended; empty where it is not rescued.
+	Rescue    string   `json:"rescue,omitempty"`
 	VCPUs     int64    `json:"vcpus"`
 	MemoryMiB int64    `json:"memory_mib"`
 	DiskGiB   int64    `json:"disk_gib"`

@@ -62,6 +62,26 @@ func (c *core) ResizeInstance(ctx context.Context, id fleet.InstanceID, flavor s
 	})
 }
 
+// RescueInstance implements api.Core: the instance's host does it, with the
+// image that a name means here.
+func (c *core) RescueInstance(ctx context.Context, id fleet.InstanceID, ask fleet.Rescue, key string) (fleet.Accepted, error) {
+	im, err := c.ImageNamed(ctx, ask.Image)
+	if err != nil {
+		return fleet.Accepted{}, err
+	}
+	ask.Image = im.ID
+	return c.atOwner(ctx, id, func(ctx context.Context, peer *client.Client) (fleet.Accepted, error) {
+		return peer.RescueInstance(ctx, id, ask, client.KeyedOptions{Key: key})
+	})
+}
+
+// UnrescueInstance implements api.Core: the instance's host does it.
+func (c *core) UnrescueInstance(ctx context.Context, id fleet.InstanceID, key string) (fleet.Accepted, error) {
+	return c.atOwner(ctx, id, func(ctx context.Context, peer *client.Client) (fleet.Accepted, error) {
+		return peer.UnrescueInstance(ctx, id, client.KeyedOptions{Key: key})
+	})
+}
+
 // RebuildInstance implements api.Core: the instance's host does it, with the
 // image that a name means here.
 func (c *core) RebuildInstance(ctx context.Context, id fleet.InstanceID, ask fleet.Rebuild, key string) (fleet.Accepted, error) {

@@ -210,6 +210,16 @@ func (a *fakeAgent) SetSize(_ context.Context, id fleet.InstanceID, size fleet.S
 	return fleet.Accepted{Instance: fleet.Instance{ID: id, Host: a.row.ID, Task: fleet.TaskResizing, Flavor: size.Flavor, MemoryMiB: size.MemoryMiB}}, nil
 }
 
+// RescueInstance implements api.Core.
+func (a *fakeAgent) RescueInstance(_ context.Context, id fleet.InstanceID, ask fleet.Rescue, key string) (fleet.Accepted, error) {
+	return fleet.Accepted{Instance: fleet.Instance{ID: id, Host: a.row.ID, Task: fleet.TaskRescuing, Rescue: ask.Image, Name: key}}, nil
+}
+
+// UnrescueInstance implements api.Core.
+func (a *fakeAgent) UnrescueInstance(_ context.Context, id fleet.InstanceID, key string) (fleet.Accepted, error) {
+	return fleet.Accepted{Instance: fleet.Instance{ID: id, Host: a.row.ID, Task: fleet.TaskUnrescuing, Name: key}}, nil
+}
+
 // RebuildInstance implements api.Core.
 func (a *fakeAgent) RebuildInstance(_ context.Context, id fleet.InstanceID, ask fleet.Rebuild, key string) (fleet.Accepted, error) {
 	return fleet.Accepted{Instance: fleet.Instance{ID: id, Host: a.row.ID, Task: fleet.TaskRebuilding, Image: ask.Image, Name: ask.Hostname + " " + key}}, nil

@@ -22,6 +22,16 @@ func (c *Client) RebuildInstance(ctx context.Context, id fleet.InstanceID, ask f
 	return send[fleet.Accepted](ctx, c, opts.call(id, "rebuild"), ask)
 }
 
+// RescueInstance boots an instance from another image.
+func (c *Client) RescueInstance(ctx context.Context, id fleet.InstanceID, ask fleet.Rescue, opts KeyedOptions) (fleet.Accepted, error) {
+	return send[fleet.Accepted](ctx, c, opts.call(id, "rescue"), ask)
+}
+
+// UnrescueInstance makes a rescued instance what it was.
+func (c *Client) UnrescueInstance(ctx context.Context, id fleet.InstanceID, opts KeyedOptions) (fleet.Accepted, error) {
+	return send[fleet.Accepted](ctx, c, opts.call(id, "unrescue"), nil)
+}
+
 // call is the request that does this to an instance.
 func (o KeyedOptions) call(id fleet.InstanceID, verb string) call {
 	r := call{method: http.MethodPost, path: "/v1/instances/" + id.String() + "/" + verb, query: waiting(o.Wait)}

@@ -89,6 +89,9 @@ func cases() []testCase {
 		{name: "RebuildRefusesWhatItCannotDo", needs: drivers.FeatureRebuild, run: rebuildRefusals},
 		{name: "RebuildWithoutRoomLeavesTheOldDisk", needs: drivers.FeatureRebuild, run: rebuildWithoutRoom},
 		{name: "DeleteRemovesARebuiltMachine", needs: drivers.FeatureRebuild, run: deleteRemovesRebuilt},
+		{name: "RescueEndsAsItBegan", needs: drivers.FeatureRescue, run: rescueAndBack},
+		{name: "RescueRefusesWhatItCannotDo", needs: drivers.FeatureRescue, run: rescueRefusals},
+		{name: "DeleteRemovesARescuedMachine", needs: drivers.FeatureRescue, run: deleteRemovesRescued},
 		{name: "BuiltMachineHasItsDevices", needs: drivers.FeatureDevices, run: builtHasItsDevices},
 		{name: "MissingNetworkIsRefused", needs: drivers.FeatureDevices, run: missingNetworkIsRefused},
 		{name: "DiskIsAttachedAndDetachedOnce", needs: drivers.FeatureDevices, run: diskComesAndGoes},
@@ -162,7 +165,7 @@ func FeatureTable(features []drivers.Feature) string {
 		drivers.FeatureBootDisk, drivers.FeatureBootISO, drivers.FeatureBootKernel, drivers.FeatureCloudInit, drivers.FeatureConsole, drivers.FeatureConsoleLog, drivers.FeatureCopyDisks,
 		drivers.FeatureDevices, drivers.FeatureGrowRunning, drivers.FeatureImageSource, drivers.FeaturePause, drivers.FeatureReadDisks, drivers.FeatureRebuild, drivers.FeatureResize, drivers.FeatureResizeLive, drivers.FeatureSnapshot,
 		drivers.FeatureUEFI, drivers.FeatureUsage,
-		drivers.FeatureVLAN, drivers.FeatureVNC,
+		drivers.FeatureRescue, drivers.FeatureVLAN, drivers.FeatureVNC,
 	} {
 		word := "no"
 		if slices.Contains(features, f) {

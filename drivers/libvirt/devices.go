@@ -102,7 +102,7 @@ func (d *Driver) diskOf(ctx context.Context, t *tree, disk *seenDisk) (fleet.Dev
 // a; false for what is no disk or CD drive to its machine's owner.
 func (s *seenDisk) letter() (int, bool) {
 	dev := s.Target.Dev
-	if dev == "" || s.Device == "floppy" || s.Device == "lun" || s.isSeed() {
+	if dev == "" || s.Device == "floppy" || s.Device == "lun" || s.isHidden() {
 		return 0, false
 	}
 	number := int(dev[len(dev)-1]) - 'a'

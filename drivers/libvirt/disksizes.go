@@ -81,7 +81,7 @@ func (d *Driver) diskGiB(ctx context.Context, dom golibvirt.Domain, seen *seenDo
 	}
 	var sum int64
 	for _, disk := range seen.Disks {
-		if disk.Device == "cdrom" || disk.Device == "floppy" || disk.isSeed() {
+		if disk.Device == "cdrom" || disk.Device == "floppy" || disk.isHidden() {
 			continue
 		}
 		bytes, err := d.diskBytes(ctx, dom, disk)

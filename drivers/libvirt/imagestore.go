@@ -60,7 +60,7 @@ func (d *Driver) unused(ctx context.Context, id string) error {
 // lie upon says it then, in paths that have the image's id in them.
 func (d *Driver) needs(ctx context.Context, m *drivers.Machine, image string) (needs bool, err error) {
 	if m.Mark != nil && m.Mark.Image != "" {
-		return m.Mark.Image == image, nil
+		return m.Mark.Image == image || m.Mark.Rescue.Image == image, nil
 	}
 	err = d.session.Call(ctx, func(rpc *golibvirt.Libvirt) error {
 		text, err := rpc.DomainGetXMLDesc(golibvirt.Domain{Name: m.Name, UUID: golibvirt.UUID(m.ID), ID: -1}, golibvirt.DomainXMLInactive)

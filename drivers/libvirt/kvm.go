@@ -56,7 +56,7 @@ func kvmFeatures(ctx context.Context, d *Driver, caps *capabilities, networks wi
 		drivers.FeatureBootDisk, drivers.FeatureBootKernel, drivers.FeatureCloudInit, drivers.FeatureConsole, drivers.FeatureConsoleLog, drivers.FeatureCopyDisks, drivers.FeatureDevices,
 		drivers.FeatureGrowRunning,
 		drivers.FeaturePause, drivers.FeatureImageSource, drivers.FeatureReadDisks, drivers.FeatureResize, drivers.FeatureResizeLive, drivers.FeatureSnapshot, drivers.FeatureUsage, drivers.FeatureVNC,
-		drivers.FeatureRebuild,
+		drivers.FeatureRebuild, drivers.FeatureRescue,
 	}
 	if hasDrives(caps.Host.CPU.Arch) {
 		features = append(features, drivers.FeatureBootISO)

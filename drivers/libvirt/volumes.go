@@ -42,7 +42,7 @@ func seedVolumes(id fleet.InstanceID) [2]string {
 // further disks may have, but for its console log.
 func machineVolumes(id fleet.InstanceID, further int) []string {
 	seeds, firsts := seedVolumes(id), firstVolumes(id)
-	names := append(append(seeds[:], firsts[:]...), readVolume(id))
+	names := append(append(seeds[:], firsts[:]...), readVolume(id), rescueVolume(id))
 	for n := range further {
 		names = append(names, diskVolume(id, n+1))
 	}

@@ -120,7 +120,7 @@ func (h *Hypervisor) describe() drivers.Description {
 		Features: []drivers.Feature{
 			drivers.FeatureBootDisk, drivers.FeatureBootISO, drivers.FeatureCloudInit, drivers.FeatureConsole, drivers.FeatureConsoleLog, drivers.FeatureCopyDisks,
 			drivers.FeatureDevices, drivers.FeatureImageSource, drivers.FeatureReadDisks, drivers.FeatureResize, drivers.FeatureUEFI, drivers.FeatureUsage,
-			drivers.FeatureRebuild,
+			drivers.FeatureRebuild, drivers.FeatureRescue,
 		},
 		Disks:    []string{fleet.FormatQCOW2, fleet.FormatRaw, fleet.FormatVMDK},
 		Traits:   []string{"simulated"},

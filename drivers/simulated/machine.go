@@ -1,6 +1,7 @@
 package simulated
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
@@ -74,7 +75,7 @@ func (m *machine) boot(now time.Time) {
 	m.Boots++
 	name, image := m.Name, "none"
 	if m.Mark != nil {
-		name, image = m.Mark.Name, m.Mark.Image
+		name, image = m.Mark.Name, cmp.Or(m.Mark.Rescue.Image, m.Mark.Image)
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "simulated guest: no code runs in this machine, only its state is kept\n")

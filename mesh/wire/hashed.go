@@ -106,7 +106,7 @@ func (t *Hashed) addBytes(s Sign, f *field) (Sign, error) {
 	case inLabel:
 		h, err := t.hashLabel(f.bytes)
 		return s | labelSign(h), err
-	case inFlavor, inImage, inFault:
+	case inFlavor, inImage, inFault, inRescue:
 		_, _, err := textValue(f.bytes)
 		return s, err
 	case inAddress:

@@ -38,6 +38,7 @@ const (
 	inHyperWord   = 24
 	inTaskWord    = 25
 	inAddressText = 26
+	inRescue      = 27
 	inObservedMS  = 100 // last in every body: see Body
 
 	labelKeyRef = 1
@@ -56,7 +57,7 @@ var (
 	tasks       = []fleet.Task{
 		fleet.TaskBuilding, fleet.TaskStarting, fleet.TaskStopping, fleet.TaskRebooting, fleet.TaskPausing, fleet.TaskResuming,
 		fleet.TaskAdopting, fleet.TaskDeleting, fleet.TaskMigrating, fleet.TaskResizing, fleet.TaskSnapshotting,
-		fleet.TaskAttaching, fleet.TaskDetaching, fleet.TaskDisowning, fleet.TaskRebuilding,
+		fleet.TaskAttaching, fleet.TaskDetaching, fleet.TaskDisowning, fleet.TaskRebuilding, fleet.TaskRescuing, fleet.TaskUnrescuing,
 	}
 )
 
@@ -103,6 +104,7 @@ func EncodeInstance(in fleet.Instance) Body {
 	b = appendInline(b, inFault, in.Fault)
 	b = appendInline(b, inFlavor, in.Flavor)
 	b = appendInline(b, inImage, in.Image)
+	b = appendInline(b, inRescue, in.Rescue)
 	return Body{Core: b, Stamp: appendVarint(nil, inObservedMS, uint64(millis(in.ObservedAt)))}
 }
 
@@ -186,6 +188,8 @@ func decodeInstanceBytes(in *fleet.Instance, f *field, texts Table) (err error) 
 		in.Flavor, err = readText(f.bytes)
 	case inImage:
 		in.Image, err = readText(f.bytes)
+	case inRescue:
+		in.Rescue, err = readText(f.bytes)
 	case inFault:
 		in.Fault, err = readText(f.bytes)
 	case inAddress, inAddressText:

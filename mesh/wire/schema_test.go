@@ -18,15 +18,16 @@ func TestInstanceIsAsItsSchemaSays(t *testing.T) {
 	text := func(s string) *wirepb.Text { return &wirepb.Text{Text: s} }
 	in := fleet.Instance{
 		Name: "vm", Project: "project", Hypervisor: fleet.Xen, Ownership: fleet.Foreign, Power: fleet.PowerStopped, Task: fleet.TaskResizing,
-		Fault: "fault", Flavor: "flavor", Image: "00112233445566778899aabbccddeeff", VCPUs: 1, MemoryMiB: 2, DiskGiB: 3,
+		Fault: "fault", Flavor: "flavor", Image: "00112233445566778899aabbccddeeff", Rescue: "rescuer", VCPUs: 1, MemoryMiB: 2, DiskGiB: 3,
 		Addresses: []string{"10.0.0.1", "fe80::1", "somewhere"}, Labels: map[string]string{"k": "v", "e": ""}, Generation: 4,
 		CreatedAt: time.UnixMilli(5), ObservedAt: time.UnixMilli(6),
 	}
 	want := &wirepb.Instance{
 		Name: "vm", Project: text("project"), Hypervisor: 2, Ownership: 2, Power: 4, Task: 10,
 		Fault: text("fault"), Flavor: text("flavor"),
-		Image: &wirepb.Text{Hex: []byte{0, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff}},
-		Vcpus: 1, MemoryMib: 2, DiskGib: 3,
+		Image:  &wirepb.Text{Hex: []byte{0, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff}},
+		Rescue: text("rescuer"),
+		Vcpus:  1, MemoryMib: 2, DiskGib: 3,
 		Addresses: [][]byte{{10, 0, 0, 1}, {0: 0xfe, 1: 0x80, 15: 1}}, AddressTexts: []string{"somewhere"},
 		Labels: []*wirepb.Label{{Key: text("e")}, {Key: text("k"), Value: text("v")}}, Generation: 4, CreatedAtMs: 5, ObservedAtMs: 6,
 	}

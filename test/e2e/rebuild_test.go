@@ -49,6 +49,17 @@ func TestInstanceIsRebuiltFromAnImageThatAnotherHostHolds(t *testing.T) {
 	if err := logged(second, row.ID, "image  "+newID, 2); err == nil {
 		t.Error("what was asked for twice with one key was done twice")
 	}
+
+	// Rescued, it boots the other image with its own disk attached, and is what it
+	// was afterwards.
+	second.do("instance", "rescue", "web", "--image", "old", "--wait", "80s")
+	w.until("the guest came up from the rescue", func() error { return logged(first, row.ID, "image  "+oldID, 2) })
+	w.seen("it rescued", row.ID, []*node{first, second}, func(now fleet.Instance) bool { return now.Rescue == oldID && now.Image == newID })
+	if _, stderr, code := first.cli("instance", "rebuild", "web"); code != 1 || !strings.Contains(stderr, "unrescue") {
+		t.Errorf("rebuild of a rescued instance: exit code %d, %s", code, stderr)
+	}
+	first.do("instance", "unrescue", "web", "--wait", "80s")
+	w.seen("it as it was", row.ID, []*node{first, second}, func(now fleet.Instance) bool { return now.Rescue == "" && now.Power == fleet.PowerRunning })
 	first.do("image", "delete", "old")
 	first.do("instance", "delete", "web", "--wait", "80s")
 	w.gone(row.ID, []*node{first, second})

@@ -394,7 +394,7 @@ type Instance struct {
 	Generation  uint64                 `protobuf:"varint,16,opt,name=generation,proto3" json:"generation,omitempty"`
 	// building starting stopping rebooting pausing resuming adopting deleting
 	// migrating resizing snapshotting attaching detaching disowning
-	// rebuilding
+	// rebuilding rescuing unrescuing
 	Task           uint32   `protobuf:"varint,17,opt,name=task,proto3" json:"task,omitempty"`
 	FaultRef       uint32   `protobuf:"varint,18,opt,name=fault_ref,json=faultRef,proto3" json:"fault_ref,omitempty"`
 	Fault          *Text    `protobuf:"bytes,19,opt,name=fault,proto3" json:"fault,omitempty"`
@@ -405,6 +405,7 @@ type Instance struct {
 	HypervisorWord string   `protobuf:"bytes,24,opt,name=hypervisor_word,json=hypervisorWord,proto3" json:"hypervisor_word,omitempty"`
 	TaskWord       string   `protobuf:"bytes,25,opt,name=task_word,json=taskWord,proto3" json:"task_word,omitempty"`
 	AddressTexts   []string `protobuf:"bytes,26,rep,name=address_texts,json=addressTexts,proto3" json:"address_texts,omitempty"` // those that are no IP addresses
+	Rescue         *Text    `protobuf:"bytes,27,opt,name=rescue,proto3" json:"rescue,omitempty"`                                 // id of the image that it is rescued by; in full always
 	ObservedAtMs   int64    `protobuf:"varint,100,opt,name=observed_at_ms,json=observedAtMs,proto3" json:"observed_at_ms,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -618,6 +619,13 @@ func (x *Instance) GetTaskWord() string {
 func (x *Instance) GetAddressTexts() []string {
 	if x != nil {
 		return x.AddressTexts
+	}
+	return nil
+}
+
+func (x *Instance) GetRescue() *Text {
+	if x != nil {
+		return x.Rescue
 	}
 	return nil
 }
@@ -1469,7 +1477,7 @@ const file_wire_proto_rawDesc = "" +
 	"\x04Text\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12\x10\n" +
 	"\x03hex\x18\x02 \x01(\fR\x03hex\x12\x12\n" +
-	"\x04uuid\x18\x03 \x01(\fR\x04uuid\"\xa0\a\n" +
+	"\x04uuid\x18\x03 \x01(\fR\x04uuid\"\xd1\a\n" +
 	"\bInstance\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1f\n" +
 	"\vproject_ref\x18\x02 \x01(\rR\n" +
@@ -1506,7 +1514,8 @@ const file_wire_proto_rawDesc = "" +
 	"\x0eownership_word\x18\x17 \x01(\tR\rownershipWord\x12'\n" +
 	"\x0fhypervisor_word\x18\x18 \x01(\tR\x0ehypervisorWord\x12\x1b\n" +
 	"\ttask_word\x18\x19 \x01(\tR\btaskWord\x12#\n" +
-	"\raddress_texts\x18\x1a \x03(\tR\faddressTexts\x12$\n" +
+	"\raddress_texts\x18\x1a \x03(\tR\faddressTexts\x12/\n" +
+	"\x06rescue\x18\x1b \x01(\v2\x17.grapevine.wire.v1.TextR\x06rescue\x12$\n" +
 	"\x0eobserved_at_ms\x18d \x01(\x03R\fobservedAtMs\"z\n" +
 	"\x05Label\x12\x17\n" +
 	"\akey_ref\x18\x01 \x01(\rR\x06keyRef\x12)\n" +
@@ -1609,16 +1618,17 @@ var file_wire_proto_depIdxs = []int32{
 	3,  // 5: grapevine.wire.v1.Instance.fault:type_name -> grapevine.wire.v1.Text
 	3,  // 6: grapevine.wire.v1.Instance.flavor:type_name -> grapevine.wire.v1.Text
 	3,  // 7: grapevine.wire.v1.Instance.image:type_name -> grapevine.wire.v1.Text
-	3,  // 8: grapevine.wire.v1.Label.key:type_name -> grapevine.wire.v1.Text
-	3,  // 9: grapevine.wire.v1.Label.value:type_name -> grapevine.wire.v1.Text
-	7,  // 10: grapevine.wire.v1.Image.files:type_name -> grapevine.wire.v1.ImageFile
-	7,  // 11: grapevine.wire.v1.Image.stored:type_name -> grapevine.wire.v1.ImageFile
-	8,  // 12: grapevine.wire.v1.Hello.yours:type_name -> grapevine.wire.v1.Life
-	13, // [13:13] is the sub-list for method output_type
-	13, // [13:13] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	3,  // 8: grapevine.wire.v1.Instance.rescue:type_name -> grapevine.wire.v1.Text
+	3,  // 9: grapevine.wire.v1.Label.key:type_name -> grapevine.wire.v1.Text
+	3,  // 10: grapevine.wire.v1.Label.value:type_name -> grapevine.wire.v1.Text
+	7,  // 11: grapevine.wire.v1.Image.files:type_name -> grapevine.wire.v1.ImageFile
+	7,  // 12: grapevine.wire.v1.Image.stored:type_name -> grapevine.wire.v1.ImageFile
+	8,  // 13: grapevine.wire.v1.Hello.yours:type_name -> grapevine.wire.v1.Life
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_wire_proto_init() }
