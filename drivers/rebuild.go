@@ -11,7 +11,7 @@ import (
 // FeatureRebuild says that the driver is a Rebuilder.
 const FeatureRebuild Feature = "rebuild"
 
-// ErrHasSnapshots: what is asked for would take the disk away that the machine's
+// ErrHasSnapshots says that what is asked for would take the disk away that the machine's
 // snapshots lie in.
 var ErrHasSnapshots = errors.New("the machine has snapshots, which lie in its first disk; delete them first")
 

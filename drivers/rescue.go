@@ -11,7 +11,7 @@ import (
 // FeatureRescue says that the driver is a Rescuer.
 const FeatureRescue Feature = "rescue"
 
-// ErrRescued: what is asked for would be lost, or get in the way, when the
+// ErrRescued says that what is asked for would be lost, or get in the way, when the
 // machine's rescue ends.
 var ErrRescued = errors.New("the machine is rescued; end that first")
 
