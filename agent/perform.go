@@ -36,6 +36,8 @@ func (a *Agent) perform(ctx context.Context, op *journal.Operation) (journal.Out
 		return journal.Outcome{}, a.snapshot(ctx, op)
 	case string(fleet.AttachDevice), string(fleet.DetachDevice), string(fleet.GrowDisk):
 		return journal.Outcome{}, a.device(ctx, op)
+	case fleet.VerbExport:
+		return journal.Outcome{}, a.export(ctx, op)
 	case fleet.VerbCapture:
 		return journal.Outcome{}, a.capture(ctx, op)
 	default:
@@ -130,6 +132,9 @@ func (a *Agent) mark(op *journal.Operation, p *fleet.Proposal) drivers.Mark {
 func (a *Agent) remove(ctx context.Context, op *journal.Operation) (journal.Outcome, error) {
 	if err := a.driver.Delete(ctx, op.Instance); err != nil {
 		return journal.Outcome{}, fmt.Errorf("delete: %w", err)
+	}
+	if err := a.spool.Remove(exportFolder(op.Instance)); err != nil {
+		a.log.Warn("export of a deleted instance stays for a day", "instance", op.Instance, "error", err)
 	}
 	return journal.Outcome{
 		Release: true,

@@ -91,7 +91,7 @@ func taskOf(op *journal.Operation) fleet.Task {
 		return fleet.TaskRescuing
 	case op.Verb == fleet.VerbUnrescue:
 		return fleet.TaskUnrescuing
-	case fleet.SnapshotVerb(op.Verb).Known(), op.Verb == fleet.VerbCapture:
+	case fleet.SnapshotVerb(op.Verb).Known(), op.Verb == fleet.VerbCapture, op.Verb == fleet.VerbExport:
 		return fleet.TaskSnapshotting
 	case op.Verb == string(fleet.AttachDevice):
 		return fleet.TaskAttaching

@@ -42,6 +42,11 @@ type Reader interface {
 	Devices(ctx context.Context, id fleet.InstanceID) (fleet.DeviceList, error)
 	// Usage asks the host of the instance what the machine has used.
 	Usage(ctx context.Context, id fleet.InstanceID) (fleet.InstanceUsage, error)
+	// Export asks the host of the instance what is prepared to be carried away.
+	Export(ctx context.Context, id fleet.InstanceID) (fleet.PreparedExport, error)
+	// ReadExport reads a part of the file of such an export, at the host. The
+	// caller closes it; ctx ends it too.
+	ReadExport(ctx context.Context, id fleet.InstanceID, part fleet.ExportRange) (io.ReadCloser, error)
 	// Await blocks until this node holds the host's block at version at or
 	// newer, and in it the instance has no task or is gone. It returns the row
 	// then; nil when it is gone. When ctx ends first it returns the row as it
@@ -68,6 +73,10 @@ type Writer interface {
 	// RebuildInstance makes an instance's first disk anew. With a key, empty for
 	// none, a request that is sent again is the operation that it began.
 	RebuildInstance(ctx context.Context, id fleet.InstanceID, ask fleet.Rebuild, key string) (fleet.Accepted, error)
+	// ExportInstance prepares a stopped instance to be carried away; DropExport
+	// removes what was prepared.
+	ExportInstance(ctx context.Context, id fleet.InstanceID) (fleet.Accepted, error)
+	DropExport(ctx context.Context, id fleet.InstanceID) error
 	ChangeSnapshot(ctx context.Context, id fleet.InstanceID, change fleet.SnapshotChange) (fleet.Accepted, error)
 	ChangeDevice(ctx context.Context, id fleet.InstanceID, change fleet.DeviceChange) (fleet.Accepted, error)
 	// OpenConsole returns a ticket for a console, which is opened at the

@@ -35,6 +35,8 @@ type fakeCore struct {
 	rebuild    func(fleet.InstanceID, fleet.Rebuild, string) (fleet.Accepted, error)
 	snapshot   func(fleet.InstanceID, fleet.SnapshotChange) (fleet.Accepted, error)
 	device     func(fleet.InstanceID, fleet.DeviceChange) (fleet.Accepted, error)
+	export     func(fleet.InstanceID) (fleet.Accepted, error)
+	exported   fleet.PreparedExport
 	capture    func(fleet.InstanceID, fleet.CaptureInstance) (fleet.Accepted, error)
 	await      func(context.Context, fleet.InstanceID, fleet.Version) (*fleet.Instance, error)
 	explain    func(fleet.Create) (fleet.Explanation, error)
@@ -136,6 +138,21 @@ func (f *fakeCore) Devices(_ context.Context, id fleet.InstanceID) (fleet.Device
 func (f *fakeCore) ChangeDevice(_ context.Context, id fleet.InstanceID, change fleet.DeviceChange) (fleet.Accepted, error) {
 	return f.device(id, change)
 }
+
+func (f *fakeCore) ExportInstance(_ context.Context, id fleet.InstanceID) (fleet.Accepted, error) {
+	return f.export(id)
+}
+
+func (f *fakeCore) Export(context.Context, fleet.InstanceID) (fleet.PreparedExport, error) {
+	return f.exported, nil
+}
+
+// ReadExport gives a file of digits.
+func (f *fakeCore) ReadExport(_ context.Context, _ fleet.InstanceID, part fleet.ExportRange) (io.ReadCloser, error) {
+	return io.NopCloser(strings.NewReader("0123456789"[part.Offset : part.Offset+part.Length])), nil
+}
+
+func (f *fakeCore) DropExport(context.Context, fleet.InstanceID) error { return nil }
 
 func (f *fakeCore) CaptureInstance(_ context.Context, id fleet.InstanceID, req fleet.CaptureInstance) (fleet.Accepted, error) {
 	return f.capture(id, req)
@@ -332,6 +349,8 @@ func full() *fakeCore {
 		resize:    func(fleet.InstanceID, string) (fleet.Accepted, error) { return accepted() },
 		size:      func(fleet.InstanceID, fleet.Size) (fleet.Accepted, error) { return accepted() },
 		snapshot:  func(fleet.InstanceID, fleet.SnapshotChange) (fleet.Accepted, error) { return accepted() },
+		export:    func(fleet.InstanceID) (fleet.Accepted, error) { return accepted() },
+		exported:  fleet.PreparedExport{Export: fleet.Export{ID: "tag"}, Bytes: 10},
 		capture:   func(fleet.InstanceID, fleet.CaptureInstance) (fleet.Accepted, error) { return accepted() },
 		ticket: func(id fleet.InstanceID, ask fleet.OpenConsole, _ Principal) (fleet.ConsoleTicket, error) {
 			return fleet.ConsoleTicket{Instance: id, Kind: ask.Kind, URL: "wss://host/v1/instances/" + id.String() + "/console?token=one-time"}, nil

@@ -24,6 +24,7 @@ func (s *server) addInstances() {
 	s.addLog()
 	s.addSnapshots()
 	s.addCapture()
+	s.addExport()
 	s.addDevices()
 	s.addRebuild()
 	s.addRescue()

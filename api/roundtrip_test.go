@@ -101,6 +101,14 @@ func TestClientHasAMethodForEveryRoute(t *testing.T) {
 		"POST /v1/instances/{id}/capture": func(ctx context.Context, c *client.Client) (any, error) {
 			return c.CaptureInstance(ctx, instanceID, fleet.CaptureInstance{ImageName: "golden"}, time.Second)
 		},
+		"POST /v1/instances/{id}/export": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.ExportInstance(ctx, instanceID, time.Second)
+		},
+		"GET /v1/instances/{id}/export":    func(ctx context.Context, c *client.Client) (any, error) { return c.Export(ctx, instanceID) },
+		"DELETE /v1/instances/{id}/export": func(ctx context.Context, c *client.Client) (any, error) { return nil, c.DropExport(ctx, instanceID) },
+		"GET /v1/instances/{id}/export/file": func(ctx context.Context, c *client.Client) (any, error) {
+			return read(c.ReadExport(ctx, instanceID, fleet.ExportRange{ID: "tag", Offset: 2, Length: 5}))
+		},
 		"GET /v1/instances/{id}/usage":   func(ctx context.Context, c *client.Client) (any, error) { return c.Usage(ctx, instanceID) },
 		"GET /v1/instances/{id}/devices": func(ctx context.Context, c *client.Client) (any, error) { return c.Devices(ctx, instanceID) },
 		"POST /v1/instances/{id}/devices": func(ctx context.Context, c *client.Client) (any, error) {

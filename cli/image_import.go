@@ -177,7 +177,7 @@ func (a *app) importTo(ctx context.Context, node *client.Client, s *source, im f
 		im.Hosts = []fleet.HostID{target.ID}
 		return im, nil
 	}
-	stored, err := a.upload(ctx, node, s, im, target)
+	stored, err := a.upload(ctx, node, s.from, im, target)
 	if err != nil {
 		return fleet.Image{}, err
 	}

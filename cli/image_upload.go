@@ -23,18 +23,21 @@ const (
 
 // sending is an upload to one host, over as many connections as it takes.
 type sending struct {
-	app    *app
-	node   *client.Client
-	source *source
-	image  fleet.Image
-	host   fleet.HostID
-	bar    *progress
-	told   bool // that somebody else is sending it
+	app   *app
+	node  *client.Client
+	from  opener
+	image fleet.Image
+	host  fleet.HostID
+	bar   *progress
+	told  bool // that somebody else is sending it
 }
 
+// opener opens an image's content at an offset; who has read it calls closing.
+type opener func(im *fleet.Image, offset int64) (content io.Reader, closing func(), err error)
+
 // upload sends an image to a host, from where an earlier try has ended.
-func (a *app) upload(ctx context.Context, node *client.Client, s *source, im fleet.Image, target fleet.Host) (fleet.Image, error) {
-	u := &sending{app: a, node: node, source: s, image: im, host: target.ID}
+func (a *app) upload(ctx context.Context, node *client.Client, from opener, im fleet.Image, target fleet.Host) (fleet.Image, error) {
+	u := &sending{app: a, node: node, from: from, image: im, host: target.ID}
 	state, err := node.BeginUpload(ctx, u.host, im)
 	if err != nil {
 		return fleet.Image{}, err
@@ -97,7 +100,7 @@ func (u *sending) tell() {
 
 // send sends all that is missing.
 func (u *sending) send(ctx context.Context, state fleet.Upload) (fleet.Upload, error) {
-	content, closing, err := u.source.from(&u.image, state.HaveBytes)
+	content, closing, err := u.from(&u.image, state.HaveBytes)
 	if err != nil {
 		return state, err
 	}

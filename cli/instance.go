@@ -24,7 +24,7 @@ func (a *app) instanceCommand() []*cobra.Command {
 	}
 	commands = append(commands,
 		a.instanceDelete(), a.instanceLog(), a.instanceConsole(), a.instanceResize(), a.instanceSnapshot(), a.instanceDevice(), a.instanceCapture(), a.instanceClone(),
-		a.instanceRebuild(), a.instanceRescue(), a.instanceUnrescue())
+		a.instanceRebuild(), a.instanceRescue(), a.instanceUnrescue(), a.instanceExport(), a.instanceImport())
 	return []*cobra.Command{group("instance", "The virtual machines of the fleet", commands)}
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"grapevine/api/client"
 	"grapevine/fleet"
@@ -56,27 +55,14 @@ func (v *View) InstanceLog(ctx context.Context, id fleet.InstanceID, part fleet.
 	if err != nil {
 		return nil, err
 	}
-	if v.isLocal(row.Host) {
-		return v.cfg.Local.InstanceLog(ctx, id, part)
-	}
-	peer, err := v.Peer(row.Host)
+	log, reading, err := v.open(ctx, row.Host, func(ctx context.Context, at Local) (io.ReadCloser, error) { return at.InstanceLog(ctx, id, part) })
 	if err != nil {
 		return nil, err
 	}
-	reading, cancel := context.WithCancel(ctx)
-	late := time.AfterFunc(v.cfg.AnswerWithin, cancel)
-	log, err := peer.InstanceLog(reading, id, part)
-	if !late.Stop() && err == nil {
-		err = errors.Join(client.ErrOutcomeUnknown, log.Close())
+	if part.Follow && reading != nil {
+		go v.endWith(reading, log.cancel)
 	}
-	if err != nil {
-		cancel()
-		return nil, v.ReadError(row.Host, err)
-	}
-	if part.Follow {
-		go v.endWith(reading, cancel)
-	}
-	return &remoteLog{log, cancel}, nil
+	return log, nil
 }
 
 // endWith ends a log that is followed when the view ends, so that a node that
@@ -110,18 +96,6 @@ func (v *View) Devices(ctx context.Context, id fleet.InstanceID) (fleet.DeviceLi
 // Usage returns what an instance has used as its host tells it now.
 func (v *View) Usage(ctx context.Context, id fleet.InstanceID) (fleet.InstanceUsage, error) {
 	return askOwner(ctx, v, id, Local.Usage)
-}
-
-// remoteLog is a log on its way from its host.
-type remoteLog struct {
-	io.ReadCloser
-	cancel context.CancelFunc
-}
-
-// Close implements io.Closer.
-func (l *remoteLog) Close() error {
-	defer l.cancel()
-	return l.ReadCloser.Close()
 }
 
 func (v *View) isLocal(host fleet.HostID) bool { return v.cfg.Local != nil && host == v.cfg.Self }

@@ -148,6 +148,14 @@ func (ownHost) Usage(_ context.Context, id fleet.InstanceID) (fleet.InstanceUsag
 	return fleet.InstanceUsage{Instance: id, Usage: fleet.Usage{CPUSeconds: new(2.5)}}, nil
 }
 
+func (ownHost) Export(context.Context, fleet.InstanceID) (fleet.PreparedExport, error) {
+	return fleet.PreparedExport{Bytes: 7}, nil
+}
+
+func (ownHost) ReadExport(context.Context, fleet.InstanceID, fleet.ExportRange) (io.ReadCloser, error) {
+	return io.NopCloser(strings.NewReader("own")), nil
+}
+
 func (ownHost) Snapshots(_ context.Context, id fleet.InstanceID) (fleet.SnapshotList, error) {
 	return fleet.SnapshotList{Instance: id, Items: []fleet.Snapshot{{Name: "own"}}}, nil
 }
@@ -170,6 +178,14 @@ func TestAgentAnswersForItselfWithoutTheNetwork(t *testing.T) {
 	}
 	if hw, err := v.Hardware(t.Context(), uuid(1)); err != nil || hw.CPU.Model != "own" {
 		t.Errorf("hardware %+v, %v; want its own", hw, err)
+	}
+	if prepared, err := v.Export(t.Context(), uuid(9)); err != nil || prepared.Bytes != 7 {
+		t.Errorf("export %+v, %v; want its own", prepared, err)
+	}
+	if file, err := v.ReadExport(t.Context(), uuid(9), fleet.ExportRange{}); err != nil {
+		t.Error(err)
+	} else if text, _ := io.ReadAll(file); string(text) != "own" {
+		t.Errorf("file %q, want its own", text)
 	}
 	log, err := v.InstanceLog(t.Context(), uuid(9), fleet.LogRange{})
 	if err != nil {

@@ -50,6 +50,8 @@ type Local interface {
 	Snapshots(ctx context.Context, id fleet.InstanceID) (fleet.SnapshotList, error)
 	Devices(ctx context.Context, id fleet.InstanceID) (fleet.DeviceList, error)
 	Usage(ctx context.Context, id fleet.InstanceID) (fleet.InstanceUsage, error)
+	Export(ctx context.Context, id fleet.InstanceID) (fleet.PreparedExport, error)
+	ReadExport(ctx context.Context, id fleet.InstanceID, part fleet.ExportRange) (io.ReadCloser, error)
 	// Hardware is asked of the host itself alone.
 	Hardware(ctx context.Context, id fleet.HostID) (fleet.Hardware, error)
 }

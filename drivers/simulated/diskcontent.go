@@ -244,13 +244,21 @@ func (h *Hypervisor) hold(m *machine) error {
 		if c.Begin == nil {
 			continue
 		}
-		if h.store == nil {
-			if _, _, err := shared.file(*c.Begin); err != nil {
-				return err
-			}
+		if err := h.holdFile(m, *c.Begin); err != nil {
+			return err
 		}
-		m.Began = append(m.Began, *c.Begin)
 	}
+	return nil
+}
+
+// holdFile keeps one file for a machine, in a list that is the machine's alone.
+func (h *Hypervisor) holdFile(m *machine, f fleet.ImageFile) error {
+	if h.store == nil {
+		if _, _, err := shared.file(f); err != nil {
+			return err
+		}
+	}
+	m.Began = append(slices.Clip(m.Began), f)
 	return nil
 }
 

@@ -52,6 +52,14 @@ func (d *Driver) rebuild(ctx context.Context, id fleet.InstanceID, r drivers.Reb
 		if d.h.full {
 			return drivers.ErrOutOfSpace
 		}
+		content := diskContent{}
+		if f, ok := storedDisk(r.Image); ok {
+			content.Begin = &f
+			if err := d.h.holdFile(m, f); err != nil {
+				return err
+			}
+		}
+		m.setContent(drivers.DiskName(0), content)
 		m.Mark = r.Mark.Clone()
 		if r.Guest != nil {
 			m.Guest = *r.Guest
