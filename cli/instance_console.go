@@ -109,12 +109,14 @@ func (a *app) serialConsole(ctx context.Context, node *client.Client, row *fleet
 	if escape != 0 {
 		how = escape.String() + " ends it"
 	}
-	a.note("connected to %s on %s; %s", row.Name, ticket.HostName, how)
 	tty := &terminal{in: a.in, errOut: a.errOut}
 	ctx, release, err := tty.raw(ctx)
 	if err != nil {
 		return errors.Join(err, console.Close())
 	}
+	// Said once keys go to the guest: until then Ctrl-C would drop those before it.
+	a.note("connected to %s on %s; %s", row.Name, ticket.HostName, how)
+	tty.begin()
 	ends := make(chan error, 2)
 	shown := make(chan struct{})
 	go func() {

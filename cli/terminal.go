@@ -18,6 +18,7 @@ type terminal struct {
 	errOut io.Writer
 	once   sync.Once
 	back   func() // gives the terminal back as it was
+	isRaw  bool
 }
 
 // raw hands every key to the guest instead of to this program, until release,
@@ -35,12 +36,21 @@ func (t *terminal) raw(ctx context.Context) (_ context.Context, release func(), 
 		stop()
 		return nil, nil, fmt.Errorf("make the terminal raw: %w", err)
 	}
+	t.isRaw = true
 	t.back = func() {
 		_ = term.Restore(int(file.Fd()), before) // one that has gone needs no restoring
 		fmt.Fprintln(t.errOut)
 		stop()
 	}
 	return ctx, t.release, nil
+}
+
+// begin puts what is printed next at the beginning of its line, where a raw
+// terminal does not do so by itself.
+func (t *terminal) begin() {
+	if t.isRaw {
+		fmt.Fprint(t.errOut, "\r")
+	}
 }
 
 func (t *terminal) release() { t.once.Do(t.back) }
