@@ -162,10 +162,10 @@ func FeatureTable(features []drivers.Feature) string {
 	var b strings.Builder
 	b.WriteString("\n| feature | supported |\n| --- | --- |\n")
 	for _, f := range []drivers.Feature{
-		drivers.FeatureBootDisk, drivers.FeatureBootISO, drivers.FeatureBootKernel, drivers.FeatureCloudInit, drivers.FeatureConsole, drivers.FeatureConsoleLog, drivers.FeatureCopyDisks,
-		drivers.FeatureDevices, drivers.FeatureGrowRunning, drivers.FeatureImageSource, drivers.FeaturePause, drivers.FeatureReadDisks, drivers.FeatureRebuild, drivers.FeatureResize, drivers.FeatureResizeLive, drivers.FeatureSnapshot,
-		drivers.FeatureUEFI, drivers.FeatureUsage,
-		drivers.FeatureRescue, drivers.FeatureVLAN, drivers.FeatureVNC,
+		drivers.FeatureBootDisk, drivers.FeatureBootISO, drivers.FeatureBootKernel, drivers.FeatureCloudInit, drivers.FeatureConsole,
+		drivers.FeatureConsoleLog, drivers.FeatureCopyDisks, drivers.FeatureDevices, drivers.FeatureGrowRunning, drivers.FeatureImageSource,
+		drivers.FeaturePause, drivers.FeatureReadDisks, drivers.FeatureRebuild, drivers.FeatureRescue, drivers.FeatureResize, drivers.FeatureResizeLive,
+		drivers.FeatureSnapshot, drivers.FeatureUEFI, drivers.FeatureUsage, drivers.FeatureVLAN, drivers.FeatureVNC,
 	} {
 		word := "no"
 		if slices.Contains(features, f) {

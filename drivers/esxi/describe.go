@@ -73,10 +73,9 @@ func (s *session) usable(ctx context.Context) error {
 // features: ESXi has no pause; suspend, which it has, writes the memory to
 // disk. It boots disks only.
 var features = []drivers.Feature{
-	drivers.FeatureBootDisk, drivers.FeatureBootISO, drivers.FeatureCloudInit, drivers.FeatureConsoleLog, drivers.FeatureCopyDisks, drivers.FeatureDevices, drivers.FeatureGrowRunning,
-	drivers.FeatureImageSource, drivers.FeatureReadDisks,
-	drivers.FeatureResize, drivers.FeatureResizeLive, drivers.FeatureSnapshot, drivers.FeatureUEFI, drivers.FeatureUsage,
-	drivers.FeatureRebuild, drivers.FeatureVNC,
+	drivers.FeatureBootDisk, drivers.FeatureBootISO, drivers.FeatureCloudInit, drivers.FeatureConsoleLog, drivers.FeatureCopyDisks,
+	drivers.FeatureDevices, drivers.FeatureGrowRunning, drivers.FeatureImageSource, drivers.FeatureReadDisks, drivers.FeatureRebuild,
+	drivers.FeatureResize, drivers.FeatureResizeLive, drivers.FeatureSnapshot, drivers.FeatureUEFI, drivers.FeatureUsage, drivers.FeatureVNC,
 }
 
 // hardwareSpace is the name space for hardware whose own UUID is none.

@@ -53,10 +53,10 @@ const guestAgent = "org.qemu.guest_agent.0"
 
 func kvmFeatures(ctx context.Context, d *Driver, caps *capabilities, networks wires) ([]drivers.Feature, error) {
 	features := []drivers.Feature{
-		drivers.FeatureBootDisk, drivers.FeatureBootKernel, drivers.FeatureCloudInit, drivers.FeatureConsole, drivers.FeatureConsoleLog, drivers.FeatureCopyDisks, drivers.FeatureDevices,
-		drivers.FeatureGrowRunning,
-		drivers.FeaturePause, drivers.FeatureImageSource, drivers.FeatureReadDisks, drivers.FeatureResize, drivers.FeatureResizeLive, drivers.FeatureSnapshot, drivers.FeatureUsage, drivers.FeatureVNC,
-		drivers.FeatureRebuild, drivers.FeatureRescue,
+		drivers.FeatureBootDisk, drivers.FeatureBootKernel, drivers.FeatureCloudInit, drivers.FeatureConsole, drivers.FeatureConsoleLog,
+		drivers.FeatureCopyDisks, drivers.FeatureDevices, drivers.FeatureGrowRunning, drivers.FeatureImageSource, drivers.FeaturePause,
+		drivers.FeatureReadDisks, drivers.FeatureRebuild, drivers.FeatureRescue, drivers.FeatureResize, drivers.FeatureResizeLive, drivers.FeatureSnapshot,
+		drivers.FeatureUsage, drivers.FeatureVNC,
 	}
 	if hasDrives(caps.Host.CPU.Arch) {
 		features = append(features, drivers.FeatureBootISO)
