@@ -33,6 +33,7 @@ func TestRealGuests(t *testing.T) {
 	t.Run("AddressesAreFoundByLeaseAgentAndARP", l.addresses)
 	t.Run("RunningGuestSeesWhatItIsGiven", l.growth)
 	t.Run("RotatedConsoleLogIsReadWholeAndDeleted", l.rotatedConsole)
+	t.Run("FollowedConsoleLogIsNotTakenForTheFileAfterIt", l.followedConsole)
 	t.Run("UnboundedConsoleLogIsFound", l.unboundedLog)
 	t.Run("InterruptedImportIsSweptAway", l.interruptedImport)
 	t.Run("FullPoolIsOutOfSpace", l.fullPool)
@@ -202,6 +203,44 @@ func (l *lab) rotatedConsole(t *testing.T) {
 	must(t, d.Delete(t.Context(), s.Mark.ID))
 	if left, _ := filepath.Glob(base + "*"); len(left) != 0 {
 		t.Errorf("delete left %q", left)
+	}
+}
+
+// The file that comes after one that was moved aside may be longer than that
+// was by the time it is seen.
+func (l *lab) followedConsole(t *testing.T) {
+	d := driver(t, l, nil)
+	im, content := tinyGuest()
+	s := spec(t, d, im, content, 0)
+	must(t, d.Build(t.Context(), s))
+	base := filepath.Join(l.pool(), "console-"+s.Mark.ID.String()+".log")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	r, err := d.ConsoleLog(ctx, s.Mark.ID, fleet.LogRange{Follow: true})
+	must(t, err)
+	defer r.Close()
+	says := func(want string) {
+		t.Helper()
+		got := make([]byte, len(want))
+		if _, err := io.ReadFull(r, got); err != nil || string(got) != want {
+			t.Fatalf("it goes on with %q (%v), want %q", got, err, want)
+		}
+	}
+	write := func(path, text string) { must(t, os.WriteFile(path, []byte(text), 0o600)) }
+	write(base, "begin\n")
+	says("begin\n")
+	for n := range 6 { // two more than are kept
+		for i := 2; i > 0; i-- {
+			_ = os.Rename(fmt.Sprint(base, ".", i-1), fmt.Sprint(base, ".", i))
+		}
+		end, next := fmt.Sprintf("the end of %d\n", n), fmt.Sprintf("this is file %d, and it is long already\n", n+1)
+		file, err := os.OpenFile(base, os.O_APPEND|os.O_WRONLY, 0)
+		must(t, err)
+		_, err = file.WriteString(end)
+		must(t, errors.Join(err, file.Close()))
+		must(t, os.Rename(base, base+".0"))
+		write(base, next)
+		says(end + next)
 	}
 }
 

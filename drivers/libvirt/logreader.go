@@ -1,12 +1,15 @@
 package libvirt
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"grapevine/drivers"
+	"grapevine/drivers/libvirt/session"
 	"grapevine/drivers/libvirt/storage"
 	"grapevine/fleet"
 	"grapevine/internal/pause"
@@ -15,18 +18,19 @@ import (
 const (
 	// logPoll is how often a followed log is looked at; libvirt tells of nothing.
 	logPoll = 500 * time.Millisecond
-	// logLeap is how much a log may have grown between two looks without a doubt
-	// that it is the same file: a fraction of the 2 MiB at which one is moved aside.
-	logLeap = 256 << 10
 	// logLost is for how many looks a part that has been moved aside is searched
 	// for. Libvirt does not look through a pool while something is uploaded to it.
 	logLost = 20
+	// logSeam is how many bytes before a position are read again, to see that the
+	// file goes on there and is no other: more than a few lines.
+	logSeam = 1 << 10
 )
 
 // logReader reads the parts of a log one after the other, over whatever
 // virtlogd moves aside meanwhile. A part that has been moved aside is known
 // again by when it was last written to, and the current one by the part before
-// it, for the names move on.
+// it, for the names move on. That the current one was moved aside at all shows
+// in what comes before the position: its size may be anything by then.
 type logReader struct {
 	ctx    context.Context
 	d      *Driver
@@ -34,10 +38,14 @@ type logReader struct {
 	id     fleet.InstanceID
 	follow bool
 
-	parts []storage.Dated // as last seen, oldest first, the current one last
-	at    int             // the part that is being read
-	pos   int64           // in it
-	open  io.ReadCloser   // the transfer under way; nil for none
+	parts   []storage.Dated // as last seen, oldest first, the current one last
+	at      int             // the part that is being read
+	pos     int64           // in it
+	seam    []byte          // what was read of it last
+	open    io.ReadCloser   // the transfer under way; nil for none
+	stirred bool            // it was written to, or is another file, whatever its size
+	// replaced: what has the part's name now is another file.
+	replaced bool
 }
 
 // begin goes to where the range begins.
@@ -63,6 +71,8 @@ func (r *logReader) Read(p []byte) (int, error) {
 		}
 		n, err := r.open.Read(p)
 		r.pos += int64(n)
+		r.seam = append(r.seam, p[:n]...)
+		r.seam = slices.Delete(r.seam, 0, max(0, len(r.seam)-logSeam))
 		if !errors.Is(err, io.EOF) {
 			return n, err
 		}
@@ -78,12 +88,12 @@ func (r *logReader) advance() error {
 	for {
 		last := len(r.parts) - 1
 		switch {
-		case r.pos < r.parts[r.at].Size:
+		case r.pos < r.parts[r.at].Size, r.stirred:
 			if opened, err := r.transfer(); opened || err != nil {
 				return err
 			}
 		case r.at < last:
-			r.at, r.pos = r.at+1, 0
+			r.restart(r.at + 1)
 		case !r.follow:
 			return io.EOF
 		default:
@@ -94,19 +104,59 @@ func (r *logReader) advance() error {
 	}
 }
 
-// transfer opens the part; false when it was moved aside in that moment.
+// restart goes to the beginning of a part.
+func (r *logReader) restart(at int) { r.at, r.pos, r.seam, r.replaced = at, 0, nil, false }
+
+// transfer opens the part; false when it is not the one that it was.
 func (r *logReader) transfer() (bool, error) {
-	last := &r.parts[len(r.parts)-1]
-	open, err := r.d.session.Download(r.ctx, r.parts[r.at].Vol, r.pos, 0)
+	r.stirred = false
+	open, err := r.d.session.Download(r.ctx, r.parts[r.at].Vol, r.pos-int64(len(r.seam)), 0)
 	if err != nil {
 		return false, err
 	}
-	_, size, err := r.place.pool.Sized(r.ctx, last.Vol.Name)
-	if err == nil && size >= last.Size {
+	same, err := r.same(open)
+	if same {
 		r.open = open
 		return true, nil
 	}
-	return false, errors.Join(r.find(), open.Close())
+	if err == nil {
+		err = r.find()
+	}
+	return false, errors.Join(err, open.Close())
+}
+
+// same reports whether what was opened goes on where the part was left. Of a
+// part of which nothing has been read there are only the names to go by.
+func (r *logReader) same(open io.Reader) (bool, error) {
+	if len(r.seam) == 0 {
+		return r.unmoved()
+	}
+	before := make([]byte, len(r.seam))
+	switch _, err := io.ReadFull(open, before); {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		r.replaced = true
+	case err != nil:
+		return false, err
+	default:
+		r.replaced = !bytes.Equal(before, r.seam)
+	}
+	return !r.replaced, nil
+}
+
+// unmoved reports whether the names of the parts are still those that were seen:
+// the newest that was moved aside moves on with each that follows it.
+func (r *logReader) unmoved() (bool, error) {
+	last := len(r.parts) - 1
+	if last == 0 {
+		parts, err := r.place.recorded(r.ctx)
+		return len(parts) == 1, err
+	}
+	witness := r.parts[min(r.at, last-1)]
+	now, err := r.place.pool.Dated(r.ctx, witness.Vol.Name)
+	if session.Unanswered(err) {
+		return false, err
+	}
+	return err == nil && now.Written == witness.Written, nil
 }
 
 // wait returns when there may be more.
@@ -115,16 +165,17 @@ func (r *logReader) wait() error {
 		return r.ctx.Err()
 	}
 	last := &r.parts[len(r.parts)-1]
-	_, size, err := r.place.pool.Sized(r.ctx, last.Vol.Name)
+	now, err := r.place.pool.Dated(r.ctx, last.Vol.Name)
 	switch {
 	case errors.Is(err, drivers.ErrNotFound):
 		return r.find()
 	case err != nil:
 		return err
-	case size < r.pos, size > r.pos+logLeap, last.Vol.Key == "": // or it was made since
+	case now.Size < r.pos, last.Vol.Key == "": // or it was made since
 		return r.find()
 	default:
-		last.Size = size
+		r.stirred = now.Written != last.Written
+		*last = now
 		return nil
 	}
 }
@@ -143,19 +194,21 @@ func (r *logReader) find() error {
 		if err != nil {
 			return err
 		}
-		if at := r.among(parts); at >= 0 {
-			r.parts, r.at = parts, at
+		switch at := r.among(parts); {
+		case at >= 0 && (!r.replaced || parts[at].Vol.Name != r.parts[r.at].Vol.Name):
+			r.parts, r.at, r.replaced = parts, at, false
 			return nil
-		}
-		if len(parts) == maxRotated+1 {
-			r.parts, r.at, r.pos = parts, 0, 0
+		case at == len(parts)-1: // it is not shown yet what its name is by now
+		case len(parts) == maxRotated+1:
+			r.parts = parts
+			r.restart(0)
 			return nil
 		}
 		if !pause.For(r.ctx, logPoll) {
 			return r.ctx.Err()
 		}
 	}
-	r.at, r.pos = len(r.parts)-1, 0
+	r.restart(len(r.parts) - 1)
 	return nil
 }
 
