@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -17,7 +16,7 @@ func (a *Agent) RebuildInstance(ctx context.Context, id fleet.InstanceID, ask fl
 	if err := ask.Guest.Validate(); err != nil {
 		return fleet.Accepted{}, err
 	}
-	named := a.nameImage(ctx, &ask.Image)
+	named := a.NameImage(&ask.Image)
 	w := &work{verb: fleet.VerbRebuild, key: key, hash: hashOf(ask)}
 	if accepted, known, err := a.repeated(id, w); known {
 		return accepted, err
@@ -53,31 +52,6 @@ func (a *Agent) RebuildInstance(ctx context.Context, id fleet.InstanceID, ask fl
 // rebuilder is the driver with its rebuilds, or why there are none here.
 func (a *Agent) rebuilder() (drivers.Rebuilder, error) {
 	return able[drivers.Rebuilder](a, drivers.FeatureRebuild, "rebuilds no machines")
-}
-
-// nameImage puts the id in the place of an image's name, where there is one.
-func (a *Agent) nameImage(ctx context.Context, image *string) error {
-	if *image == "" {
-		return nil
-	}
-	im, err := a.ImageNamed(ctx, *image)
-	if err == nil {
-		*image = im.ID
-	}
-	return err
-}
-
-// startable refuses to stop a machine that could not be started again.
-func startable(a *Agent, picture *observer.Picture, power fleet.Power) error {
-	if picture.Description.Maintenance && isOn(power) {
-		return errorf(fleet.CodeRefused, "host %s is in maintenance mode at its hypervisor, and would not start the instance again until that ends", a.name())
-	}
-	return nil
-}
-
-// isOn reports whether a machine has not been switched off.
-func isOn(power fleet.Power) bool {
-	return power == fleet.PowerRunning || power == fleet.PowerPaused || power == fleet.PowerSuspended
 }
 
 // fitsRebuild says why a machine cannot be rebuilt so, and returns the image
@@ -161,9 +135,8 @@ func (a *Agent) diskZeroGiB(ctx context.Context, m *drivers.Machine) (int64, err
 	return 0, nil
 }
 
-// rebuild does what the operation says. The image is here before the machine is
-// stopped, and the machine is brought back whatever comes of the rest: with the
-// old disk where the new one could not be made.
+// rebuild does what the operation says. A machine that could not be rebuilt goes
+// on with its old disk.
 func (a *Agent) rebuild(ctx context.Context, op *journal.Operation) error {
 	rebuilder, err := a.rebuilder()
 	if err != nil {
@@ -172,54 +145,14 @@ func (a *Agent) rebuild(ctx context.Context, op *journal.Operation) error {
 	if op.Mark == nil {
 		return fmt.Errorf("rebuild: %w", drivers.ErrForeign)
 	}
-	within, cancel := context.WithTimeoutCause(ctx, a.cfg.BuildTimeout, fmt.Errorf("not done within build_timeout, %s", a.cfg.BuildTimeout))
-	defer cancel()
-	done, err := a.shelf.use(within, op.Mark.Image)
-	if err != nil {
-		return fmt.Errorf("rebuild: %w", because(within, err))
-	}
-	defer done()
-	a.noteUsed(op.Mark.Image)
-	image, err := a.obtain(within, op, op.Mark.Image)
-	if err != nil {
-		return fmt.Errorf("rebuild: %w", because(within, err))
-	}
-	err = a.persist(within, func() error {
-		return a.renew(within, rebuilder, op.Instance, drivers.Rebuild{Image: image, Mark: *op.Mark, Guest: op.Guest})
+	r := drivers.Rebuild{Mark: *op.Mark, Guest: op.Guest}
+	isDone := func(m *drivers.Machine) bool { return r.Done(m.Mark) }
+	err = a.exchangeWith(ctx, op, op.Mark.Image, isDone, func(ctx context.Context, image fleet.Image) error {
+		r.Image = image
+		return rebuilder.Rebuild(ctx, op.Instance, r)
 	})
-	if err != nil {
-		err = fmt.Errorf("rebuild: %w", because(within, err))
-	}
-	return errors.Join(err, a.bringBack(ctx, op))
-}
-
-// renew stops the machine, where it has not been rebuilt yet, and rebuilds it.
-func (a *Agent) renew(ctx context.Context, rebuilder drivers.Rebuilder, id fleet.InstanceID, r drivers.Rebuild) error {
-	m, err := a.driver.Inspect(ctx, id)
 	if err != nil {
 		return err
 	}
-	if !r.Done(m.Mark) {
-		if err := a.driver.Act(ctx, id, fleet.Stop, drivers.ActOptions{Grace: a.cfg.StopGrace}); err != nil {
-			return err
-		}
-	}
-	return rebuilder.Rebuild(ctx, id, r)
-}
-
-// bringBack starts a machine again that was on when its operation began.
-func (a *Agent) bringBack(ctx context.Context, op *journal.Operation) error {
-	if !isOn(op.Power) {
-		return nil
-	}
-	return a.powerOn(ctx, op)
-}
-
-// powerOn starts the machine that an operation has changed.
-func (a *Agent) powerOn(ctx context.Context, op *journal.Operation) error {
-	err := a.persist(ctx, func() error { return a.driver.Act(ctx, op.Instance, fleet.Start, drivers.ActOptions{}) })
-	if err != nil {
-		return fmt.Errorf("%s: not started: %w", op.Verb, err)
-	}
-	return nil
+	return a.bringBack(ctx, op)
 }

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -19,7 +18,7 @@ func (a *Agent) rescuer() (drivers.Rescuer, error) {
 
 // RescueInstance implements api.Writer for the machines of this host.
 func (a *Agent) RescueInstance(ctx context.Context, id fleet.InstanceID, ask fleet.Rescue, key string) (fleet.Accepted, error) {
-	named := a.nameImage(ctx, &ask.Image)
+	named := a.NameImage(&ask.Image)
 	w := &work{verb: fleet.VerbRescue, key: key, hash: hashOf(ask)}
 	if accepted, known, err := a.repeated(id, w); known {
 		return accepted, err
@@ -100,8 +99,8 @@ func free(row *fleet.Instance, verb string) error {
 	return errorf(fleet.CodeConflict, "instance %s is rescued by image %.12s; end that first with: grapevine instance unrescue %s", row.ID, row.Rescue, row.ID)
 }
 
-// rescue does what the operation says. The image is here before the machine is
-// stopped; where the rescue cannot be begun the machine goes on as it was.
+// rescue does what the operation says. A machine whose rescue could not be begun
+// goes on as it was.
 func (a *Agent) rescue(ctx context.Context, op *journal.Operation) error {
 	rescuer, err := a.rescuer()
 	if err != nil {
@@ -110,25 +109,12 @@ func (a *Agent) rescue(ctx context.Context, op *journal.Operation) error {
 	if op.Mark == nil {
 		return fmt.Errorf("rescue: %w", drivers.ErrForeign)
 	}
-	within, cancel := context.WithTimeoutCause(ctx, a.cfg.BuildTimeout, fmt.Errorf("not done within build_timeout, %s", a.cfg.BuildTimeout))
-	defer cancel()
-	done, err := a.shelf.use(within, op.Mark.Rescue.Image)
-	if err != nil {
-		return fmt.Errorf("rescue: %w", because(within, err))
-	}
-	defer done()
-	a.noteUsed(op.Mark.Rescue.Image)
-	image, err := a.obtain(within, op, op.Mark.Rescue.Image)
-	if err != nil {
-		return fmt.Errorf("rescue: %w", because(within, err))
-	}
-	err = a.persist(within, func() error {
-		return a.exchange(within, op, func(m *drivers.Machine) bool { return m.Mark != nil && m.Mark.Rescue == op.Mark.Rescue }, func() error {
-			return rescuer.Rescue(within, op.Instance, image, *op.Mark)
-		})
+	isDone := func(m *drivers.Machine) bool { return m.Mark != nil && m.Mark.Rescue == op.Mark.Rescue }
+	err = a.exchangeWith(ctx, op, op.Mark.Rescue.Image, isDone, func(ctx context.Context, image fleet.Image) error {
+		return rescuer.Rescue(ctx, op.Instance, image, *op.Mark)
 	})
 	if err != nil {
-		return errors.Join(fmt.Errorf("rescue: %w", because(within, err)), a.bringBack(ctx, op))
+		return err
 	}
 	return a.powerOn(ctx, op)
 }
@@ -149,19 +135,4 @@ func (a *Agent) unrescue(ctx context.Context, op *journal.Operation) error {
 		return fmt.Errorf("unrescue: %w", err)
 	}
 	return a.bringBack(ctx, op)
-}
-
-// exchange stops the machine, where what is to be done has not been done yet,
-// and does it.
-func (a *Agent) exchange(ctx context.Context, op *journal.Operation, isDone func(*drivers.Machine) bool, do func() error) error {
-	m, err := a.driver.Inspect(ctx, op.Instance)
-	if err != nil {
-		return err
-	}
-	if !isDone(&m) {
-		if err := a.driver.Act(ctx, op.Instance, fleet.Stop, drivers.ActOptions{Grace: a.cfg.StopGrace}); err != nil {
-			return err
-		}
-	}
-	return do()
 }

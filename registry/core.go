@@ -65,11 +65,9 @@ func (c *core) ResizeInstance(ctx context.Context, id fleet.InstanceID, flavor s
 // RescueInstance implements api.Core: the instance's host does it, with the
 // image that a name means here.
 func (c *core) RescueInstance(ctx context.Context, id fleet.InstanceID, ask fleet.Rescue, key string) (fleet.Accepted, error) {
-	im, err := c.ImageNamed(ctx, ask.Image)
-	if err != nil {
+	if err := c.NameImage(&ask.Image); err != nil {
 		return fleet.Accepted{}, err
 	}
-	ask.Image = im.ID
 	return c.atOwner(ctx, id, func(ctx context.Context, peer *client.Client) (fleet.Accepted, error) {
 		return peer.RescueInstance(ctx, id, ask, client.KeyedOptions{Key: key})
 	})
@@ -85,12 +83,8 @@ func (c *core) UnrescueInstance(ctx context.Context, id fleet.InstanceID, key st
 // RebuildInstance implements api.Core: the instance's host does it, with the
 // image that a name means here.
 func (c *core) RebuildInstance(ctx context.Context, id fleet.InstanceID, ask fleet.Rebuild, key string) (fleet.Accepted, error) {
-	if ask.Image != "" {
-		im, err := c.ImageNamed(ctx, ask.Image)
-		if err != nil {
-			return fleet.Accepted{}, err
-		}
-		ask.Image = im.ID
+	if err := c.NameImage(&ask.Image); err != nil {
+		return fleet.Accepted{}, err
 	}
 	return c.atOwner(ctx, id, func(ctx context.Context, peer *client.Client) (fleet.Accepted, error) {
 		return peer.RebuildInstance(ctx, id, ask, client.KeyedOptions{Key: key})
@@ -107,12 +101,8 @@ func (c *core) ChangeSnapshot(ctx context.Context, id fleet.InstanceID, change f
 // ChangeDevice implements api.Core: the instance's host does it, with the image
 // that a name means here.
 func (c *core) ChangeDevice(ctx context.Context, id fleet.InstanceID, change fleet.DeviceChange) (fleet.Accepted, error) {
-	if change.Device.Image != "" {
-		im, err := c.ImageNamed(ctx, change.Device.Image)
-		if err != nil {
-			return fleet.Accepted{}, err
-		}
-		change.Device.Image = im.ID
+	if err := c.NameImage(&change.Device.Image); err != nil {
+		return fleet.Accepted{}, err
 	}
 	return c.atOwner(ctx, id, func(ctx context.Context, peer *client.Client) (fleet.Accepted, error) {
 		return peer.ChangeDevice(ctx, id, change, 0)

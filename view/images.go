@@ -74,6 +74,18 @@ func (v *View) ImageNamed(_ context.Context, idOrName string) (fleet.Image, erro
 	return v.image(idOrName, fleet.CodeUnknownImage)
 }
 
+// NameImage puts the id in the place of an image's name, where there is one.
+func (v *View) NameImage(image *string) error {
+	if *image == "" {
+		return nil
+	}
+	im, err := v.image(*image, fleet.CodeUnknownImage)
+	if err == nil {
+		*image = im.ID
+	}
+	return err
+}
+
 // image is ImageNamed with the code to use where there is none.
 func (v *View) image(idOrName string, missing fleet.Code) (fleet.Image, error) {
 	v.refresh()
