@@ -20,16 +20,10 @@ func (s *server) addCapture() {
 }
 
 func (s *server) captureInstance(ctx context.Context, in *captureIn) (*acceptedOut, error) {
-	id, wait, err := in.parse()
-	if err != nil {
-		return nil, err
-	}
-	if err := in.Body.Validate(); err != nil {
-		return nil, err
-	}
-	accepted, err := s.core.CaptureInstance(ctx, id, in.Body)
-	if err != nil {
-		return nil, err
-	}
-	return s.reply(ctx, accepted, wait), nil
+	return s.mutate(ctx, in, func(id fleet.InstanceID) (fleet.Accepted, error) {
+		if err := in.Body.Validate(); err != nil {
+			return fleet.Accepted{}, err
+		}
+		return s.core.CaptureInstance(ctx, id, in.Body)
+	})
 }

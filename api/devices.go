@@ -74,16 +74,10 @@ func (s *server) growDisk(ctx context.Context, in *growIn) (*acceptedOut, error)
 }
 
 func (s *server) changeDevice(ctx context.Context, in *InstanceMutation, change fleet.DeviceChange) (*acceptedOut, error) {
-	id, wait, err := in.parse()
-	if err != nil {
-		return nil, err
-	}
-	if err := change.Validate(); err != nil {
-		return nil, err
-	}
-	accepted, err := s.core.ChangeDevice(ctx, id, change)
-	if err != nil {
-		return nil, err
-	}
-	return s.reply(ctx, accepted, wait), nil
+	return s.mutate(ctx, in, func(id fleet.InstanceID) (fleet.Accepted, error) {
+		if err := change.Validate(); err != nil {
+			return fleet.Accepted{}, err
+		}
+		return s.core.ChangeDevice(ctx, id, change)
+	})
 }

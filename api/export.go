@@ -39,15 +39,7 @@ func (s *server) addExport() {
 }
 
 func (s *server) exportInstance(ctx context.Context, in *InstanceMutation) (*acceptedOut, error) {
-	id, wait, err := in.parse()
-	if err != nil {
-		return nil, err
-	}
-	accepted, err := s.core.ExportInstance(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	return s.reply(ctx, accepted, wait), nil
+	return s.mutate(ctx, in, func(id fleet.InstanceID) (fleet.Accepted, error) { return s.core.ExportInstance(ctx, id) })
 }
 
 func (s *server) getExport(ctx context.Context, in *exportIn) (*out[fleet.PreparedExport], error) {

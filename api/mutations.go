@@ -42,6 +42,25 @@ func (in *InstanceMutation) parse() (id fleet.InstanceID, wait time.Duration, er
 	return id, wait, err
 }
 
+// mutation says which instance is to be changed, and for how long to hold the
+// reply.
+type mutation interface {
+	parse() (id fleet.InstanceID, wait time.Duration, err error)
+}
+
+// mutate has an instance changed.
+func (s *server) mutate(ctx context.Context, in mutation, ask func(fleet.InstanceID) (fleet.Accepted, error)) (*acceptedOut, error) {
+	id, wait, err := in.parse()
+	if err != nil {
+		return nil, err
+	}
+	accepted, err := ask(id)
+	if err != nil {
+		return nil, err
+	}
+	return s.reply(ctx, accepted, wait), nil
+}
+
 type actIn struct {
 	InstanceMutation
 	Action string `path:"action" doc:"start, stop, reboot, pause, resume, adopt or disown"`
@@ -98,46 +117,26 @@ func (s *server) createInstance(ctx context.Context, in *createIn) (*acceptedOut
 }
 
 func (s *server) deleteInstance(ctx context.Context, in *InstanceMutation) (*acceptedOut, error) {
-	id, wait, err := in.parse()
-	if err != nil {
-		return nil, err
-	}
-	accepted, err := s.core.DeleteInstance(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	return s.reply(ctx, accepted, wait), nil
+	return s.mutate(ctx, in, func(id fleet.InstanceID) (fleet.Accepted, error) { return s.core.DeleteInstance(ctx, id) })
 }
 
 func (s *server) actInstance(ctx context.Context, in *actIn) (*acceptedOut, error) {
-	id, wait, err := in.parse()
-	if err != nil {
-		return nil, err
-	}
-	action := fleet.InstanceAction(in.Action)
-	if !slices.Contains(fleet.InstanceActions(), action) {
-		return nil, invalid("instance action %.40q is not one of %v", in.Action, fleet.InstanceActions())
-	}
-	accepted, err := s.core.ActInstance(ctx, id, action, ActOptions{Force: in.Force})
-	if err != nil {
-		return nil, err
-	}
-	return s.reply(ctx, accepted, wait), nil
+	return s.mutate(ctx, in, func(id fleet.InstanceID) (fleet.Accepted, error) {
+		action := fleet.InstanceAction(in.Action)
+		if !slices.Contains(fleet.InstanceActions(), action) {
+			return fleet.Accepted{}, invalid("instance action %.40q is not one of %v", in.Action, fleet.InstanceActions())
+		}
+		return s.core.ActInstance(ctx, id, action, ActOptions{Force: in.Force})
+	})
 }
 
 func (s *server) resizeInstance(ctx context.Context, in *resizeIn) (*acceptedOut, error) {
-	id, wait, err := in.parse()
-	if err != nil {
-		return nil, err
-	}
-	if in.Body.Flavor == "" {
-		return nil, invalid("flavor is empty; list them with: grapevine flavor list")
-	}
-	accepted, err := s.core.ResizeInstance(ctx, id, in.Body.Flavor)
-	if err != nil {
-		return nil, err
-	}
-	return s.reply(ctx, accepted, wait), nil
+	return s.mutate(ctx, in, func(id fleet.InstanceID) (fleet.Accepted, error) {
+		if in.Body.Flavor == "" {
+			return fleet.Accepted{}, invalid("flavor is empty; list them with: grapevine flavor list")
+		}
+		return s.core.ResizeInstance(ctx, id, in.Body.Flavor)
+	})
 }
 
 // reply answers a promised mutation, after holding the answer for at most wait.

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"grapevine/fleet"
 )
@@ -14,12 +15,11 @@ type KeyedMutation struct {
 	Key string `header:"Idempotency-Key" doc:"the same key and request are one operation of this instance, for as long as its host keeps that (a day after its end); another request is 422 idempotency_key_reused"`
 }
 
-// checkKey judges the key that was sent.
-func (in *KeyedMutation) checkKey() error {
-	if in.Key == "" {
-		return nil
+func (in *KeyedMutation) parse() (id fleet.InstanceID, wait time.Duration, err error) {
+	if id, wait, err = in.InstanceMutation.parse(); err == nil && in.Key != "" {
+		err = fleet.CheckName("Idempotency-Key", in.Key)
 	}
-	return fleet.CheckName("Idempotency-Key", in.Key)
+	return id, wait, err
 }
 
 type rebuildIn struct {
@@ -36,19 +36,10 @@ func (s *server) addRebuild() {
 }
 
 func (s *server) rebuildInstance(ctx context.Context, in *rebuildIn) (*acceptedOut, error) {
-	id, wait, err := in.parse()
-	if err != nil {
-		return nil, err
-	}
-	if err := in.checkKey(); err != nil {
-		return nil, err
-	}
-	if err := in.Body.Guest.Validate(); err != nil {
-		return nil, err
-	}
-	accepted, err := s.core.RebuildInstance(ctx, id, in.Body, in.Key)
-	if err != nil {
-		return nil, err
-	}
-	return s.reply(ctx, accepted, wait), nil
+	return s.mutate(ctx, in, func(id fleet.InstanceID) (fleet.Accepted, error) {
+		if err := in.Body.Guest.Validate(); err != nil {
+			return fleet.Accepted{}, err
+		}
+		return s.core.RebuildInstance(ctx, id, in.Body, in.Key)
+	})
 }

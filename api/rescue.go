@@ -24,34 +24,14 @@ func (s *server) addRescue() {
 }
 
 func (s *server) rescueInstance(ctx context.Context, in *rescueIn) (*acceptedOut, error) {
-	id, wait, err := in.parse()
-	if err != nil {
-		return nil, err
-	}
-	if err := in.checkKey(); err != nil {
-		return nil, err
-	}
-	if in.Body.Image == "" {
-		return nil, invalid("image is empty; list them with: grapevine image list")
-	}
-	accepted, err := s.core.RescueInstance(ctx, id, in.Body, in.Key)
-	if err != nil {
-		return nil, err
-	}
-	return s.reply(ctx, accepted, wait), nil
+	return s.mutate(ctx, in, func(id fleet.InstanceID) (fleet.Accepted, error) {
+		if in.Body.Image == "" {
+			return fleet.Accepted{}, invalid("image is empty; list them with: grapevine image list")
+		}
+		return s.core.RescueInstance(ctx, id, in.Body, in.Key)
+	})
 }
 
 func (s *server) unrescueInstance(ctx context.Context, in *KeyedMutation) (*acceptedOut, error) {
-	id, wait, err := in.parse()
-	if err != nil {
-		return nil, err
-	}
-	if err := in.checkKey(); err != nil {
-		return nil, err
-	}
-	accepted, err := s.core.UnrescueInstance(ctx, id, in.Key)
-	if err != nil {
-		return nil, err
-	}
-	return s.reply(ctx, accepted, wait), nil
+	return s.mutate(ctx, in, func(id fleet.InstanceID) (fleet.Accepted, error) { return s.core.UnrescueInstance(ctx, id, in.Key) })
 }

@@ -68,16 +68,10 @@ func (s *server) deleteSnapshot(ctx context.Context, in *snapshotIn) (*acceptedO
 }
 
 func (s *server) changeSnapshot(ctx context.Context, in *InstanceMutation, change fleet.SnapshotChange) (*acceptedOut, error) {
-	id, wait, err := in.parse()
-	if err != nil {
-		return nil, err
-	}
-	if err := change.Validate(); err != nil {
-		return nil, err
-	}
-	accepted, err := s.core.ChangeSnapshot(ctx, id, change)
-	if err != nil {
-		return nil, err
-	}
-	return s.reply(ctx, accepted, wait), nil
+	return s.mutate(ctx, in, func(id fleet.InstanceID) (fleet.Accepted, error) {
+		if err := change.Validate(); err != nil {
+			return fleet.Accepted{}, err
+		}
+		return s.core.ChangeSnapshot(ctx, id, change)
+	})
 }
