@@ -22,13 +22,33 @@ var _ drivers.Rebuilder = (*Driver)(nil)
 // Rebuild implements drivers.Rebuilder. Disk and seed have two names each, and
 // what is made anew has the one that the domain does not name.
 func (d *Driver) Rebuild(ctx context.Context, id fleet.InstanceID, r drivers.Rebuild) error {
-	if err := d.rebuild(ctx, id, &r); err != nil {
+	err := d.alone(ctx, id, func(pool *storage.Pool, m *drivers.Machine) error { return d.rebuild(ctx, pool, m, &r) })
+	if err != nil {
 		return fmt.Errorf("rebuild machine %s: %w", id, err)
 	}
 	return nil
 }
 
-func (d *Driver) rebuild(ctx context.Context, id fleet.InstanceID, r *drivers.Rebuild) error {
+func (d *Driver) rebuild(ctx context.Context, pool *storage.Pool, m *drivers.Machine, r *drivers.Rebuild) error {
+	if r.Done(m.Mark) {
+		return d.tidy(ctx, pool, m.ID)
+	}
+	work, err := d.planRebuild(ctx, pool, m, r)
+	if err != nil {
+		return err
+	}
+	if err := d.tidy(ctx, pool, m.ID); err != nil {
+		return err
+	}
+	err = d.renew(ctx, pool, work)
+	// What became of a definition whose answer was lost, the domain itself says.
+	tidying, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyLimit)
+	defer cancel()
+	return errors.Join(err, d.tidy(tidying, pool, m.ID))
+}
+
+// alone does something to a managed machine while no build of it does.
+func (d *Driver) alone(ctx context.Context, id fleet.InstanceID, do func(*storage.Pool, *drivers.Machine) error) error {
 	release, err := d.builds.Take(ctx, id)
 	if err != nil {
 		return err
@@ -45,21 +65,7 @@ func (d *Driver) rebuild(ctx context.Context, id fleet.InstanceID, r *drivers.Re
 	if err != nil {
 		return err
 	}
-	if r.Done(m.Mark) {
-		return d.tidy(ctx, pool, id)
-	}
-	work, err := d.planRebuild(ctx, pool, m, r)
-	if err != nil {
-		return err
-	}
-	if err := d.tidy(ctx, pool, id); err != nil {
-		return err
-	}
-	err = d.renew(ctx, pool, work)
-	// What became of a definition whose answer was lost, the domain itself says.
-	tidying, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyLimit)
-	defer cancel()
-	return errors.Join(err, d.tidy(tidying, pool, id))
+	return do(pool, m)
 }
 
 // tidyLimit bounds cleaning up, which goes on when its caller has given up.

@@ -143,39 +143,25 @@ func (d *Driver) Unrescue(ctx context.Context, id fleet.InstanceID, mark drivers
 // rescuing does something to the definition of a managed machine, alone, and
 // removes the disk of a rescue that the machine does not have afterwards.
 func (d *Driver) rescuing(ctx context.Context, id fleet.InstanceID, do func(*storage.Pool, *drivers.Machine, *definition) error) error {
-	release, err := d.builds.Take(ctx, id)
-	if err != nil {
-		return err
-	}
-	defer release()
-	m, err := d.inspect(ctx, id)
-	if err != nil {
-		return err
-	}
-	if m.Mark == nil {
-		return drivers.ErrForeign
-	}
-	pool, err := d.storage.Pool(ctx)
-	if err != nil {
-		return err
-	}
-	dom, err := d.lookup(ctx, id)
-	if err != nil {
-		return err
-	}
-	def, err := d.definition(ctx, dom)
-	if err != nil {
-		return err
-	}
-	err = do(pool, m, def)
-	// What became of a definition whose answer was lost, the domain itself says.
-	tidying, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyLimit)
-	defer cancel()
-	now, look := d.definition(tidying, dom)
-	if look != nil || now.names(rescueVolume(id)) {
-		return errors.Join(err, look)
-	}
-	return errors.Join(err, pool.Delete(tidying, rescueVolume(id)))
+	return d.alone(ctx, id, func(pool *storage.Pool, m *drivers.Machine) error {
+		dom, err := d.lookup(ctx, id)
+		if err != nil {
+			return err
+		}
+		def, err := d.definition(ctx, dom)
+		if err != nil {
+			return err
+		}
+		err = do(pool, m, def)
+		// What became of a definition whose answer was lost, the domain itself says.
+		tidying, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyLimit)
+		defer cancel()
+		now, look := d.definition(tidying, dom)
+		if look != nil || now.names(rescueVolume(id)) {
+			return errors.Join(err, look)
+		}
+		return errors.Join(err, pool.Delete(tidying, rescueVolume(id)))
+	})
 }
 
 const rescuePrefix = "rescue-"

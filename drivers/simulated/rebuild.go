@@ -13,31 +13,21 @@ var _ drivers.Rebuilder = (*Driver)(nil)
 // Rebuild implements drivers.Rebuilder. It takes the steps of a build, and meets
 // the faults that are set for one.
 func (d *Driver) Rebuild(ctx context.Context, id fleet.InstanceID, r drivers.Rebuild) error {
-	if err := d.rebuild(ctx, id, r); err != nil {
+	err := d.alone(ctx, id, func(c *call, m *machine) error { return d.rebuild(ctx, c, m, &r) })
+	if err != nil {
 		return fmt.Errorf("rebuild machine %s: %w", id, err)
 	}
 	return nil
 }
 
-func (d *Driver) rebuild(ctx context.Context, id fleet.InstanceID, r drivers.Rebuild) error {
-	c, done, err := d.begin(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	release, err := c.claim(ctx, id)
-	if err != nil {
-		return err
-	}
-	defer release()
-	m, err := d.h.managed(id)
-	if err != nil || r.Done(m.Mark) {
-		return err
+func (d *Driver) rebuild(ctx context.Context, c *call, m *machine, r *drivers.Rebuild) (err error) {
+	if r.Done(m.Mark) {
+		return nil
 	}
 	if r.Image, err = d.h.bootable(r.Image.ID); err != nil {
 		return err
 	}
-	if err := rebuildable(&m, &r); err != nil {
+	if err := rebuildable(m, r); err != nil {
 		return err
 	}
 	for step := BeforeDisk; step <= BeforeDefine; step++ {
@@ -45,8 +35,8 @@ func (d *Driver) rebuild(ctx context.Context, id fleet.InstanceID, r drivers.Reb
 			return err
 		}
 	}
-	err = d.h.changeManaged(id, func(m *machine) error {
-		if err := rebuildable(m, &r); err != nil {
+	err = d.h.changeManaged(m.ID, func(m *machine) error {
+		if err := rebuildable(m, r); err != nil {
 			return err
 		}
 		if d.h.full {

@@ -15,7 +15,7 @@ var _ drivers.Rescuer = (*Driver)(nil)
 // which its mark says. It takes the steps of a build, and meets the faults that
 // are set for one.
 func (d *Driver) Rescue(ctx context.Context, id fleet.InstanceID, im fleet.Image, mark drivers.Mark) error {
-	err := d.rescuing(ctx, id, func(c *call, m *machine) error {
+	err := d.alone(ctx, id, func(c *call, m *machine) error {
 		if m.Mark.Rescue.Is() && m.Mark.Rescue.Image == im.ID {
 			return nil
 		}
@@ -42,7 +42,7 @@ func (d *Driver) Rescue(ctx context.Context, id fleet.InstanceID, im fleet.Image
 
 // Unrescue implements drivers.Rescuer.
 func (d *Driver) Unrescue(ctx context.Context, id fleet.InstanceID, mark drivers.Mark) error {
-	err := d.rescuing(ctx, id, func(c *call, m *machine) error {
+	err := d.alone(ctx, id, func(c *call, m *machine) error {
 		seen := m.view()
 		if !m.Mark.Rescue.Is() {
 			return nil
@@ -61,8 +61,9 @@ func (d *Driver) Unrescue(ctx context.Context, id fleet.InstanceID, mark drivers
 	return nil
 }
 
-// rescuing does something to a managed machine, of which do gets a copy, alone.
-func (d *Driver) rescuing(ctx context.Context, id fleet.InstanceID, do func(*call, *machine) error) error {
+// alone does something to a managed machine, of which do gets a copy, while
+// nothing else does.
+func (d *Driver) alone(ctx context.Context, id fleet.InstanceID, do func(*call, *machine) error) error {
 	c, done, err := d.begin(ctx)
 	if err != nil {
 		return err
