@@ -88,4 +88,20 @@ const (
 	// MaxLogFollowers bounds the logs that are being followed at one host; each
 	// takes at most 1 MiB on its way.
 	MaxLogFollowers = 32
+	// MaxReasonBytes bounds why somebody decided something, MaxRecordNameBytes
+	// who, and what the subject was called. With ids and versions no record takes
+	// more than 1.2 KiB, of the 16 KiB of a row.
+	MaxReasonBytes     = 512
+	MaxRecordNameBytes = 256
+	// MaxRecords bounds the records that one agent holds: 4,096 of 1.2 KiB are
+	// 4.8 MiB, a third of a block, and a quarter of its rows. Three copies of each
+	// are held, so that a fleet of n agents holds n/3 times as many.
+	MaxRecords = 4096
+	// RecordHolders is how many agents have a record in their journals before it
+	// is answered, its acceptor among them: two disks may be lost with nothing
+	// lost. In a smaller fleet all agents do.
+	RecordHolders = 3
+	// KeepSpent is how long a holder keeps a record that is empty by now, for
+	// people to read.
+	KeepSpent = 24 * time.Hour
 )

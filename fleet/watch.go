@@ -25,7 +25,7 @@ type HostChange struct {
 
 // RowChange is one row that was added, changed or deleted.
 type RowChange struct {
-	Kind    string `json:"kind"` // host, instance, image, hint, or a number
+	Kind    string `json:"kind"` // host, instance, image, hint, record, or a number
 	ID      string `json:"id"`
 	Name    string `json:"name,omitempty"`
 	Deleted bool   `json:"deleted,omitempty"`

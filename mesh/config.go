@@ -142,4 +142,6 @@ type State struct {
 	Host      fleet.Host
 	Instances []fleet.Instance
 	Images    []fleet.Image
+	// Records are those in the agent's journal.
+	Records []fleet.Record
 }

@@ -10,7 +10,7 @@ import (
 // replaced by one that says so, because a row left out would mean that its
 // subject is gone.
 func (m *Mesh) encodeState(s State) []replica.OwnRow {
-	rows := make([]replica.OwnRow, 0, 1+len(s.Instances)+len(s.Images))
+	rows := make([]replica.OwnRow, 0, 1+len(s.Instances)+len(s.Images)+len(s.Records))
 	host := wire.EncodeHost(s.Host)
 	if size := len(host.Core) + len(host.Stamp); size > fleet.MaxHostRowBytes {
 		m.cfg.Log.Error("host row too large", "host", m.cfg.ID, "bytes", size)
@@ -35,6 +35,9 @@ func (m *Mesh) encodeState(s State) []replica.OwnRow {
 			continue
 		}
 		rows = append(rows, replica.OwnRow{Key: key, Body: wire.EncodeImage(im)})
+	}
+	for _, r := range s.Records {
+		rows = append(rows, replica.OwnRow{Key: wire.RecordKey(r.ID), Body: wire.EncodeRecord(r)})
 	}
 	return dedupe(rows)
 }

@@ -91,6 +91,7 @@ func (v *View) takeIn(b *replica.Block, now time.Time, touched map[fleet.HostID]
 	v.rename(id, b.HostName())
 	v.images.takeIn(b)
 	v.suspicion.takeIn(b, touched)
+	v.facts.takeIn(b)
 	v.feed(b, now)
 }
 

@@ -100,6 +100,7 @@ type View struct {
 	index     *placement.Index          // guarded by mu
 	coverage  fleet.Coverage            // guarded by mu
 	suspicion suspicion                 // guarded by mu
+	facts     facts                     // guarded by mu
 
 	ended    chan struct{} // closed when Run has ended
 	watchers atomic.Int32  // calls of Watch whose context goes on
@@ -130,6 +131,7 @@ func New(cfg Config) *View {
 		images:    newCatalog(),
 		index:     placement.NewIndex(nil),
 		suspicion: newSuspicion(),
+		facts:     newFacts(),
 	}
 }
 

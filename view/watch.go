@@ -22,7 +22,7 @@ const (
 )
 
 // rowKinds are the names of the kinds of rows (wire.Kind), by number.
-var rowKinds = [...]string{1: "host", 2: "instance", 3: "image", 4: "hint"}
+var rowKinds = [...]string{1: "host", 2: "instance", 3: "image", 4: "hint", 5: "record"}
 
 // errWatchEnded is what the last watchers of a node that ends are told.
 var errWatchEnded = &fleet.Error{Code: fleet.CodeNotReady, Detail: "this node is shutting down; watch another one"}

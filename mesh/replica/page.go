@@ -18,6 +18,8 @@ type Query struct {
 	Labels  map[string]string
 	// Host asks for those of one host; zero for all.
 	Host fleet.HostID
+	// Without are hosts whose instances are left out.
+	Without map[fleet.HostID]bool
 	// After is the id of the last instance of the page before; zero to begin.
 	After fleet.InstanceID
 	Limit int // rows, at least 1
@@ -92,6 +94,9 @@ func matcher(f wire.Filter) *wire.Matcher {
 	return wire.NewMatcher(f)
 }
 
+// without reports whether the block's host is left out.
+func (p *page) without(b *Block) bool { return len(p.q.Without) > 0 && p.q.Without[b.head.Host] }
+
 func (p *page) reset() { p.rows, p.most, p.bound = p.rows[:0], 4*(p.q.Limit+1), noBound }
 
 // follows reports whether row i of a block comes after the page before.
@@ -113,6 +118,9 @@ func (p *page) passes(rows *packed, i int, by *wire.Matcher) bool {
 // scan takes in the rows of one block that pass, up to the bound. Those that the
 // sign does not tell are touched some at a time before they are read.
 func (p *page) scan(b *Block) {
+	if p.without(b) {
+		return
+	}
 	rows := &b.rows
 	span := rows.instances
 	if p.afterFirst > 0 {

@@ -22,6 +22,11 @@ func (b *Block) Unreadable() int {
 		images++
 	}
 	bad += len(b.kind(wire.KindImage)) - images
+	records := 0
+	for range b.Records() {
+		records++
+	}
+	bad += len(b.kind(wire.KindRecord)) - records
 	for _, row := range b.between(b.rows.texts) {
 		if _, ok := wire.PageOf(row.ID); !ok || !wire.IsPage(row.Body) {
 			bad++

@@ -155,6 +155,9 @@ func (w *walker) full() bool {
 
 // take takes in the rows of a block that are at this place and pass.
 func (w *walker) take(b *Block, at int, place uint64) {
+	if w.without(b) {
+		return
+	}
 	rows, prefix := &b.rows, uint32(place>>w.shift)
 	end := at
 	for end < rows.instances.to && rows.prefix(end) == prefix {

@@ -259,7 +259,11 @@ func FuzzReadFrame(f *testing.F) {
 func FuzzDecodeBodies(f *testing.F) {
 	f.Add(wire.EncodeHost(fleet.Host{Name: "h"}).Bytes())
 	f.Add(wire.EncodeInstance(fleet.Instance{Name: "i", Labels: map[string]string{"a": "b"}}).Bytes())
+	f.Add(wire.EncodeRecord(intent()).Bytes())
 	f.Fuzz(func(t *testing.T, b []byte) {
+		if r, err := wire.DecodeRecord(fleet.UUID{}, b); err == nil {
+			_ = wire.EncodeRecord(r)
+		}
 		if h, err := wire.DecodeHost(fleet.UUID{}, b); err == nil {
 			_ = wire.EncodeHost(h)
 		}

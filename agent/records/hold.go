@@ -1,0 +1,75 @@
+package records
+
+import (
+	"time"
+
+	"grapevine/fleet"
+)
+
+// Held is a record in an agent's journal.
+type Held struct {
+	fleet.Record
+	// IdleSince is since when it has done nothing, by the holder's own wall clock
+	// and compared with that clock only; zero while it stands.
+	IdleSince time.Time `json:"idle_since,omitzero"`
+}
+
+// Shelf is what one agent holds, as its journal has it.
+type Shelf struct {
+	held map[fleet.RecordID]Held
+}
+
+// NewShelf returns the shelf that the journal remembers.
+func NewShelf(held []Held) *Shelf {
+	s := &Shelf{held: make(map[fleet.RecordID]Held, len(held))}
+	for _, h := range held {
+		s.held[h.ID] = h
+	}
+	return s
+}
+
+// Get returns a record that is held.
+func (s *Shelf) Get(id fleet.RecordID) (fleet.Record, bool) {
+	h, ok := s.held[id]
+	return h.Record, ok
+}
+
+// Full reports whether no further record is taken.
+func (s *Shelf) Full() bool { return len(s.held) >= fleet.MaxRecords }
+
+// Commit takes over what is in the journal now.
+func (s *Shelf) Commit(h Held) { s.held[h.ID] = h }
+
+// Drop forgets a record that is out of the journal now.
+func (s *Shelf) Drop(id fleet.RecordID) { delete(s.held, id) }
+
+// All returns what is held, in no order.
+func (s *Shelf) All() []fleet.Record {
+	out := make([]fleet.Record, 0, len(s.held))
+	for _, h := range s.held {
+		out = append(out, h.Record)
+	}
+	return out
+}
+
+// Sweep looks at every record with how it stands, and returns the entries to
+// rewrite and the records to drop: those that have done nothing for longer than
+// fleet.KeepSpent. One that stands again begins anew.
+func (s *Shelf) Sweep(now time.Time, standing func(*fleet.Record) fleet.RecordStanding) (changed []Held, expired []fleet.RecordID) {
+	for id, h := range s.held {
+		idle := standing(&h.Record) != fleet.RecordStands
+		switch {
+		case idle && h.IdleSince.IsZero():
+			changed = append(changed, Held{Record: h.Record, IdleSince: now})
+		case idle && now.Sub(h.IdleSince) > fleet.KeepSpent:
+			expired = append(expired, id)
+		case !idle && !h.IdleSince.IsZero():
+			changed = append(changed, Held{Record: h.Record})
+		}
+	}
+	return changed, expired
+}
+
+// Needed is how many of so many agents have to hold a record before it is
+// answered: fleet.RecordHolders, or all where there are fewer.
+func Needed(agents int) int { return min(agents, fleet.RecordHolders) }

@@ -1,0 +1,150 @@
+package fleet
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// RecordKind says what a record states. A reader passes over kinds that it does
+// not know.
+type RecordKind string
+
+// The kinds of this release.
+const (
+	// DeclareDead: an operator states that a host is dead. It stays listed, and
+	// what it had may be made elsewhere.
+	DeclareDead RecordKind = "declare-dead"
+	// Forget: an operator states that a host does not come back. Nothing of it
+	// is listed or counted any more.
+	Forget RecordKind = "forget"
+	// DeleteIntent: an operator wants an instance deleted whose host cannot be
+	// heard; the host does it when it is back.
+	DeleteIntent RecordKind = "delete-intent"
+)
+
+// IsDecision reports whether records of this kind say what became of a host.
+func (k RecordKind) IsDecision() bool { return k == DeclareDead || k == Forget }
+
+// RecordID names a record. It follows from what the record states, so that a
+// request which is sent again makes no second one: see NameRecord.
+type RecordID = UUID
+
+// Record is a fact that no host owns: somebody's word, accepted by an agent and
+// journalled there and at others before it was answered. It never changes.
+type Record struct {
+	ID   RecordID   `json:"id"`
+	Kind RecordKind `json:"kind"`
+	// Subject is the host that a decision is about, the instance of an intent.
+	Subject UUID `json:"subject"`
+	// Name is what people called the subject then.
+	Name string `json:"name"`
+	// Covers is the version that the acceptor held of the host concerned: the
+	// subject of a decision, the host of an intent's instance. A decision covers
+	// all of that epoch, and every epoch before it.
+	Covers Version `json:"covers"`
+	// Generation and CreatedAt are those of an intent's instance: another machine
+	// that bears its id later is not the one that is meant.
+	Generation uint64    `json:"generation,omitzero"`
+	CreatedAt  time.Time `json:"created_at,omitzero"`
+	// By is who decided, as the access layer of the node that was asked knows it.
+	By string `json:"by"`
+	// Why is in the words of whoever decided.
+	Why string `json:"why"`
+	// AcceptedAt is by the acceptor's wall clock, for people only.
+	AcceptedAt time.Time `json:"accepted_at"`
+	// Acceptor is the host whose agent made the record.
+	Acceptor HostID `json:"acceptor"`
+}
+
+// recordSpace is the name space of the ids of records.
+var recordSpace = UUID{0x3d, 0x90, 0x5b, 0x1e, 0x74, 0xc2, 0x4f, 0x0a, 0xa6, 0x18, 0x67, 0x72, 0x61, 0x70, 0x65, 0x32}
+
+// NameRecord returns the id of the record that states what r does: one for each
+// subject and covered epoch of a decision, one for each machine of an intent.
+func NameRecord(r *Record) RecordID {
+	name := fmt.Sprintf("%s/%s/%s/%d", r.Kind, r.Subject, r.Covers.Host, r.Covers.Epoch)
+	if !r.Kind.IsDecision() {
+		name = fmt.Sprintf("%s/%s/%s/%d/%d", r.Kind, r.Subject, r.Covers.Host, r.Generation, r.CreatedAt.UnixMilli())
+	}
+	return NewUUIDv5(recordSpace, name)
+}
+
+// Validate judges a record that another node sends. Kinds of later versions are
+// not accepted: what they mean cannot be judged here.
+func (r *Record) Validate() error {
+	switch {
+	case r.Kind != DeclareDead && r.Kind != Forget && r.Kind != DeleteIntent:
+		return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("records of kind %.40q are not known here; upgrade this node", string(r.Kind))}
+	case r.Subject.IsZero(), r.Covers.Host.IsZero(), r.Acceptor.IsZero():
+		return &Error{Code: CodeInvalid, Detail: "the record names no subject, no host or no acceptor"}
+	case r.Kind.IsDecision() && r.Subject != r.Covers.Host:
+		return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("the decision is about host %s and covers a version of host %s", r.Subject, r.Covers.Host)}
+	case r.ID != NameRecord(r):
+		return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("the record's id is %s, and what it states has the id %s", r.ID, NameRecord(r))}
+	case len(r.By) > MaxRecordNameBytes, len(r.Name) > MaxRecordNameBytes:
+		return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("a name in the record is longer than %d bytes", MaxRecordNameBytes)}
+	}
+	return CheckReason(r.Why)
+}
+
+// CheckReason judges the reason that a person gave for a record.
+func CheckReason(why string) error {
+	switch {
+	case strings.TrimSpace(why) == "":
+		return &Error{Code: CodeInvalid, Detail: "the reason is empty; say in a few words why, for whoever wonders later"}
+	case len(why) > MaxReasonBytes:
+		return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("the reason is %d bytes long; use at most %d", len(why), MaxReasonBytes)}
+	case !utf8.ValidString(why), strings.ContainsFunc(why, unicode.IsControl):
+		return &Error{Code: CodeInvalid, Detail: "the reason has a control character or is not valid UTF-8; use one line of text"}
+	}
+	return nil
+}
+
+// Means reports whether an intent means the machine that a row of its host
+// shows: the same instance at the same host, of the same generation and made at
+// the same time by that host's own clock. An intent that saw nothing but a claim
+// (generation 0) means also what was built on it.
+func (r *Record) Means(row *Instance) bool {
+	return r.Kind == DeleteIntent && r.Subject == row.ID && r.Covers.Host == row.Host && row.Ownership == Managed &&
+		(r.Generation == 0 || r.Generation == row.Generation) && r.CreatedAt.UnixMilli() == row.CreatedAt.UnixMilli()
+}
+
+// RecordStanding is what a record does at the node that shows it.
+type RecordStanding string
+
+// The standings.
+const (
+	// RecordStands: it says what is so.
+	RecordStands RecordStanding = "stands"
+	// RecordSuperseded: another record about the same says as much, or more.
+	RecordSuperseded RecordStanding = "superseded"
+	// RecordSpent: its host published since what makes it empty: a later epoch,
+	// for a decision, or that the instance of an intent is gone.
+	RecordSpent RecordStanding = "spent"
+)
+
+// RecordRow is a record with what the answering node knows of it.
+type RecordRow struct {
+	Record
+	Standing RecordStanding `json:"standing"`
+	// Holders are the hosts whose blocks bear it, by id.
+	Holders []HostID `json:"holders"`
+	// AcceptorName is what people call the acceptor.
+	AcceptorName string `json:"acceptor_name"`
+}
+
+// Decide is the body of a decision about a host.
+type Decide struct {
+	Reason string `json:"reason" doc:"why, in a few words; it is shown to everybody"`
+	// By is who asked a registry, which alone may say so.
+	By string `json:"by,omitempty" doc:"set by a registry that passes a request on; nobody else may"`
+}
+
+// Decided is the answer to what became a record.
+type Decided struct {
+	Record  Record   `json:"record"`
+	Holders []HostID `json:"holders"` // that have it in their journals, by id
+}

@@ -1,0 +1,119 @@
+package view
+
+import (
+	"context"
+	"slices"
+
+	"grapevine/agent/records"
+	"grapevine/fleet"
+	"grapevine/mesh/replica"
+)
+
+// facts is what this node hears of records: the union over the blocks of all
+// holders.
+type facts struct {
+	index *records.Index
+	// taken says of each block with records in which version they were taken in,
+	// and how many: most of its changes are to other rows.
+	taken map[fleet.HostID]takenRecords
+}
+
+type takenRecords struct {
+	head  replica.Head
+	count int
+}
+
+func newFacts() facts {
+	return facts{index: records.NewIndex(), taken: map[fleet.HostID]takenRecords{}}
+}
+
+// takeIn replaces what the block's host holds, and returns the hosts that what
+// came or went is about. A block without records costs nothing.
+func (f *facts) takeIn(b *replica.Block) []fleet.HostID {
+	holder, head := b.HostID(), b.Head()
+	count, last := b.RecordRows()
+	before := f.taken[holder]
+	if count == before.count && (count == 0 || before.head.SameLife(&head) && last <= before.head.Seq) {
+		return nil
+	}
+	f.taken[holder] = takenRecords{head, count}
+	if count == 0 {
+		delete(f.taken, holder)
+	}
+	return f.index.Take(holder, slices.Collect(b.Records()))
+}
+
+// Covering returns the decisions of operators that cover a host in this epoch,
+// as far as this node has heard: the one that says most first, none for a host
+// that nobody gave up in this epoch or a later one.
+func (v *View) Covering(host fleet.HostID, epoch uint64) []fleet.Record {
+	v.refresh()
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.facts.index.Covering(host, epoch)
+}
+
+// account is what this node holds of a host, for judging records about it.
+func (v *View) account(host fleet.HostID) records.Account {
+	none := func(fleet.InstanceID) (fleet.Instance, bool) { return fleet.Instance{}, false }
+	b := v.cfg.Source.Replica().Block(host)
+	if b == nil {
+		return records.Account{Find: none}
+	}
+	row, _ := b.Host()
+	return records.Account{Version: b.Version(), Quarantined: row.State == fleet.HostQuarantined, Find: b.Instance}
+}
+
+// Standing says what a record does, by what this node holds of the host
+// concerned.
+func (v *View) Standing(r *fleet.Record) fleet.RecordStanding {
+	v.refresh()
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.facts.index.Standing(r, v.account(r.Covers.Host))
+}
+
+// Record returns a record that this node has heard of, and the hosts whose
+// blocks bear it.
+func (v *View) Record(id fleet.RecordID) (r fleet.Record, holders []fleet.HostID, ok bool) {
+	v.refresh()
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.facts.index.Get(id)
+}
+
+// Intended returns what is intended with instances of a host and not done yet,
+// in the order of the records' ids.
+func (v *View) Intended(host fleet.HostID) []fleet.Record {
+	v.refresh()
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	account := v.account(host)
+	return slices.DeleteFunc(v.facts.index.Intended(host), func(r fleet.Record) bool {
+		return v.facts.index.Standing(&r, account) != fleet.RecordStands
+	})
+}
+
+// Records returns every record that this node has heard of, the newest first by
+// the clocks of those who accepted them, then by id.
+func (v *View) Records(context.Context) (fleet.List[fleet.RecordRow], error) {
+	v.refresh()
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	all := v.facts.index.All()
+	out := fleet.List[fleet.RecordRow]{Items: make([]fleet.RecordRow, 0, len(all)), Coverage: v.coverage}
+	for i := range all {
+		out.Items = append(out.Items, v.recordRow(&all[i]))
+	}
+	slices.SortStableFunc(out.Items, func(a, b fleet.RecordRow) int { return b.AcceptedAt.Compare(a.AcceptedAt) })
+	return out, nil
+}
+
+// recordRow lays over a record what this node knows of it. The caller holds mu.
+func (v *View) recordRow(r *fleet.Record) fleet.RecordRow {
+	_, holders, _ := v.facts.index.Get(r.ID)
+	return fleet.RecordRow{
+		Record: *r, Standing: v.facts.index.Standing(r, v.account(r.Covers.Host)),
+		Holders: slices.Clone(holders), AcceptorName: v.HostName(r.Acceptor),
+	}
+}
