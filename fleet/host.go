@@ -52,6 +52,9 @@ type Host struct {
 	Hypervisor        Hypervisor `json:"hypervisor"`
 	HypervisorVersion string     `json:"hypervisor_version"`
 	State             HostState  `json:"state"`
+	// StateReason is why the host is quarantined, and what it waits for; empty
+	// where it is not.
+	StateReason string `json:"state_reason,omitempty"`
 	// Reachability and ReachabilitySince are overlays; Since is empty while ok.
 	Reachability      Reachability `json:"reachability"`
 	ReachabilitySince *time.Time   `json:"reachability_since,omitempty"`

@@ -77,7 +77,18 @@ type Instance struct {
 	Labels    map[string]string `json:"labels"`
 	// Generation is kept in the hypervisor's own metadata and raised by
 	// migration: the highest one that runs owns the row.
-	Generation uint64    `json:"generation"`
+	Generation uint64 `json:"generation"`
+	// SupersededBy is the host whose copy of the instance counts in place of this
+	// one; zero where this one counts. Nothing is done to a superseded copy but
+	// to adopt it, which makes it the one that counts, or to disown it.
+	SupersededBy HostID `json:"superseded_by,omitzero"`
+	// Twin is a host on which a copy of the instance runs as well as this one.
+	// While neither copy is superseded, nothing is done to either.
+	Twin HostID `json:"twin,omitzero"`
+	// Autostart and StartOrder say whether it is started after a reboot of its
+	// host, and when: see Autostart.
+	Autostart  Autostart `json:"autostart,omitempty"`
+	StartOrder int       `json:"start_order,omitempty"`
 	Version    Version   `json:"version"`
 	ObservedAt time.Time `json:"observed_at"` // host's wall clock, for people only
 	AgeMS      int64     `json:"age_ms"`      // overlay, as in Host

@@ -20,6 +20,9 @@ type epoch struct {
 	askUntil time.Time // zero once peers were asked
 
 	next, incarnation uint64 // while storing
+
+	ours []uint64 // the incarnations of this life of the node
+	told Return   // by peers, of lives before
 }
 
 // Settled reports whether the own block may be published. A registry, which
@@ -87,6 +90,7 @@ func (n *Node) EpochStored(err error, now time.Time) {
 		return
 	}
 	e.journal, e.settled = e.next, true
+	e.ours = append(e.ours, e.incarnation)
 	n.own.origin.Begin(e.next, e.incarnation)
 	n.cfg.Log.Info("epoch settled", "epoch", e.next)
 	if n.own.stated {

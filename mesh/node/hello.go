@@ -12,19 +12,24 @@ func (n *Node) hello(peer fleet.UUID, now time.Time) *wire.Hello {
 	return &wire.Hello{
 		Protocol: Protocol, MinProtocol: MinProtocol, Label: n.cfg.Label,
 		ID: n.cfg.ID, Role: n.cfg.Role, Name: n.cfg.Name, Gossip: n.cfg.Gossip,
-		Ready: n.isWhole(now), Settled: n.epoch.settled, Yours: n.lifeOf(peer),
+		Ready: n.isWhole(now), Settled: n.epoch.settled, Yours: n.lifeOf(peer, now),
 	}
 }
 
 // lifeOf returns what is held of a peer's own block, to tell it.
-func (n *Node) lifeOf(id fleet.HostID) *wire.Life {
+func (n *Node) lifeOf(id fleet.HostID, now time.Time) *wire.Life {
 	b := n.replica.Block(id)
 	if b == nil {
 		return nil
 	}
 	h := b.Head()
 	host, _ := b.Host()
-	return &wire.Life{Epoch: h.Epoch, Incarnation: h.Incarnation, Seq: h.Seq, Hardware: host.Hardware}
+	life := &wire.Life{Epoch: h.Epoch, Incarnation: h.Incarnation, Seq: h.Seq, Hardware: host.Hardware}
+	if age, heard := n.replica.Age(id, now); heard {
+		ms := uint64(age.Milliseconds()) // not negative
+		life.AgeMS = &ms
+	}
+	return life
 }
 
 // receiveHello judges the peer, answers its hello where it dialled, and makes
@@ -104,6 +109,7 @@ func (n *Node) admit(l *Link, now time.Time) *wire.Bye {
 	n.arm(now.Add(missed))
 	n.dialSucceeded(l, now)
 	if yours := l.hello.Yours; yours != nil && n.own.origin != nil {
+		n.epoch.hearAge(yours)
 		n.exchange.HearSelf(*yours)
 	}
 	n.settleEpoch(now)

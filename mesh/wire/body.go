@@ -45,6 +45,7 @@ func EncodeHost(h fleet.Host) Body {
 			Vcpus: amount(h.Capacity.VCPUs), MemoryMib: amount(h.Capacity.MemoryMiB), DiskGib: amount(h.Capacity.DiskGiB),
 			Instances: uint32(max(h.Instances, 0)), // bounded by fleet.MaxRows
 			Traits:    texts(h.Traits), Networks: texts(h.Networks), Api: text(h.API), AgentVersion: text(h.AgentVersion), Hardware: text(h.Hardware),
+			StateReason:     text(h.StateReason),
 			HypervisorFault: text(h.HypervisorFault), HypervisorFaultSinceMs: optionalMillis(h.HypervisorFaultSince),
 		}),
 		Stamp: encode(&wirepb.Host{ObservedAtMs: millis(h.ObservedAt)}),
@@ -61,7 +62,7 @@ func DecodeHost(id fleet.HostID, body []byte) (fleet.Host, error) {
 	h := fleet.Host{
 		ID: id, Name: m.Name, Zone: m.Zone,
 		Hypervisor: fleet.Hypervisor(m.Hypervisor), HypervisorVersion: m.HypervisorVersion,
-		State: fleet.HostState(m.State),
+		State: fleet.HostState(m.State), StateReason: m.StateReason,
 		Capacity: fleet.Capacity{
 			VCPUs: account(m.Vcpus), MemoryMiB: account(m.MemoryMib), DiskGiB: account(m.DiskGib),
 		},

@@ -72,7 +72,7 @@ func decodeHello(m *wirepb.Hello) (Message, error) {
 		Role: fleet.Role(m.Role), Name: m.Name, Gossip: m.Gossip, Ready: m.Ready, Settled: m.Settled,
 	}
 	if y := m.Yours; y != nil {
-		out.Yours = &Life{Epoch: y.Epoch, Incarnation: y.Incarnation, Seq: y.Seq, Hardware: y.Hardware}
+		out.Yours = &Life{Epoch: y.Epoch, Incarnation: y.Incarnation, Seq: y.Seq, Hardware: y.Hardware, AgeMS: y.AgeMs}
 	}
 	return out, nil
 }

@@ -54,7 +54,7 @@ func encodeHello(m *Hello) *wirepb.Hello {
 		Role: text(string(m.Role)), Name: text(m.Name), Gossip: text(m.Gossip), Ready: m.Ready, Settled: m.Settled,
 	}
 	if y := m.Yours; y != nil {
-		out.Yours = &wirepb.Life{Epoch: y.Epoch, Incarnation: y.Incarnation, Seq: y.Seq, Hardware: text(y.Hardware)}
+		out.Yours = &wirepb.Life{Epoch: y.Epoch, Incarnation: y.Incarnation, Seq: y.Seq, Hardware: text(y.Hardware), AgeMs: y.AgeMS}
 	}
 	return out
 }

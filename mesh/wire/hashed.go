@@ -109,11 +109,14 @@ func (t *Hashed) addBytes(s Sign, f *field) (Sign, error) {
 	case inFlavor, inImage, inFault, inRescue:
 		_, _, err := textValue(f.bytes)
 		return s, err
+	case inSuperseded, inTwin:
+		_, err := readID(f.bytes)
+		return s, err
 	case inAddress:
 		if n := len(f.bytes); n != 4 && n != 16 {
 			return s, errBody
 		}
-	case inOwnerWord, inHyperWord, inTaskWord, inAddressText:
+	case inOwnerWord, inHyperWord, inTaskWord, inAddressText, inAutostart:
 		_, err := plain(f.bytes)
 		return s, err
 	}

@@ -39,6 +39,10 @@ const (
 	inTaskWord    = 25
 	inAddressText = 26
 	inRescue      = 27
+	inSuperseded  = 40
+	inTwin        = 41
+	inAutostart   = 42
+	inStartOrder  = 43
 	inObservedMS  = 100 // last in every body: see Body
 
 	labelKeyRef = 1
@@ -105,7 +109,26 @@ func EncodeInstance(in fleet.Instance) Body {
 	b = appendInline(b, inFlavor, in.Flavor)
 	b = appendInline(b, inImage, in.Image)
 	b = appendInline(b, inRescue, in.Rescue)
+	b = appendID(b, inSuperseded, in.SupersededBy)
+	b = appendID(b, inTwin, in.Twin)
+	b = appendString(b, inAutostart, string(in.Autostart))
+	b = appendVarint(b, inStartOrder, uint64(max(in.StartOrder, 0)))
 	return Body{Core: b, Stamp: appendVarint(nil, inObservedMS, uint64(millis(in.ObservedAt)))}
+}
+
+func appendID(b []byte, number int, id fleet.UUID) []byte {
+	if id.IsZero() {
+		return b
+	}
+	return appendBytes(b, number, id[:])
+}
+
+func readID(b []byte) (fleet.UUID, error) {
+	id, err := fleet.UUIDFromBytes(b)
+	if err != nil {
+		return id, fmt.Errorf("%w: %w", err, errBody)
+	}
+	return id, nil
 }
 
 func appendLabel(b []byte, key, value string) []byte {
@@ -171,6 +194,8 @@ func decodeInstanceField(in *fleet.Instance, f *field, texts Table) (err error) 
 		in.CreatedAt = moment(int64(f.value))
 	case inGeneration:
 		in.Generation = f.value
+	case inStartOrder:
+		in.StartOrder = int(int32(f.value))
 	case inObservedMS:
 		in.ObservedAt = moment(int64(f.value))
 	}
@@ -192,6 +217,13 @@ func decodeInstanceBytes(in *fleet.Instance, f *field, texts Table) (err error) 
 		in.Rescue, err = readText(f.bytes)
 	case inFault:
 		in.Fault, err = readText(f.bytes)
+	case inSuperseded:
+		in.SupersededBy, err = readID(f.bytes)
+	case inTwin:
+		in.Twin, err = readID(f.bytes)
+	case inAutostart:
+		word, err = plain(f.bytes)
+		in.Autostart = fleet.Autostart(word)
 	case inAddress, inAddressText:
 		word, err = readAddress(f)
 		in.Addresses = append(in.Addresses, word)

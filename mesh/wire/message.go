@@ -43,6 +43,9 @@ type Life struct {
 	Incarnation uint64
 	Seq         uint64
 	Hardware    string // fingerprint in that block; empty where it cannot be read
+	// AgeMS is how long ago the host was surely alive; nil where the sender has
+	// had no sign of life of it.
+	AgeMS *uint64
 }
 
 // ByeReason says why a side ends the link.

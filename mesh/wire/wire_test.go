@@ -99,7 +99,7 @@ func messages() []wire.Message {
 	return []wire.Message{
 		&wire.Hello{
 			Protocol: 1, MinProtocol: 1, Label: "l", ID: fleet.UUID{1}, Role: fleet.RoleAgent, Name: "n", Gossip: "g",
-			Ready: true, Settled: true, Yours: &wire.Life{Epoch: 1, Incarnation: 2, Seq: 3, Hardware: "h"},
+			Ready: true, Settled: true, Yours: &wire.Life{Epoch: 1, Incarnation: 2, Seq: 3, Hardware: "h", AgeMS: new(uint64)},
 		},
 		&wire.Bye{Reason: wire.ByeFull, Detail: "full"},
 		&wire.Pulse{Number: 1, Ready: true, Echo: 7, HeldUS: 100, Root: 1 << 63},

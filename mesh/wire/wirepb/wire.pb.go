@@ -105,6 +105,7 @@ type Host struct {
 	HypervisorFault        string                 `protobuf:"bytes,14,opt,name=hypervisor_fault,json=hypervisorFault,proto3" json:"hypervisor_fault,omitempty"`
 	HypervisorFaultSinceMs int64                  `protobuf:"varint,15,opt,name=hypervisor_fault_since_ms,json=hypervisorFaultSinceMs,proto3" json:"hypervisor_fault_since_ms,omitempty"`
 	Networks               []string               `protobuf:"bytes,16,rep,name=networks,proto3" json:"networks,omitempty"`
+	StateReason            string                 `protobuf:"bytes,20,opt,name=state_reason,json=stateReason,proto3" json:"state_reason,omitempty"` // why the host is quarantined, for people
 	// observed_at_ms comes last in every body, so that the origin can tell a
 	// row that changed from one that was only looked at again.
 	ObservedAtMs  int64 `protobuf:"varint,100,opt,name=observed_at_ms,json=observedAtMs,proto3" json:"observed_at_ms,omitempty"`
@@ -252,6 +253,13 @@ func (x *Host) GetNetworks() []string {
 		return x.Networks
 	}
 	return nil
+}
+
+func (x *Host) GetStateReason() string {
+	if x != nil {
+		return x.StateReason
+	}
+	return ""
 }
 
 func (x *Host) GetObservedAtMs() int64 {
@@ -406,6 +414,10 @@ type Instance struct {
 	TaskWord       string   `protobuf:"bytes,25,opt,name=task_word,json=taskWord,proto3" json:"task_word,omitempty"`
 	AddressTexts   []string `protobuf:"bytes,26,rep,name=address_texts,json=addressTexts,proto3" json:"address_texts,omitempty"` // those that are no IP addresses
 	Rescue         *Text    `protobuf:"bytes,27,opt,name=rescue,proto3" json:"rescue,omitempty"`                                 // id of the image that it is rescued by; in full always
+	SupersededBy   []byte   `protobuf:"bytes,40,opt,name=superseded_by,json=supersededBy,proto3" json:"superseded_by,omitempty"` // 16 bytes: the host whose copy of it counts
+	Twin           []byte   `protobuf:"bytes,41,opt,name=twin,proto3" json:"twin,omitempty"`                                     // 16 bytes: a host on which a copy of it runs as well
+	Autostart      string   `protobuf:"bytes,42,opt,name=autostart,proto3" json:"autostart,omitempty"`
+	StartOrder     int32    `protobuf:"varint,43,opt,name=start_order,json=startOrder,proto3" json:"start_order,omitempty"`
 	ObservedAtMs   int64    `protobuf:"varint,100,opt,name=observed_at_ms,json=observedAtMs,proto3" json:"observed_at_ms,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -628,6 +640,34 @@ func (x *Instance) GetRescue() *Text {
 		return x.Rescue
 	}
 	return nil
+}
+
+func (x *Instance) GetSupersededBy() []byte {
+	if x != nil {
+		return x.SupersededBy
+	}
+	return nil
+}
+
+func (x *Instance) GetTwin() []byte {
+	if x != nil {
+		return x.Twin
+	}
+	return nil
+}
+
+func (x *Instance) GetAutostart() string {
+	if x != nil {
+		return x.Autostart
+	}
+	return ""
+}
+
+func (x *Instance) GetStartOrder() int32 {
+	if x != nil {
+		return x.StartOrder
+	}
+	return 0
 }
 
 func (x *Instance) GetObservedAtMs() int64 {
@@ -855,6 +895,7 @@ type Life struct {
 	Incarnation   uint64                 `protobuf:"fixed64,2,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
 	Seq           uint64                 `protobuf:"varint,3,opt,name=seq,proto3" json:"seq,omitempty"`
 	Hardware      string                 `protobuf:"bytes,4,opt,name=hardware,proto3" json:"hardware,omitempty"`
+	AgeMs         *uint64                `protobuf:"varint,5,opt,name=age_ms,json=ageMs,proto3,oneof" json:"age_ms,omitempty"` // since the host was surely alive; left out where that is not known
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -915,6 +956,13 @@ func (x *Life) GetHardware() string {
 		return x.Hardware
 	}
 	return ""
+}
+
+func (x *Life) GetAgeMs() uint64 {
+	if x != nil && x.AgeMs != nil {
+		return *x.AgeMs
+	}
+	return 0
 }
 
 type Hello struct {
@@ -1582,7 +1630,7 @@ const file_wire_proto_rawDesc = "" +
 	"\x06Amount\x12\x14\n" +
 	"\x05total\x18\x01 \x01(\x03R\x05total\x12\x1a\n" +
 	"\breserved\x18\x02 \x01(\x03R\breserved\x12\x1c\n" +
-	"\tallocated\x18\x03 \x01(\x03R\tallocated\"\xe5\x04\n" +
+	"\tallocated\x18\x03 \x01(\x03R\tallocated\"\x88\x05\n" +
 	"\x04Host\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04zone\x18\x02 \x01(\tR\x04zone\x12\x1e\n" +
@@ -1603,14 +1651,15 @@ const file_wire_proto_rawDesc = "" +
 	"\bhardware\x18\r \x01(\tR\bhardware\x12)\n" +
 	"\x10hypervisor_fault\x18\x0e \x01(\tR\x0fhypervisorFault\x129\n" +
 	"\x19hypervisor_fault_since_ms\x18\x0f \x01(\x03R\x16hypervisorFaultSinceMs\x12\x1a\n" +
-	"\bnetworks\x18\x10 \x03(\tR\bnetworks\x12$\n" +
+	"\bnetworks\x18\x10 \x03(\tR\bnetworks\x12!\n" +
+	"\fstate_reason\x18\x14 \x01(\tR\vstateReason\x12$\n" +
 	"\x0eobserved_at_ms\x18d \x01(\x03R\fobservedAtMs\" \n" +
 	"\x04Page\x12\x18\n" +
 	"\aentries\x18\x01 \x03(\fR\aentries\"@\n" +
 	"\x04Text\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12\x10\n" +
 	"\x03hex\x18\x02 \x01(\fR\x03hex\x12\x12\n" +
-	"\x04uuid\x18\x03 \x01(\fR\x04uuid\"\xd1\a\n" +
+	"\x04uuid\x18\x03 \x01(\fR\x04uuid\"\xc9\b\n" +
 	"\bInstance\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1f\n" +
 	"\vproject_ref\x18\x02 \x01(\rR\n" +
@@ -1648,7 +1697,12 @@ const file_wire_proto_rawDesc = "" +
 	"\x0fhypervisor_word\x18\x18 \x01(\tR\x0ehypervisorWord\x12\x1b\n" +
 	"\ttask_word\x18\x19 \x01(\tR\btaskWord\x12#\n" +
 	"\raddress_texts\x18\x1a \x03(\tR\faddressTexts\x12/\n" +
-	"\x06rescue\x18\x1b \x01(\v2\x17.grapevine.wire.v1.TextR\x06rescue\x12$\n" +
+	"\x06rescue\x18\x1b \x01(\v2\x17.grapevine.wire.v1.TextR\x06rescue\x12#\n" +
+	"\rsuperseded_by\x18( \x01(\fR\fsupersededBy\x12\x12\n" +
+	"\x04twin\x18) \x01(\fR\x04twin\x12\x1c\n" +
+	"\tautostart\x18* \x01(\tR\tautostart\x12\x1f\n" +
+	"\vstart_order\x18+ \x01(\x05R\n" +
+	"startOrder\x12$\n" +
 	"\x0eobserved_at_ms\x18d \x01(\x03R\fobservedAtMs\"z\n" +
 	"\x05Label\x12\x17\n" +
 	"\akey_ref\x18\x01 \x01(\rR\x06keyRef\x12)\n" +
@@ -1665,12 +1719,14 @@ const file_wire_proto_rawDesc = "" +
 	"\x06sha256\x18\x02 \x01(\fR\x06sha256\x12\x14\n" +
 	"\x05bytes\x18\x03 \x01(\x03R\x05bytes\x12\x16\n" +
 	"\x06format\x18\x04 \x01(\tR\x06format\x12#\n" +
-	"\rvirtual_bytes\x18\x05 \x01(\x03R\fvirtualBytes\"l\n" +
+	"\rvirtual_bytes\x18\x05 \x01(\x03R\fvirtualBytes\"\x93\x01\n" +
 	"\x04Life\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\x06R\vincarnation\x12\x10\n" +
 	"\x03seq\x18\x03 \x01(\x04R\x03seq\x12\x1a\n" +
-	"\bhardware\x18\x04 \x01(\tR\bhardware\"\x8b\x02\n" +
+	"\bhardware\x18\x04 \x01(\tR\bhardware\x12\x1a\n" +
+	"\x06age_ms\x18\x05 \x01(\x04H\x00R\x05ageMs\x88\x01\x01B\t\n" +
+	"\a_age_ms\"\x8b\x02\n" +
 	"\x05Hello\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12!\n" +
 	"\fmin_protocol\x18\x02 \x01(\rR\vminProtocol\x12\x14\n" +
@@ -1786,6 +1842,7 @@ func file_wire_proto_init() {
 	if File_wire_proto != nil {
 		return
 	}
+	file_wire_proto_msgTypes[8].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

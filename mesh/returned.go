@@ -1,0 +1,18 @@
+package mesh
+
+import (
+	"time"
+
+	"grapevine/mesh/node"
+)
+
+// Return is what peers have told this agent of earlier lives of its host, and
+// how much of the fleet it has taken in since.
+type Return = node.Return
+
+// Returned says how this agent's host has come back, as far as is known now.
+func (m *Mesh) Returned() Return {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.node.Returned(time.Now())
+}
