@@ -21,7 +21,7 @@ type Rescuer interface {
 	// Rescue makes a managed machine that is stopped boot from an image the next
 	// time, and whenever it is started until Unrescue: from a disk made for it, a
 	// kernel or a CD, as the image has it. All that the machine has stays
-	// attached. The disk is in no list of devices and counts for nothing in the
+	// attached, but that the CD may take another's place in its drive. The disk is in no list of devices and counts for nothing in the
 	// machine's size. What the machine was is kept by the hypervisor, with the
 	// mark, which has its Rescue set; that and the change take place at one moment,
 	// so that it can be cut short anywhere, and done again. A machine that is

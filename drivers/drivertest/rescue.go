@@ -18,46 +18,66 @@ func rescued(mark drivers.Mark, im fleet.Image) drivers.Mark {
 
 func (k *kit) rescuer() drivers.Rescuer { return ability[drivers.Rescuer](k) }
 
-// rescueAndBack holds the machine in between to what it was before and after.
 func rescueAndBack(k *kit) {
 	other := k.otherImage()
 	spec := k.furnished("mended")
+	rescuedAndBack(k, spec, other)
+	k.act(spec.Mark.ID, fleet.Stop)
+	rescuedAndBack(k, spec, other)
+}
+
+// rescueByACD is of a machine without a CD, and of one with the very same.
+func rescueByACD(k *kit) {
+	if !k.has(drivers.FeatureRescue) {
+		k.Skip("the driver does not declare the feature " + drivers.FeatureRescue)
+	}
+	im := k.iso()
+	spec := k.furnished("mended by a CD")
+	rescuedAndBack(k, spec, im)
+	k.act(spec.Mark.ID, fleet.Stop)
+	cd := drivers.Attachment{Kind: fleet.DeviceISO, Image: im.ID}
+	cd.Name = drivers.FreeDeviceName(k.allDevices(spec.Mark.ID), &fleet.AttachRequest{Kind: fleet.DeviceISO})
+	k.must(k.keeper().AttachDevice(k.Context(), spec.Mark.ID, cd))
+	rescuedAndBack(k, spec, im)
+}
+
+// rescuedAndBack holds the machine in between to what it was before and after.
+func rescuedAndBack(k *kit, spec drivers.Spec, other fleet.Image) {
+	k.Helper()
 	id := spec.Mark.ID
 	k.act(id, fleet.Start)
 	k.act(id, fleet.Stop)
 	before, devices, storage := k.inspected(id), k.devicesOf(id), k.storage()
+	mark := rescued(spec.Mark, other)
+	for range 2 { // one that was cut short is done again
+		k.must(k.rescuer().Rescue(k.Context(), id, other, mark))
+	}
+	k.act(id, fleet.Start)
+	k.must(k.rescuer().Rescue(k.Context(), id, other, mark)) // as after a crash that came when all was done
+	k.wantPower(id, fleet.PowerRunning)
+	k.d = k.open()
+	during := k.inspected(id)
+	if diff := cmp.Diff(&mark, during.Mark); diff != "" {
+		k.Errorf("its mark while it is rescued (-want +got):\n%s", diff)
+	}
+	if during.Resources != before.Resources {
+		k.Errorf("rescued, its size is %+v, want %+v", during.Resources, before.Resources)
+	}
+	if err := k.rescuer().Unrescue(k.Context(), id, spec.Mark); err == nil {
+		k.Error("a running machine was unrescued, want an error")
+	}
+	k.act(id, fleet.Stop)
 	for range 2 {
-		mark := rescued(spec.Mark, other)
-		for range 2 { // one that was cut short is done again
-			k.must(k.rescuer().Rescue(k.Context(), id, other, mark))
-		}
-		k.act(id, fleet.Start)
-		k.must(k.rescuer().Rescue(k.Context(), id, other, mark)) // as after a crash that came when all was done
-		k.wantPower(id, fleet.PowerRunning)
-		k.d = k.open()
-		during := k.inspected(id)
-		if diff := cmp.Diff(&mark, during.Mark); diff != "" {
-			k.Errorf("its mark while it is rescued (-want +got):\n%s", diff)
-		}
-		if during.Resources != before.Resources {
-			k.Errorf("rescued, its size is %+v, want %+v", during.Resources, before.Resources)
-		}
-		if err := k.rescuer().Unrescue(k.Context(), id, spec.Mark); err == nil {
-			k.Error("a running machine was unrescued, want an error")
-		}
-		k.act(id, fleet.Stop)
-		for range 2 {
-			k.must(k.rescuer().Unrescue(k.Context(), id, spec.Mark))
-		}
-		if diff := cmp.Diff(before, k.inspected(id)); diff != "" {
-			k.Errorf("after its rescue (-before +after):\n%s", diff)
-		}
-		if diff := cmp.Diff(devices, k.devicesOf(id)); diff != "" {
-			k.Errorf("its devices after its rescue (-before +after):\n%s", diff)
-		}
-		if diff := cmp.Diff(storage, k.storage()); diff != "" {
-			k.Errorf("the rescue left something:\n%s", diff)
-		}
+		k.must(k.rescuer().Unrescue(k.Context(), id, spec.Mark))
+	}
+	if diff := cmp.Diff(before, k.inspected(id)); diff != "" {
+		k.Errorf("after its rescue (-before +after):\n%s", diff)
+	}
+	if diff := cmp.Diff(devices, k.devicesOf(id)); diff != "" {
+		k.Errorf("its devices after its rescue (-before +after):\n%s", diff)
+	}
+	if diff := cmp.Diff(storage, k.storage()); diff != "" {
+		k.Errorf("the rescue left something:\n%s", diff)
 	}
 	k.act(id, fleet.Start)
 	k.wantPower(id, fleet.PowerRunning)

@@ -90,6 +90,7 @@ func cases() []testCase {
 		{name: "RebuildWithoutRoomLeavesTheOldDisk", needs: drivers.FeatureRebuild, run: rebuildWithoutRoom},
 		{name: "DeleteRemovesARebuiltMachine", needs: drivers.FeatureRebuild, run: deleteRemovesRebuilt},
 		{name: "RescueEndsAsItBegan", needs: drivers.FeatureRescue, run: rescueAndBack},
+		{name: "RescueByACDEndsAsItBegan", needs: drivers.FeatureBootISO, run: rescueByACD},
 		{name: "RescueRefusesWhatItCannotDo", needs: drivers.FeatureRescue, run: rescueRefusals},
 		{name: "DeleteRemovesARescuedMachine", needs: drivers.FeatureRescue, run: deleteRemovesRescued},
 		{name: "BuiltMachineHasItsDevices", needs: drivers.FeatureDevices, run: builtHasItsDevices},

@@ -112,11 +112,21 @@ func (s *session) furtherISO(ctx context.Context, devices object.VirtualDeviceLi
 func (s *session) cd(devices object.VirtualDeviceList, controller types.BaseVirtualController, unit int32, image string) types.BaseVirtualDevice {
 	drive := &types.VirtualCdrom{VirtualDevice: types.VirtualDevice{
 		Key:         devices.NewKey(),
-		Connectable: &types.VirtualDeviceConnectInfo{StartConnected: true, Connected: true, AllowGuestControl: true},
+		Connectable: driveConnected(),
 	}}
 	drive.ControllerKey = controller.GetVirtualController().Key
 	drive.UnitNumber = &unit
-	return devices.InsertIso(drive, s.datastore.Path(imageFolder(image)+"/"+isoFile))
+	return devices.InsertIso(drive, s.isoPath(image))
+}
+
+// driveConnected is how a drive is that can be booted from.
+func driveConnected() *types.VirtualDeviceConnectInfo {
+	return &types.VirtualDeviceConnectInfo{StartConnected: true, Connected: true, AllowGuestControl: true}
+}
+
+// isoPath is the datastore path of an image's ISO.
+func (s *session) isoPath(image string) string {
+	return s.datastore.Path(imageFolder(image) + "/" + isoFile)
 }
 
 // added are the changes that add devices whose files, if any, are there.

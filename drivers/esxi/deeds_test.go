@@ -78,6 +78,20 @@ func deeds() []deed {
 			},
 		},
 		{
+			name: "rescue", ready: machine, grows: true, tasks: []string{"CopyVirtualDisk_Task", "ReconfigVM_Task"},
+			do: func(ctx context.Context, l *lab) error {
+				return l.d.Rescue(ctx, l.spec.Mark.ID, l.rescuer, l.rescued())
+			},
+		},
+		{
+			name: "unrescue", tasks: []string{"ReconfigVM_Task"},
+			ready: func(l *lab) {
+				machine(l)
+				l.must(l.d.Rescue(l.t.Context(), l.spec.Mark.ID, l.rescuer, l.rescued()))
+			},
+			do: func(ctx context.Context, l *lab) error { return l.d.Unrescue(ctx, l.spec.Mark.ID, l.spec.Mark) },
+		},
+		{
 			name: "snapshot", ready: running, tasks: []string{"CreateSnapshot_Task"}, grows: true,
 			do: func(ctx context.Context, l *lab) error { return l.d.TakeSnapshot(ctx, l.spec.Mark.ID, "now") },
 		},
@@ -114,6 +128,14 @@ type lab struct {
 	eye     *esxi.Driver // looks only
 	spec    drivers.Spec
 	content []byte
+	rescuer fleet.Image // another image
+}
+
+// rescued is the mark of the machine while it is rescued.
+func (l *lab) rescued() drivers.Mark {
+	mark := l.spec.Mark
+	mark.Rescue = drivers.Rescued{Image: l.rescuer.ID, Power: fleet.PowerStopped}
+	return mark
 }
 
 func newLab(t *testing.T) *lab {
@@ -122,6 +144,9 @@ func newLab(t *testing.T) *lab {
 	l := &lab{t: t, h: h, d: open(t, h.config()), eye: open(t, h.config())}
 	im, content := h.Image()
 	l.content = content
+	var other []byte
+	l.rescuer, other = rescuerImage()
+	l.must(l.d.ImportImage(t.Context(), l.rescuer, bytes.NewReader(other)))
 	l.spec = drivers.Spec{
 		Mark: drivers.Mark{
 			ID: fleet.NewUUIDv5(fleet.UUID{}, "the machine"), Name: "web", Project: "p", Image: im.ID, DiskGiB: 3, Generation: 1,

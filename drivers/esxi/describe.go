@@ -75,7 +75,7 @@ func (s *session) usable(ctx context.Context) error {
 var features = []drivers.Feature{
 	drivers.FeatureBootDisk, drivers.FeatureBootISO, drivers.FeatureCloudInit, drivers.FeatureConsoleLog, drivers.FeatureCopyDisks,
 	drivers.FeatureDevices, drivers.FeatureGrowRunning, drivers.FeatureImageSource, drivers.FeatureReadDisks, drivers.FeatureRebuild,
-	drivers.FeatureResize, drivers.FeatureResizeLive, drivers.FeatureSnapshot, drivers.FeatureUEFI, drivers.FeatureUsage, drivers.FeatureVNC,
+	drivers.FeatureRescue, drivers.FeatureResize, drivers.FeatureResizeLive, drivers.FeatureSnapshot, drivers.FeatureUEFI, drivers.FeatureUsage, drivers.FeatureVNC,
 }
 
 // hardwareSpace is the name space for hardware whose own UUID is none.

@@ -58,10 +58,13 @@ func (d *Driver) Devices(ctx context.Context, id fleet.InstanceID) ([]fleet.Devi
 }
 
 // deviceOf puts a device into the fleet's words; false for those that have
-// none, such as controllers.
+// none, such as controllers and the disk of a rescue.
 func deviceOf(all object.VirtualDeviceList, device types.BaseVirtualDevice) (fleet.Device, bool) {
 	switch v := device.(type) {
 	case *types.VirtualDisk:
+		if isRescueDisk(v) {
+			return fleet.Device{}, false
+		}
 		return fleet.Device{Kind: fleet.DeviceDisk, Name: diskNameOf(all, v), SizeGiB: sizeOf(v)}, true
 	case types.BaseVirtualEthernetCard:
 		card := v.GetVirtualEthernetCard()

@@ -242,11 +242,11 @@ func sizeOf(disk *types.VirtualDisk) int64 {
 	return fleet.WholeGiB(max(disk.CapacityInBytes, disk.CapacityInKB<<10))
 }
 
-// diskGiB is the size of all disks, each rounded up.
+// diskGiB is the size of all disks but that of a rescue, each rounded up.
 func diskGiB(devices []types.BaseVirtualDevice) int64 {
 	var total int64
 	for _, device := range devices {
-		if disk, ok := device.(*types.VirtualDisk); ok {
+		if disk, ok := device.(*types.VirtualDisk); ok && !isRescueDisk(disk) {
 			total += sizeOf(disk)
 		}
 	}

@@ -1,7 +1,6 @@
 package esxi
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -32,15 +31,20 @@ func markOptions(mark drivers.Mark) ([]types.BaseOptionValue, error) {
 	}, nil
 }
 
-// encodeMark writes a Mark as JSON of ASCII alone: the option ends up in a
-// line of the machine's .vmx file, whose encoding is the host's business.
+// encodeMark writes a Mark as JSON.
 func encodeMark(mark drivers.Mark) (string, error) {
 	text, err := json.Marshal(mark)
 	if err != nil {
 		return "", fmt.Errorf("encode mark: %w", err)
 	}
-	var b bytes.Buffer
-	for _, r := range string(text) {
+	return escaped(string(text)), nil
+}
+
+// escaped is JSON of ASCII alone: an option ends up in a line of the machine's
+// .vmx file, whose encoding is the host's business.
+func escaped(text string) string {
+	var b strings.Builder
+	for _, r := range text {
 		switch {
 		case r < unicode.MaxASCII:
 			b.WriteRune(r)
@@ -51,7 +55,7 @@ func encodeMark(mark drivers.Mark) (string, error) {
 			fmt.Fprintf(&b, `\u%04x\u%04x`, 0xd800+r>>10, 0xdc00+r&0x3ff)
 		}
 	}
-	return b.String(), nil
+	return b.String()
 }
 
 // decodeMark reads what is written on the machine with this id: nil when that

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/vmware/govmomi/object"
-	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/types"
 
 	"grapevine/drivers"
@@ -23,19 +22,7 @@ var _ drivers.Rebuilder = (*Driver)(nil)
 // is copied anew has the one that the machine does not name; the host takes
 // disk, mark and what cloud-init is told in one task.
 func (d *Driver) Rebuild(ctx context.Context, id fleet.InstanceID, r drivers.Rebuild) error {
-	return d.do(ctx, fmt.Sprintf("rebuild machine %s", id), func(ctx context.Context, s *session) error {
-		unlock, err := d.builds.Take(ctx, id)
-		if err != nil {
-			return err
-		}
-		defer unlock()
-		if err := s.ended(ctx, diskTasks...); err != nil {
-			return err
-		}
-		m, err := d.managed(ctx, s, id)
-		if err != nil {
-			return err
-		}
+	return d.alone(ctx, "rebuild", id, func(ctx context.Context, s *session, m found) error {
 		if r.Done(m.Mark) {
 			return s.tidyDisks(ctx, m)
 		}
@@ -56,7 +43,27 @@ func (d *Driver) Rebuild(ctx context.Context, id fleet.InstanceID, r drivers.Reb
 	})
 }
 
-// diskTasks are the tasks that a rebuild cut short may have left under way: a
+// alone does something to a managed machine while nothing else does, also
+// nothing that was cut short before.
+func (d *Driver) alone(ctx context.Context, verb string, id fleet.InstanceID, do func(context.Context, *session, found) error) error {
+	return d.do(ctx, fmt.Sprintf("%s machine %s", verb, id), func(ctx context.Context, s *session) error {
+		unlock, err := d.builds.Take(ctx, id)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+		if err := s.ended(ctx, diskTasks...); err != nil {
+			return err
+		}
+		m, err := d.managed(ctx, s, id)
+		if err != nil {
+			return err
+		}
+		return do(ctx, s, m)
+	})
+}
+
+// diskTasks are the tasks that a rebuild or a rescue cut short may have left under way: a
 // real host's, and the simulator's name for the same.
 var diskTasks = []string{"VirtualDiskManager.copyVirtualDisk", "VirtualDiskManager.extendVirtualDisk", "VirtualMachine.reconfigure", "VirtualMachine.reconfigVm"}
 
@@ -166,17 +173,9 @@ func (s *session) guestOf(ctx context.Context, m found, w *exchange) (fleet.Gues
 	if w.Guest != nil {
 		return *w.Guest, nil
 	}
-	var vm mo.VirtualMachine
-	if err := s.properties().RetrieveOne(ctx, m.ref, []string{"config.extraConfig"}, &vm); err != nil {
-		return fleet.Guest{}, fmt.Errorf("read options: %w", err)
-	}
-	options := map[string]string{}
-	if vm.Config != nil {
-		for _, option := range vm.Config.ExtraConfig {
-			if text, ok := option.GetOptionValue().Value.(string); ok {
-				options[option.GetOptionValue().Key] = text
-			}
-		}
+	options, err := s.options(ctx, m.ref)
+	if err != nil {
+		return fleet.Guest{}, err
 	}
 	return cloudinit.ReadGuestInfo(options)
 }

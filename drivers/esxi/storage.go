@@ -14,15 +14,16 @@ import (
 
 // Where things lie on the datastore; the names are relative to its root.
 const (
-	imagesFolder = "grapevine/images"
-	diskFile     = "disk.vmdk"
-	uploadFile   = "upload.vmdk"
-	isoFile      = "disc.iso"
-	manifestFile = "image.json"
+	imagesFolder   = "grapevine/images"
+	machinesFolder = "grapevine/machines"
+	diskFile       = "disk.vmdk"
+	uploadFile     = "upload.vmdk"
+	isoFile        = "disc.iso"
+	manifestFile   = "image.json"
 )
 
 func imageFolder(id string) string             { return imagesFolder + "/" + id }
-func machineFolder(id fleet.InstanceID) string { return "grapevine/machines/" + id.String() }
+func machineFolder(id fleet.InstanceID) string { return machinesFolder + "/" + id.String() }
 
 // makeFolder makes a folder and those above it; one that is there is no error.
 // Like a step it is not cut short: the host could still make the folder after

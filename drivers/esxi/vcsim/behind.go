@@ -131,14 +131,11 @@ func (h *Host) act(id fleet.InstanceID, do func(context.Context, *object.Virtual
 	}
 	ctx, cancel := deadline()
 	defer cancel()
-	ref, err := object.NewSearchIndex(client.Client).FindByUuid(ctx, nil, id.String(), true, nil)
+	vm, err := machine(ctx, client.Client, id)
 	if err != nil {
-		return fmt.Errorf("find machine %s: %w", id, err)
+		return err
 	}
-	if ref == nil {
-		return fmt.Errorf("find machine %s: no such machine", id)
-	}
-	task, err := do(ctx, object.NewVirtualMachine(client.Client, ref.Reference()))
+	task, err := do(ctx, vm)
 	if err != nil {
 		return fmt.Errorf("act on machine %s: %w", id, err)
 	}
@@ -146,6 +143,18 @@ func (h *Host) act(id fleet.InstanceID, do func(context.Context, *object.Virtual
 		return fmt.Errorf("act on machine %s: %w", id, err)
 	}
 	return nil
+}
+
+// machine finds a machine by its id.
+func machine(ctx context.Context, client *vim25.Client, id fleet.InstanceID) (*object.VirtualMachine, error) {
+	ref, err := object.NewSearchIndex(client).FindByUuid(ctx, nil, id.String(), true, nil)
+	if err != nil {
+		return nil, fmt.Errorf("find machine %s: %w", id, err)
+	}
+	if ref == nil {
+		return nil, fmt.Errorf("find machine %s: no such machine", id)
+	}
+	return object.NewVirtualMachine(client, ref.Reference()), nil
 }
 
 // Files lists what a folder of the datastore holds, at any depth, sorted.

@@ -3,8 +3,6 @@ package vcsim
 import (
 	"fmt"
 
-	"github.com/vmware/govmomi/object"
-	"github.com/vmware/govmomi/property"
 	"github.com/vmware/govmomi/vim25/mo"
 
 	"grapevine/fleet"
@@ -19,15 +17,12 @@ func (h *Host) Options(id fleet.InstanceID) (map[string]string, error) {
 	}
 	ctx, cancel := deadline()
 	defer cancel()
-	ref, err := object.NewSearchIndex(client.Client).FindByUuid(ctx, nil, id.String(), true, nil)
+	found, err := machine(ctx, client.Client, id)
 	if err != nil {
-		return nil, fmt.Errorf("find machine %s: %w", id, err)
-	}
-	if ref == nil {
-		return nil, fmt.Errorf("find machine %s: no such machine", id)
+		return nil, err
 	}
 	var vm mo.VirtualMachine
-	if err := property.DefaultCollector(client.Client).RetrieveOne(ctx, ref.Reference(), []string{"config.extraConfig"}, &vm); err != nil {
+	if err := found.Properties(ctx, found.Reference(), []string{"config.extraConfig"}, &vm); err != nil {
 		return nil, fmt.Errorf("read options: %w", err)
 	}
 	options := map[string]string{}
