@@ -27,6 +27,7 @@ import (
 	"grapevine/internal/buildinfo"
 	"grapevine/internal/hostname"
 	"grapevine/internal/rungroup"
+	"grapevine/internal/sockets"
 	"grapevine/mesh"
 	"grapevine/view"
 )
@@ -39,6 +40,11 @@ type Deps struct {
 	identity.Credentials
 	// Log is where the agent logs; nil discards.
 	Log *slog.Logger
+	// Network is what the agent listens on and dials through, Membership who is
+	// in its mesh; nil of either means the real ones, the sockets of this machine
+	// and Serf.
+	Network    sockets.Network
+	Membership func(mesh.Config) mesh.Membership
 	// Ready is called once, when the agent serves and others can see its host.
 	// It may be nil.
 	Ready func()
@@ -53,6 +59,7 @@ type Agent struct {
 	driver   drivers.Driver
 	identity *identity.Identity
 	hostID   fleet.HostID
+	network  sockets.Network
 	log      *slog.Logger
 	ready    func()
 
@@ -104,8 +111,11 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Agent, error) {
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
+	if deps.Network == nil {
+		deps.Network = &sockets.System{}
+	}
 	a := &Agent{
-		cfg: cfg, driver: deps.Driver, identity: deps.Identity, hostID: deps.Identity.Subject().ID,
+		cfg: cfg, driver: deps.Driver, identity: deps.Identity, hostID: deps.Identity.Subject().ID, network: deps.Network,
 		log: deps.Log.With("host", cfg.Name), ready: deps.Ready,
 		shelf: newShelf(), giving: make(giving, maxReaders), metrics: newMetrics(), stale: make(chan struct{}, 1), left: rungroup.NewExit(),
 	}
@@ -147,7 +157,7 @@ func (a *Agent) open(ctx context.Context, deps Deps) error {
 		ID: a.hostID, Name: a.cfg.Name, Role: fleet.RoleAgent, Label: a.identity.Subject().Fleet, API: api,
 		GossipBind: a.cfg.GossipBind, GossipAdvertise: a.cfg.GossipAdvertise, Key: deps.GossipKey, FurtherKeys: deps.FurtherGossipKeys,
 		KeyringDir: a.cfg.DataDir, Join: a.cfg.Join, SerfRPC: a.cfg.SerfRPC, SerfRPCSecret: secret,
-		Epochs: a.journal, Hardware: hardware, Dial: a.dial, Log: a.log, Metrics: a.metrics.registry,
+		Epochs: a.journal, Hardware: hardware, Dial: a.dial, Membership: deps.Membership, Log: a.log, Metrics: a.metrics.registry,
 	}); err != nil {
 		return err
 	}
@@ -163,7 +173,7 @@ func (a *Agent) open(ctx context.Context, deps Deps) error {
 	if err := a.recall(); err != nil {
 		return err
 	}
-	a.peers = client.NewPeers(func(peer fleet.UUID) *tls.Config { return a.identity.ClientTLS(peer, "http/1.1") })
+	a.peers = client.NewPeers(func(peer fleet.UUID) *tls.Config { return a.identity.ClientTLS(peer, "http/1.1") }, a.network)
 	a.View = view.New(view.Config{
 		Source: a.mesh, Flavors: a.cfg.Flavors, Peers: a.peers, Self: a.hostID, Local: (*local)(a),
 	})
@@ -251,5 +261,5 @@ func (a *Agent) name() string { return a.cfg.Name }
 
 // dial opens a link to a peer.
 func (a *Agent) dial(ctx context.Context, addr string, peer fleet.UUID) (net.Conn, error) {
-	return a.identity.Dial(ctx, addr, peer, mesh.ALPN)
+	return a.identity.Dial(ctx, a.network, addr, peer, mesh.ALPN)
 }

@@ -20,7 +20,7 @@ import (
 // listen binds the HTTPS listener and the unix socket.
 func (a *Agent) listen() error {
 	var err error
-	if a.listener, err = sockets.Listen("listen", a.cfg.Listen); err != nil || a.cfg.Socket == "" {
+	if a.listener, err = a.network.Listen("listen", a.cfg.Listen); err != nil || a.cfg.Socket == "" {
 		return err
 	}
 	a.socket, err = sockets.ListenUnix("socket", a.cfg.Socket, a.cfg.SocketGroup)

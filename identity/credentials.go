@@ -40,10 +40,14 @@ func LoadCredentials(files Files, gossipKeyFile, fleetName string, role Role, no
 	return Credentials{Identity: id, GossipKey: keys[0], FurtherGossipKeys: keys[1:]}, nil
 }
 
-// Dial opens a stream to the node with id peer at addr, speaking the ALPN
-// protocol proto, and blocks until both ends have proved who they are.
-func (id *Identity) Dial(ctx context.Context, addr string, peer fleet.UUID, proto string) (net.Conn, error) {
-	var dialer net.Dialer
+// Dialer opens streams, as net.Dialer does.
+type Dialer interface {
+	DialContext(ctx context.Context, network, addr string) (net.Conn, error)
+}
+
+// Dial opens a stream through dialer to the node with id peer at addr, speaking
+// the ALPN protocol proto, and blocks until both ends have proved who they are.
+func (id *Identity) Dial(ctx context.Context, dialer Dialer, addr string, peer fleet.UUID, proto string) (net.Conn, error) {
 	raw, err := dialer.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, Explain(addr, err)

@@ -77,6 +77,8 @@ type Config struct {
 	// both certificates checked, ALPN). It must check that the other end's
 	// certificate is peer's, unless peer is zero.
 	Dial func(ctx context.Context, addr string, peer fleet.UUID) (net.Conn, error)
+	// Membership makes what says who is there, in place of Serf; nil means Serf.
+	Membership func(Config) Membership
 	// Log and Metrics may be nil.
 	Log     *slog.Logger
 	Metrics prometheus.Registerer

@@ -6,8 +6,9 @@ import (
 	"grapevine/fleet"
 )
 
-// membership says who is there. Serf is the real one; tests have others.
-type membership interface {
+// Membership says who is in the mesh. Serf is the real one; tests in virtual
+// time have others. All methods may be called at any time after New.
+type Membership interface {
 	// Start begins to take part; Run does what goes on, until ctx ends.
 	Start() error
 	Run(ctx context.Context) error

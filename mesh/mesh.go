@@ -19,7 +19,7 @@ import (
 // methods may be called at any time between, by anyone.
 type Mesh struct {
 	cfg     Config
-	members membership
+	members Membership
 	replica *replica.Replica
 
 	// mu guards node, and is held for computing only, never while waiting.
@@ -43,7 +43,7 @@ func New(cfg Config) (*Mesh, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	members, err := newSerfMembers(cfg)
+	members, err := newMembers(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -55,13 +55,21 @@ func New(cfg Config) (*Mesh, error) {
 	return m, nil
 }
 
+// newMembers makes what says who is there.
+func newMembers(cfg Config) (Membership, error) {
+	if cfg.Membership != nil {
+		return cfg.Membership(cfg), nil
+	}
+	return newSerfMembers(cfg)
+}
+
 // newMesh returns a member whose membership is given.
-func newMesh(cfg Config, members membership) (*Mesh, error) {
+func newMesh(cfg Config, members Membership) (*Mesh, error) {
 	return newMeshHolding(cfg, members, replica.New())
 }
 
 // newMeshHolding returns a member that holds r from the start.
-func newMeshHolding(cfg Config, members membership, r *replica.Replica) (*Mesh, error) {
+func newMeshHolding(cfg Config, members Membership, r *replica.Replica) (*Mesh, error) {
 	epoch := uint64(0)
 	if cfg.Epochs != nil {
 		var err error

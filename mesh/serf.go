@@ -93,7 +93,7 @@ type serfMembers struct {
 	settle func(*memberlist.Config)
 }
 
-var _ membership = (*serfMembers)(nil)
+var _ Membership = (*serfMembers)(nil)
 
 // newSerfMembers binds the gossip sockets.
 func newSerfMembers(cfg Config) (*serfMembers, error) {

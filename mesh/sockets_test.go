@@ -165,7 +165,7 @@ func (w *socketFleet) start(ca *identity.CA, key []byte, number int, r *replica.
 			if !strings.HasPrefix(addr, "127.0.0.1:") {
 				return nil, errElsewhere
 			}
-			conn, err := x.identity.Dial(ctx, addr, peer, ALPN)
+			conn, err := x.identity.Dial(ctx, &net.Dialer{}, addr, peer, ALPN)
 			if err != nil {
 				return nil, err
 			}

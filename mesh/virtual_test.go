@@ -243,7 +243,7 @@ type listed struct {
 	joins atomic.Int64
 }
 
-var _ membership = (*listed)(nil)
+var _ Membership = (*listed)(nil)
 
 func (l *listed) Start() error { l.dir.set(l.self); return nil }
 

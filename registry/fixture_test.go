@@ -381,7 +381,7 @@ func (w *world) registryBy(how fleet.Strategy) (*core, *news) {
 		n.publish(a.row)
 	}
 	self := w.identity(identity.Registry, newInstanceID())
-	peers := client.NewPeers(func(peer fleet.UUID) *tls.Config { return self.ClientTLS(peer, "http/1.1") })
+	peers := client.NewPeers(func(peer fleet.UUID) *tls.Config { return self.ClientTLS(peer, "http/1.1") }, nil)
 	w.t.Cleanup(peers.Close)
 	return &core{
 		View:    view.New(view.Config{Source: n, Flavors: fleet.BuiltinFlavors(), Placement: how, Peers: peers}),

@@ -30,6 +30,11 @@ type Deps struct {
 	identity.Credentials
 	// Log is where the registry logs; nil discards.
 	Log *slog.Logger
+	// Network is what the registry listens on and dials through, Membership who
+	// is in its mesh; nil of either means the real ones, the sockets of this
+	// machine and Serf.
+	Network    sockets.Network
+	Membership func(mesh.Config) mesh.Membership
 }
 
 // Registry is one API server. New makes it, Run lives it.
@@ -54,16 +59,19 @@ func New(cfg Config, deps Deps) (*Registry, error) {
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
+	if deps.Network == nil {
+		deps.Network = &sockets.System{}
+	}
 	r := &Registry{cfg: cfg, deps: deps}
 	var err error
-	if r.listener, err = sockets.Listen("listen", cfg.Listen); err != nil {
+	if r.listener, err = deps.Network.Listen("listen", cfg.Listen); err != nil {
 		return nil, err
 	}
 	counts := newMetrics()
 	if r.mesh, err = mesh.New(r.member(counts)); err != nil {
 		return nil, errors.Join(err, r.listener.Close())
 	}
-	r.peers = client.NewPeers(func(peer fleet.UUID) *tls.Config { return deps.Identity.ClientTLS(peer, "http/1.1") })
+	r.peers = client.NewPeers(func(peer fleet.UUID) *tls.Config { return deps.Identity.ClientTLS(peer, "http/1.1") }, deps.Network)
 	r.core = &core{
 		View:    view.New(view.Config{Source: r.mesh, Flavors: cfg.Flavors, Placement: cfg.Placement, Peers: r.peers, Self: deps.Identity.Subject().ID}),
 		timeout: cfg.RequestTimeout, ready: r.mesh.Ready, log: deps.Log, metrics: counts,
@@ -87,13 +95,13 @@ func (r *Registry) member(counts *metrics) mesh.Config {
 		ID: r.deps.Identity.Subject().ID, Name: r.cfg.Name, Role: fleet.RoleRegistry, Label: r.deps.Identity.Subject().Fleet,
 		API:        r.listener.Addr().String(),
 		GossipBind: r.cfg.GossipBind, GossipAdvertise: r.cfg.GossipAdvertise, Key: r.deps.GossipKey, FurtherKeys: r.deps.FurtherGossipKeys,
-		Join: r.cfg.Join, Dial: r.dialLink, Log: r.deps.Log, Metrics: counts.registry,
+		Join: r.cfg.Join, Dial: r.dialLink, Membership: r.deps.Membership, Log: r.deps.Log, Metrics: counts.registry,
 	}
 }
 
 // dialLink opens the stream of a link to an agent.
 func (r *Registry) dialLink(ctx context.Context, addr string, peer fleet.UUID) (net.Conn, error) {
-	return r.deps.Identity.Dial(ctx, addr, peer, mesh.ALPN)
+	return r.deps.Identity.Dial(ctx, r.deps.Network, addr, peer, mesh.ALPN)
 }
 
 // Addr returns the address on which the API is served.

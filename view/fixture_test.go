@@ -181,7 +181,7 @@ func (m *fakeMesh) hintAt(observer fleet.HostID, heard ...fleet.Version) {
 // the mesh's.
 func (m *fakeMesh) view() *View {
 	noTLS := func(fleet.UUID) *tls.Config { return &tls.Config{MinVersion: tls.VersionTLS13} }
-	return New(Config{Source: m, Flavors: fleet.BuiltinFlavors(), Peers: client.NewPeers(noTLS), Now: m.now})
+	return New(Config{Source: m, Flavors: fleet.BuiltinFlavors(), Peers: client.NewPeers(noTLS, nil), Now: m.now})
 }
 
 func uuid(n byte) fleet.UUID { return fleet.UUID{n, 15: 1} }

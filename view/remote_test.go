@@ -29,7 +29,7 @@ func remoteView(t *testing.T, handler http.HandlerFunc) (*fakeMesh, *View) {
 	h := host(1, "alpha")
 	h.API = strings.TrimPrefix(server.URL, "https://")
 	m.publish(mesh.State{Host: h, Instances: []fleet.Instance{instance(9, "vm")}})
-	peers := client.NewPeers(func(fleet.UUID) *tls.Config { return &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13} })
+	peers := client.NewPeers(func(fleet.UUID) *tls.Config { return &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13} }, nil)
 	t.Cleanup(peers.Close)
 	return m, New(Config{Source: m, Peers: peers, Now: m.now})
 }

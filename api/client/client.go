@@ -18,7 +18,6 @@ const (
 	dialTimeout      = 5 * time.Second
 	handshakeTimeout = 5 * time.Second
 	idleTimeout      = 90 * time.Second
-	keepAlive        = 15 * time.Second
 	// maxIdle is the concurrency that one node serves without new handshakes.
 	maxIdle = 32
 )
@@ -29,8 +28,15 @@ type Options struct {
 	TLS *tls.Config
 	// Token is sent as a bearer token.
 	Token string
+	// Dialer connects; nil is the machine's own network.
+	Dialer Dialer
 	// UserAgent names the program in the node's logs.
 	UserAgent string
+}
+
+// Dialer opens streams, as net.Dialer does.
+type Dialer interface {
+	DialContext(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
 // Client talks to one node. It may be used from several goroutines at once.
@@ -51,7 +57,7 @@ func New(addr string, opts Options) (*Client, error) {
 	if c.userAgent == "" {
 		c.userAgent = "grapevine"
 	}
-	base, dial, err := parseAddr(addr)
+	base, dial, err := parseAddr(addr, opts.Dialer)
 	if err != nil {
 		return nil, err
 	}
@@ -76,8 +82,10 @@ func (c *Client) Close() { c.transport.CloseIdleConnections() }
 type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // parseAddr returns the base of the URLs to ask for and how to connect.
-func parseAddr(addr string) (string, dialFunc, error) {
-	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}
+func parseAddr(addr string, dialer Dialer) (string, dialFunc, error) {
+	if dialer == nil {
+		dialer = &net.Dialer{}
+	}
 	u, err := url.Parse(addr)
 	if err != nil {
 		return "", nil, badAddr(addr)
@@ -94,7 +102,11 @@ func parseAddr(addr string) (string, dialFunc, error) {
 		if u.Hostname() == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
 			return "", nil, badAddr(addr)
 		}
-		return u.Scheme + "://" + u.Host, dialer.DialContext, nil
+		return u.Scheme + "://" + u.Host, func(ctx context.Context, network, addr string) (net.Conn, error) {
+			ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+			defer cancel()
+			return dialer.DialContext(ctx, network, addr)
+		}, nil
 	default:
 		return "", nil, badAddr(addr)
 	}

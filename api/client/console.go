@@ -88,7 +88,7 @@ func pinned(fingerprint string) *http.Transport {
 			return nil
 		},
 	}
-	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}
+	dialer := &net.Dialer{Timeout: dialTimeout}
 	return &http.Transport{DialContext: dialer.DialContext, DialTLSContext: dialTLS(dialer.DialContext, config), DisableKeepAlives: true}
 }
 

@@ -13,6 +13,7 @@ import (
 // who call many nodes. It may be used from several goroutines at once.
 type Peers struct {
 	tlsFor func(peer fleet.UUID) *tls.Config
+	dialer Dialer
 
 	mu      sync.Mutex
 	clients map[string]*Client // guarded by mu; by id, or by address where no id is known
@@ -24,9 +25,9 @@ var ErrPeersClosed = errors.New("peers are closed")
 
 // NewPeers returns an empty cache. TlsFor gives the settings that prove a
 // server to be the node with this id (identity.ClientTLS); the zero id means
-// any node of the fleet.
-func NewPeers(tlsFor func(peer fleet.UUID) *tls.Config) *Peers {
-	return &Peers{tlsFor: tlsFor, clients: map[string]*Client{}}
+// any node of the fleet. Dialer connects; nil is the way of New.
+func NewPeers(tlsFor func(peer fleet.UUID) *tls.Config, dialer Dialer) *Peers {
+	return &Peers{tlsFor: tlsFor, dialer: dialer, clients: map[string]*Client{}}
 }
 
 // At returns the client of the node with this id at addr, its host:port for
@@ -47,7 +48,7 @@ func (p *Peers) At(addr string, id fleet.UUID) (*Client, error) {
 	if old != nil && old.addr == url {
 		return old, nil
 	}
-	c, err := New(url, Options{TLS: p.tlsFor(id)})
+	c, err := New(url, Options{TLS: p.tlsFor(id), Dialer: p.dialer})
 	if err != nil {
 		return nil, fmt.Errorf("find node %s: %w", id, err)
 	}

@@ -66,7 +66,7 @@ func TestPeersReachesTheNodeWithThisIDAndNoOther(t *testing.T) {
 	ca := newCA(t)
 	addr := serve(t, node(t, ca, identity.Agent, alpha))
 	self := node(t, ca, identity.Registry, fleet.UUID{0: 9})
-	peers := client.NewPeers(func(peer fleet.UUID) *tls.Config { return self.ClientTLS(peer) })
+	peers := client.NewPeers(func(peer fleet.UUID) *tls.Config { return self.ClientTLS(peer) }, nil)
 	for _, id := range []fleet.UUID{alpha, {}} {
 		c, err := peers.At(addr, id)
 		if err != nil {

@@ -141,7 +141,7 @@ func (c *crowd) member(ctx context.Context, ca *identity.CA, key []byte, i int) 
 		ID: subject.ID, Name: subject.Name, Role: fleet.RoleAgent, Label: self.Subject().Fleet, API: api, Key: key,
 		GossipBind: fmt.Sprintf("%s:%d", c.Address, c.GossipPort+i), Epochs: &meshtest.Epochs{}, Hardware: subject.ID.String(),
 		Dial: func(ctx context.Context, addr string, peer fleet.UUID) (net.Conn, error) {
-			return self.Dial(ctx, addr, peer, mesh.ALPN)
+			return self.Dial(ctx, &net.Dialer{}, addr, peer, mesh.ALPN)
 		},
 	}
 	for seed := range min(i, 3) {
