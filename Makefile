@@ -19,7 +19,7 @@ SIMSEED  ?= $(shell date +%s)
 RACE     := ./fleet/... ./mesh/... ./agent/... ./placement/... ./view/... ./registry/... ./api/... ./internal/...
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check fmt fmt-check tidy tidy-check lint race cover fuzz sim sim-detection bench xen-lab xen-conformance generate tools install uninstall dist clean
+.PHONY: help build run test check fmt fmt-check tidy tidy-check lint race cover fuzz sim sim-witnesses sim-detection bench xen-lab xen-conformance generate tools install uninstall dist clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ fuzz: ## run every fuzz test for FUZZTIME=20s
 
 sim: ## try random histories of faults for SIMTIME=10m, from a seed that is printed
 	GRAPEVINE_SIM_FOR=$(SIMTIME) GRAPEVINE_SIM_SEED=$(SIMSEED) go test -v -count=1 -run ManyHistories -timeout 0 ./test/sim
+
+sim-witnesses: ## try random histories of grants from witnesses for SIMTIME=10m, from a seed that is printed
+	GRAPEVINE_WITNESSES_FOR=$(SIMTIME) GRAPEVINE_WITNESSES_SEED=$(SIMSEED) go test -v -count=1 -run NoKey -timeout 0 ./test/witnesses
 
 sim-detection: ## who is given up among 100 members, half an hour of virtual time behind a bad network, a sixth of them busy (10 minutes of processor)
 	GRAPEVINE_SIM=long GOGC=800 go test -v -count=1 -run TestFailureDetection -timeout 0 ./mesh
