@@ -13,15 +13,38 @@ import (
 // its own host. Errors that callers may branch on are *fleet.Error.
 type Core interface {
 	Reader
+	Dated
 	Writer
 	Uploader
 	MeshReader
 	MeshWriter
 }
 
-// Reader answers from the node's replica, without asking anyone, except where
-// a method says so.
+// Reader is all that a node reads.
 type Reader interface {
+	Reads
+	// Await blocks until this node holds the host's block at version at or
+	// newer, and in it the instance has no task or is gone. It returns the row
+	// then; nil when it is gone. When ctx ends first it returns the row as it
+	// is, and no error: the mutation goes on.
+	Await(ctx context.Context, id fleet.InstanceID, at fleet.Version) (*fleet.Instance, error)
+	// Explain is a dry run of CreateInstance: it promises nothing.
+	Explain(ctx context.Context, c fleet.Create) (fleet.Explanation, error)
+}
+
+// Dated is a node that can be asked for an answer that is not older than a
+// version.
+type Dated interface {
+	// AtLeast returns whom to read from for an answer that is not older than at:
+	// the node itself, which waits a moment for its replica, or the host of at.
+	AtLeast(ctx context.Context, at fleet.Version) (Reads, error)
+	// Behind turns an error of reads at that host into one that people may see.
+	Behind(at fleet.Version, err error) error
+}
+
+// Reads answers from the node's replica, without asking anyone, except where
+// a method says so.
+type Reads interface {
 	Hosts(ctx context.Context) (fleet.List[fleet.Host], error)
 	Host(ctx context.Context, id fleet.HostID) (fleet.Host, error)
 	// Hardware asks the host what it is made of.
@@ -47,13 +70,13 @@ type Reader interface {
 	// ReadExport reads a part of the file of such an export, at the host. The
 	// caller closes it; ctx ends it too.
 	ReadExport(ctx context.Context, id fleet.InstanceID, part fleet.ExportRange) (io.ReadCloser, error)
-	// Await blocks until this node holds the host's block at version at or
-	// newer, and in it the instance has no task or is gone. It returns the row
-	// then; nil when it is gone. When ctx ends first it returns the row as it
-	// is, and no error: the mutation goes on.
-	Await(ctx context.Context, id fleet.InstanceID, at fleet.Version) (*fleet.Instance, error)
-	// Explain is a dry run of CreateInstance: it promises nothing.
-	Explain(ctx context.Context, c fleet.Create) (fleet.Explanation, error)
+	// FreshHost and FreshInstance ask the host itself, which asks its hypervisor
+	// first. Where it cannot be asked the error is CodeNotCurrent.
+	FreshHost(ctx context.Context, id fleet.HostID) (fleet.Host, error)
+	FreshInstance(ctx context.Context, id fleet.InstanceID) (fleet.Instance, error)
+	// OwnHost and OwnInstance are the same, of this node's own host alone.
+	OwnHost(ctx context.Context, id fleet.HostID) (fleet.Host, error)
+	OwnInstance(ctx context.Context, id fleet.InstanceID) (fleet.Instance, error)
 }
 
 // Writer takes mutations. A nil error means that the owning host has promised

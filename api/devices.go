@@ -51,7 +51,7 @@ func (s *server) listDevices(ctx context.Context, in *devicesIn) (*out[fleet.Dev
 	if err != nil {
 		return nil, err
 	}
-	devices, err := s.core.Devices(ctx, id)
+	devices, err := s.reads(ctx).Devices(ctx, id)
 	if err != nil {
 		return nil, err
 	}

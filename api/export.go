@@ -47,7 +47,7 @@ func (s *server) getExport(ctx context.Context, in *exportIn) (*out[fleet.Prepar
 	if err != nil {
 		return nil, err
 	}
-	prepared, err := s.core.Export(ctx, id)
+	prepared, err := s.reads(ctx).Export(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func (s *server) readExport(ctx context.Context, in *exportFileIn) (*stream, err
 	if err != nil {
 		return nil, err
 	}
-	prepared, err := s.core.Export(ctx, id)
+	prepared, err := s.reads(ctx).Export(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +70,7 @@ func (s *server) readExport(ctx context.Context, in *exportFileIn) (*stream, err
 			return &stream{func(hc huma.Context) { unsatisfiable(hc, f, err) }}, nil
 		}
 	}
-	content, err := s.core.ReadExport(ctx, id, fleet.ExportRange{ID: prepared.ID, Offset: part.offset, Length: part.length})
+	content, err := s.reads(ctx).ReadExport(ctx, id, fleet.ExportRange{ID: prepared.ID, Offset: part.offset, Length: part.length})
 	if err != nil {
 		return nil, err
 	}

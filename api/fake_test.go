@@ -18,6 +18,7 @@ import (
 // fakeCore answers with what a test puts into it; a method without a function
 // fails, which shows as a 500.
 type fakeCore struct {
+	atLeast    func(fleet.Version) (Reads, error)
 	hosts      func() (fleet.List[fleet.Host], error)
 	host       func(fleet.HostID) (fleet.Host, error)
 	hardware   func(fleet.HostID) (fleet.Hardware, error)
@@ -61,6 +62,34 @@ var (
 	_ Core = (*fakeCore)(nil)
 	_ Node = (*fakeCore)(nil)
 )
+
+// AtLeast is behind by as much as the test says: then it reads from another.
+func (f *fakeCore) AtLeast(_ context.Context, at fleet.Version) (Reads, error) {
+	if f.atLeast == nil {
+		return f, nil
+	}
+	return f.atLeast(at)
+}
+
+func (f *fakeCore) Behind(at fleet.Version, err error) error {
+	return &fleet.Error{Code: fleet.CodeNotCurrent, Detail: "not yet at " + at.String() + ": " + err.Error()}
+}
+
+func (f *fakeCore) FreshHost(_ context.Context, id fleet.HostID) (fleet.Host, error) {
+	return fleet.Host{ID: id, Name: "fresh"}, nil
+}
+
+func (f *fakeCore) FreshInstance(_ context.Context, id fleet.InstanceID) (fleet.Instance, error) {
+	return fleet.Instance{ID: id, Name: "fresh"}, nil
+}
+
+func (f *fakeCore) OwnHost(_ context.Context, id fleet.HostID) (fleet.Host, error) {
+	return fleet.Host{ID: id, Name: "own"}, nil
+}
+
+func (f *fakeCore) OwnInstance(_ context.Context, id fleet.InstanceID) (fleet.Instance, error) {
+	return fleet.Instance{ID: id, Name: "own"}, nil
+}
 
 func (f *fakeCore) Hosts(context.Context) (fleet.List[fleet.Host], error) { return f.hosts() }
 func (f *fakeCore) Host(_ context.Context, id fleet.HostID) (fleet.Host, error) {

@@ -32,19 +32,20 @@ func (s *server) addHosts() {
 }
 
 func (s *server) listHosts(ctx context.Context, _ *nothing) (*out[fleet.List[fleet.Host]], error) {
-	hosts, err := s.core.Hosts(ctx)
+	hosts, err := s.reads(ctx).Hosts(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return &out[fleet.List[fleet.Host]]{presentList(hosts, presentHost)}, nil
 }
 
-func (s *server) getHost(ctx context.Context, in *named) (*out[fleet.Host], error) {
+func (s *server) getHost(ctx context.Context, in *freshIn) (*out[fleet.Host], error) {
 	id, err := parseID("host", in.ID)
 	if err != nil {
 		return nil, err
 	}
-	host, err := s.core.Host(ctx, id)
+	from := s.reads(ctx)
+	host, err := read(ctx, in.Fresh, id, from.Host, from.FreshHost, from.OwnHost)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +57,7 @@ func (s *server) getHardware(ctx context.Context, in *named) (*out[fleet.Hardwar
 	if err != nil {
 		return nil, err
 	}
-	hw, err := s.core.Hardware(ctx, id)
+	hw, err := s.reads(ctx).Hardware(ctx, id)
 	if err != nil {
 		return nil, err
 	}

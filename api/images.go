@@ -60,7 +60,7 @@ func (s *server) describeUpload() {
 }
 
 func (s *server) listImages(ctx context.Context, _ *nothing) (*out[fleet.List[fleet.Image]], error) {
-	images, err := s.core.Images(ctx)
+	images, err := s.reads(ctx).Images(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (s *server) getImage(ctx context.Context, in *named) (*out[fleet.Image], er
 	if !fleet.IsImageID(in.ID) {
 		return nil, badRequest("image id %.80q is not 64 lower-case hexadecimal digits", in.ID)
 	}
-	image, err := s.core.Image(ctx, in.ID)
+	image, err := s.reads(ctx).Image(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}

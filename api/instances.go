@@ -36,7 +36,7 @@ func (s *server) listInstances(ctx context.Context, in *instanceQuery) (*out[fle
 	if err != nil {
 		return nil, err
 	}
-	page, err := s.core.Instances(ctx, fleet.InstanceQuery{
+	page, err := s.reads(ctx).Instances(ctx, fleet.InstanceQuery{
 		Host: in.Host, Project: in.Project, State: fleet.Power(in.State), Name: in.Name,
 		Labels: labels, Limit: in.Limit, Marker: in.Marker,
 	})
@@ -46,12 +46,13 @@ func (s *server) listInstances(ctx context.Context, in *instanceQuery) (*out[fle
 	return &out[fleet.List[fleet.Instance]]{presentList(page, presentInstance)}, nil
 }
 
-func (s *server) getInstance(ctx context.Context, in *named) (*out[fleet.Instance], error) {
+func (s *server) getInstance(ctx context.Context, in *freshIn) (*out[fleet.Instance], error) {
 	id, err := parseID("instance", in.ID)
 	if err != nil {
 		return nil, err
 	}
-	instance, err := s.core.Instance(ctx, id)
+	from := s.reads(ctx)
+	instance, err := read(ctx, in.Fresh, id, from.Instance, from.FreshInstance, from.OwnInstance)
 	if err != nil {
 		return nil, err
 	}

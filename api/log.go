@@ -42,7 +42,7 @@ func (s *server) getLog(ctx context.Context, in *logIn) (*stream, error) {
 	if err := part.Validate(); err != nil {
 		return nil, err
 	}
-	content, err := s.core.InstanceLog(ctx, id, part)
+	content, err := s.reads(ctx).InstanceLog(ctx, id, part)
 	if err != nil {
 		return nil, err
 	}

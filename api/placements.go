@@ -25,7 +25,7 @@ func (s *server) addPlacement() {
 }
 
 func (s *server) listFlavors(ctx context.Context, _ *nothing) (*out[fleet.List[fleet.Flavor]], error) {
-	flavors, err := s.core.Flavors(ctx)
+	flavors, err := s.reads(ctx).Flavors(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +47,7 @@ func (s *server) getOperation(ctx context.Context, in *named) (*out[fleet.Operat
 	if _, _, err := fleet.ParseOperationID(in.ID); err != nil {
 		return nil, badRequest("%v", err)
 	}
-	operation, err := s.core.Operation(ctx, in.ID)
+	operation, err := s.reads(ctx).Operation(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}

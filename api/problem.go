@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 
@@ -60,6 +61,7 @@ var kinds = map[fleet.Code]struct {
 	fleet.CodeKeyHomeUnreachable:    {http.StatusServiceUnavailable, "home of the idempotency key cannot be reached"},
 	fleet.CodeHypervisorUnreachable: {http.StatusServiceUnavailable, "hypervisor does not answer"},
 	fleet.CodeNotReady:              {http.StatusServiceUnavailable, "node is not ready"},
+	fleet.CodeNotCurrent:            {http.StatusServiceUnavailable, "no answer is as fresh as was asked for"},
 	fleet.CodeOutcomeUnknown:        {http.StatusGatewayTimeout, "outcome unknown"},
 	fleet.CodeOutOfSpace:            {http.StatusInsufficientStorage, "out of space"},
 }
@@ -96,6 +98,18 @@ func (p *problem) Error() string { return p.Detail }
 // GetStatus implements huma.StatusError.
 func (p *problem) GetStatus() int { return p.Status }
 
+// retryAfter is for how many seconds a client does well to wait where a later
+// try may succeed: a mesh that lags has caught up by then.
+const retryAfter = "1"
+
+// GetHeaders implements huma.HeadersError.
+func (p *problem) GetHeaders() http.Header {
+	if p.Status != http.StatusServiceUnavailable {
+		return nil
+	}
+	return http.Header{"Retry-After": {retryAfter}}
+}
+
 // ContentType implements huma.ContentTypeFilter.
 func (p *problem) ContentType(string) string { return problemType }
 
@@ -105,6 +119,7 @@ func (p *problem) write(w http.ResponseWriter) {
 	if err != nil {
 		panic(fmt.Sprintf("problem %s does not encode: %v", p.Code, err))
 	}
+	maps.Copy(w.Header(), p.GetHeaders())
 	w.Header().Set("Content-Type", problemType)
 	w.WriteHeader(p.Status)
 	_, _ = w.Write(body) // the client is gone: there is nobody to tell

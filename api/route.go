@@ -37,6 +37,7 @@ type served struct {
 	query []string // the parameters it knows, sorted
 	many  []string // those of them that may be repeated
 	body  body
+	dated bool // it heeds Grapevine-At-Least
 }
 
 // add registers a route with huma. Its handler's errors become problem
@@ -56,6 +57,10 @@ func add[I, O any](s *server, r route, handle func(context.Context, *I) (*O, err
 	if r.media != "" {
 		op.Responses["200"] = &huma.Response{Description: "OK", Content: map[string]*huma.MediaType{r.media: {Schema: &huma.Schema{Type: huma.TypeString}}}}
 	}
+	if r.dated() {
+		op.Parameters = append(op.Parameters, s.atLeastParameter())
+		handle = datedHandler(s, handle)
+	}
 	huma.Register(s.api, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, in)
 		if err != nil {
@@ -63,7 +68,9 @@ func add[I, O any](s *server, r route, handle func(context.Context, *I) (*O, err
 		}
 		return out, nil
 	})
-	s.routes[r.method+" "+ginPath(r.path)] = describe(name, reflect.TypeFor[I]())
+	known := describe(name, reflect.TypeFor[I]())
+	known.dated = r.dated()
+	s.routes[r.method+" "+ginPath(r.path)] = known
 }
 
 // refuse turns a handler's error into its document.

@@ -45,7 +45,7 @@ func (s *server) listSnapshots(ctx context.Context, in *snapshotsIn) (*out[fleet
 	if err != nil {
 		return nil, err
 	}
-	list, err := s.core.Snapshots(ctx, id)
+	list, err := s.reads(ctx).Snapshots(ctx, id)
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,7 @@ func (s *server) getUsage(ctx context.Context, in *usageIn) (*out[fleet.Instance
 	if err != nil {
 		return nil, err
 	}
-	used, err := s.core.Usage(ctx, id)
+	used, err := s.reads(ctx).Usage(ctx, id)
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,7 @@ import (
 func (a *app) hostCommand() []*cobra.Command {
 	return []*cobra.Command{group("host", "The hypervisor machines of the fleet", []*cobra.Command{
 		{Use: "list", Short: "List the hosts", Aliases: []string{"ls"}, Args: takes(), RunE: a.hostList},
-		{Use: "show HOST", Short: "Show one host in full", Args: takes("HOST"), RunE: a.hostShow, ValidArgsFunction: a.completeHosts},
+		a.hostShow(),
 		{
 			Use: "hardware HOST", Short: "Show what a host is made of: processors, storage pools, networks, devices", Args: takes("HOST"),
 			RunE: a.hostHardware, ValidArgsFunction: a.completeHosts,
@@ -81,16 +81,24 @@ func hostState(s fleet.HostState) cell {
 	return cell{string(s), uneasy}
 }
 
-func (a *app) hostShow(cmd *cobra.Command, args []string) error {
-	node, err := a.node(cmd.Context())
-	if err != nil {
-		return err
+func (a *app) hostShow() *cobra.Command {
+	cmd := &cobra.Command{Use: "show HOST", Short: "Show one host in full", Args: takes("HOST"), ValidArgsFunction: a.completeHosts}
+	fresh := cmd.Flags().Bool("fresh", false, freshHelp)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		node, err := a.node(cmd.Context())
+		if err != nil {
+			return err
+		}
+		host, err := findHost(cmd.Context(), node, args[0])
+		if err == nil && *fresh {
+			host, err = node.FreshHost(cmd.Context(), host.ID)
+		}
+		if err != nil {
+			return err
+		}
+		return a.print(host, func() written { return hostSheet(&host, a.now()) })
 	}
-	host, err := findHost(cmd.Context(), node, args[0])
-	if err != nil {
-		return err
-	}
-	return a.print(host, func() written { return hostSheet(&host, a.now()) })
+	return cmd
 }
 
 func hostSheet(h *fleet.Host, now time.Time) *sheet {

@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -63,4 +64,19 @@ func TestEachHostIsTriedAlsoAfterOneFailed(t *testing.T) {
 	n := fleetNode(t)
 	n.answer("POST /v1/hosts/{id}/uncordon", http.StatusOK, theHosts().Items[0])
 	run(t, n.URL, "host", "uncordon", "nowhere", "kvm-1").wants(t, 1, "host kvm-1 is ok\n", "grapevine: nowhere: no host has")
+}
+
+func TestFreshShowAsksTheHostItself(t *testing.T) {
+	n := fleetNode(t)
+	run(t, n.URL, "host", "show", "kvm-1", "--fresh").wants(t, 0, "kvm-1", "")
+	run(t, n.URL, "instance", "show", "web", "--fresh").wants(t, 0, "web", "")
+	var fresh []string
+	for _, r := range n.requests(http.MethodGet) {
+		if strings.HasSuffix(r.URI, "?fresh=required") {
+			fresh = append(fresh, r.URI)
+		}
+	}
+	if len(fresh) != 2 || !strings.HasPrefix(fresh[0], "/v1/hosts/") || !strings.HasPrefix(fresh[1], "/v1/instances/") {
+		t.Errorf("got %v, want a read of the host and one of the instance with fresh=required", fresh)
+	}
 }

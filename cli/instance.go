@@ -14,11 +14,7 @@ import (
 )
 
 func (a *app) instanceCommand() []*cobra.Command {
-	show := &cobra.Command{
-		Use: "show INSTANCE", Short: "Show one instance in full", Args: takes("INSTANCE"),
-		RunE: a.instanceShow, ValidArgsFunction: a.completeInstances,
-	}
-	commands := []*cobra.Command{a.instanceList(), show, a.instanceCreate()}
+	commands := []*cobra.Command{a.instanceList(), a.instanceShow(), a.instanceCreate()}
 	for _, verb := range instanceVerbs {
 		commands = append(commands, a.instanceAct(verb))
 	}

@@ -18,8 +18,23 @@ type shownInstance struct {
 	Usage *fleet.Usage `json:"usage,omitempty"`
 }
 
-func (a *app) instanceShow(cmd *cobra.Command, args []string) error {
-	node, row, err := a.instance(cmd, args[0])
+// freshHelp is that of --fresh.
+const freshHelp = "have its host look now, and fail where it cannot, instead of showing what was last heard"
+
+func (a *app) instanceShow() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "show INSTANCE", Short: "Show one instance in full", Args: takes("INSTANCE"), ValidArgsFunction: a.completeInstances,
+	}
+	fresh := cmd.Flags().Bool("fresh", false, freshHelp)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.showInstance(cmd, args[0], *fresh) }
+	return cmd
+}
+
+func (a *app) showInstance(cmd *cobra.Command, ref string, fresh bool) error {
+	node, row, err := a.instance(cmd, ref)
+	if err == nil && fresh {
+		row, err = node.FreshInstance(cmd.Context(), row.ID)
+	}
 	if err != nil {
 		return err
 	}

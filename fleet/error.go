@@ -31,6 +31,7 @@ const (
 	CodeHypervisorUnreachable Code = "hypervisor_unreachable"
 	CodeOutcomeUnknown        Code = "outcome_unknown"
 	CodeNotReady              Code = "not_ready"
+	CodeNotCurrent            Code = "not_current"
 	CodeTooMany               Code = "too_many"
 	CodeOutOfSpace            Code = "out_of_space"
 	CodeMisdirected           Code = "misdirected"

@@ -262,6 +262,42 @@ func (a *fakeAgent) Hosts(context.Context) (fleet.List[fleet.Host], error) {
 // Host implements api.Core.
 func (a *fakeAgent) Host(context.Context, fleet.HostID) (fleet.Host, error) { return a.row, nil }
 
+// AtLeast implements api.Dated: it has its own account, up to its row's version.
+func (a *fakeAgent) AtLeast(_ context.Context, at fleet.Version) (api.Reads, error) {
+	if !a.row.Version.AtLeast(at) {
+		return nil, a.Behind(at, nil)
+	}
+	return a, nil
+}
+
+// Behind implements api.Dated.
+func (a *fakeAgent) Behind(fleet.Version, error) error {
+	return &fleet.Error{Code: fleet.CodeNotCurrent, Detail: "not yet"}
+}
+
+// Instance implements api.Core: it has every instance.
+func (a *fakeAgent) Instance(_ context.Context, id fleet.InstanceID) (fleet.Instance, error) {
+	return fleet.Instance{ID: id, Host: a.row.ID, Name: "told by " + a.row.Name}, nil
+}
+
+// Instances implements api.Core.
+func (a *fakeAgent) Instances(ctx context.Context, _ fleet.InstanceQuery) (fleet.List[fleet.Instance], error) {
+	row, err := a.Instance(ctx, running(1).ID)
+	return fleet.List[fleet.Instance]{Items: []fleet.Instance{row}}, err
+}
+
+// OwnInstance implements api.Core.
+func (a *fakeAgent) OwnInstance(_ context.Context, id fleet.InstanceID) (fleet.Instance, error) {
+	return fleet.Instance{ID: id, Host: a.row.ID, Name: "seen by " + a.row.Name}, nil
+}
+
+// OwnHost implements api.Core.
+func (a *fakeAgent) OwnHost(context.Context, fleet.HostID) (fleet.Host, error) {
+	row := a.row
+	row.Name = "seen by itself"
+	return row, nil
+}
+
 // ImportImage implements api.Core.
 func (a *fakeAgent) ImportImage(_ context.Context, _ fleet.HostID, im fleet.Image, content io.Reader) (fleet.Image, error) {
 	body, err := io.ReadAll(content)

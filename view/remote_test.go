@@ -140,6 +140,14 @@ func (ownHost) Hardware(_ context.Context, id fleet.HostID) (fleet.Hardware, err
 	return fleet.Hardware{Host: id, CPU: fleet.CPU{Model: "own"}}, nil
 }
 
+func (ownHost) OwnHost(_ context.Context, id fleet.HostID) (fleet.Host, error) {
+	return fleet.Host{ID: id, Name: "own"}, nil
+}
+
+func (ownHost) OwnInstance(_ context.Context, id fleet.InstanceID) (fleet.Instance, error) {
+	return fleet.Instance{ID: id, Name: "own"}, nil
+}
+
 func (ownHost) Devices(_ context.Context, id fleet.InstanceID) (fleet.DeviceList, error) {
 	return fleet.DeviceList{Instance: id, Items: []fleet.Device{{Kind: fleet.DeviceDisk, Name: "disk-0"}}}, nil
 }

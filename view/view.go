@@ -54,6 +54,10 @@ type Local interface {
 	ReadExport(ctx context.Context, id fleet.InstanceID, part fleet.ExportRange) (io.ReadCloser, error)
 	// Hardware is asked of the host itself alone.
 	Hardware(ctx context.Context, id fleet.HostID) (fleet.Hardware, error)
+	// OwnHost and OwnInstance look at the hypervisor first. What is not of this
+	// host is CodeMisdirected.
+	OwnHost(ctx context.Context, id fleet.HostID) (fleet.Host, error)
+	OwnInstance(ctx context.Context, id fleet.InstanceID) (fleet.Instance, error)
 }
 
 // Config is what a view reads from. Source, Flavors and Peers are required.

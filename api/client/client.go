@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"grapevine/fleet"
 )
 
 // The transport's settings. A node keeps idle connections for two minutes
@@ -47,6 +49,7 @@ type Client struct {
 	base      string // scheme://host, no slash at the end
 	token     string
 	userAgent string
+	atLeast   fleet.Version
 	transport *http.Transport
 }
 

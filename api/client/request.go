@@ -103,6 +103,9 @@ func (c *Client) build(ctx context.Context, r call) (*http.Request, error) {
 	maps.Copy(req.Header, r.header)
 	req.Header.Set("User-Agent", c.userAgent)
 	req.Header.Set("Accept", "application/json")
+	if !c.atLeast.IsZero() && r.method == http.MethodGet {
+		req.Header.Set(atLeastHeader, c.atLeast.String())
+	}
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
 	}
