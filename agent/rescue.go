@@ -35,7 +35,7 @@ func (a *Agent) RescueInstance(ctx context.Context, id fleet.InstanceID, ask fle
 	}
 	d := a.observer.Description()
 	if err := drivers.Bootable(image, d.Features); err != nil {
-		return fleet.Accepted{}, errorf(fleet.CodeUnsupported, "host %s cannot boot image %s: %v", a.name(), image.Name, err)
+		return fleet.Accepted{}, errorf(fleet.CodeUnsupported, "host %s cannot boot image %s: %s", a.name(), image.Name, drivers.Why(err))
 	}
 	if err := a.within(&image); err != nil {
 		return fleet.Accepted{}, err

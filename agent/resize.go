@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"grapevine/agent/journal"
 	"grapevine/agent/observer"
@@ -67,20 +66,12 @@ func (a *Agent) takesLive(ctx context.Context, id fleet.InstanceID, size fleet.S
 	whole, _ := sized(&s.Machine, size)
 	err = grower.ResizableLive(ctx, id, whole)
 	if errors.Is(err, drivers.ErrUnsupported) && whole.DiskGiB >= s.Resources.DiskGiB {
-		return false, errorf(fleet.CodeConflict, "instance %s is running and cannot be of flavor %s so: %s; stop it first", id, size.Flavor, reason(err))
+		return false, errorf(fleet.CodeConflict, "instance %s is running and cannot be of flavor %s so: %s; stop it first", id, size.Flavor, drivers.Why(err))
 	}
 	if errors.Is(err, drivers.ErrUnsupported) {
 		return true, nil // its disk cannot shrink, running or not
 	}
 	return err == nil, a.machineError("resize", id, err)
-}
-
-// reason is what a driver cannot do, without the words that it cannot.
-func reason(err error) string {
-	if _, why, found := strings.Cut(err.Error(), drivers.ErrUnsupported.Error()+": "); found {
-		return why
-	}
-	return err.Error()
 }
 
 // sized is the size that a machine gets in all, and that of its first disk: a
@@ -98,7 +89,7 @@ func sized(m *drivers.Machine, size fleet.Size) (whole fleet.Resources, first in
 func (w *work) fit(m *drivers.Machine, size fleet.Size) error {
 	whole, first := sized(m, size)
 	if err := drivers.ResizableLive(m, whole); err != nil {
-		return errorf(fleet.CodeInvalid, "instance %s cannot be of flavor %s: %s", m.ID, size.Flavor, reason(err))
+		return errorf(fleet.CodeInvalid, "instance %s cannot be of flavor %s: %s", m.ID, size.Flavor, drivers.Why(err))
 	}
 	w.size, w.mark = &whole, m.Mark.Clone()
 	w.mark.Flavor, w.mark.DiskGiB = size.Flavor, first

@@ -94,7 +94,7 @@ func (a *Agent) snapshottable(ctx context.Context, id fleet.InstanceID) error {
 	err := judge.Snapshottable(ctx, id)
 	switch {
 	case errors.Is(err, drivers.ErrUnsupported):
-		return errorf(fleet.CodeUnsupported, "instance %s cannot have snapshots: %s", id, reason(err))
+		return errorf(fleet.CodeUnsupported, "instance %s cannot have snapshots: %s", id, drivers.Why(err))
 	case errors.Is(err, drivers.ErrForeign):
 		return nil // begin says so, and better
 	default:

@@ -110,7 +110,7 @@ func OrderDevices(devices []fleet.Device) {
 // Growable says why a disk of have GiB cannot become so large.
 func Growable(have, gib int64) error {
 	if gib < have {
-		return fmt.Errorf("%w: its %d GiB cannot shrink to %d", ErrUnsupported, have, gib)
+		return Unfit("its %d GiB cannot shrink to %d", have, gib)
 	}
 	return nil
 }

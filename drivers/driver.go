@@ -25,6 +25,7 @@ var (
 	// any machine, least of all that it is stopped.
 	ErrUnavailable = errors.New("hypervisor does not answer")
 	// ErrUnsupported: this hypervisor cannot do that; see Description.Features.
+	// Where one machine or one image alone is why, the error is an Unfit.
 	ErrUnsupported = errors.New("not supported by this hypervisor")
 	// ErrOutOfSpace: the hypervisor's storage is full.
 	ErrOutOfSpace = errors.New("out of space on the hypervisor's storage")

@@ -3,7 +3,6 @@ package drivers
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"grapevine/fleet"
 )
@@ -62,7 +61,7 @@ func Rebuildable(m *Machine, firstGiB int64, im *fleet.Image) error {
 // 0 is that of a machine without one.
 func Roomy(firstGiB int64, im *fleet.Image) error {
 	if need := im.DiskGiB(); need > firstGiB {
-		return fmt.Errorf("%w: image %q needs a first disk of %d GiB, and the machine's has %d", ErrUnsupported, im.Name, need, firstGiB)
+		return Unfit("image %q needs a first disk of %d GiB, and the machine's has %d", im.Name, need, firstGiB)
 	}
 	return nil
 }

@@ -54,11 +54,11 @@ func Rescuable(m *Machine, hasFirst bool, im *fleet.Image) error {
 	case m.Mark.Rescue.Is():
 		return fmt.Errorf("%w: by image %.12s", ErrRescued, m.Mark.Rescue.Image)
 	case m.Mark.Image == "":
-		return fmt.Errorf("%w: it was adopted, and what it boots is not known", ErrUnsupported)
+		return Unfit("it was adopted, and what it boots is not known")
 	case !hasFirst:
-		return fmt.Errorf("%w: it has no disk that could be mended", ErrUnsupported)
+		return Unfit("it has no disk that could be mended")
 	case disk && im.ID == m.Mark.Image:
-		return fmt.Errorf("%w: image %s is what its own disk was made from, and a guest could not tell the two disks apart", ErrUnsupported, im.Name)
+		return Unfit("image %s is what its own disk was made from, and a guest could not tell the two disks apart", im.Name)
 	default:
 		return StoppedFor(m, "rescued")
 	}

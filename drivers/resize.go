@@ -50,9 +50,9 @@ func ResizableLive(m *Machine, size fleet.Resources) error {
 	case m.Mark == nil || m.Power != fleet.PowerRunning:
 		return Resizable(m, size)
 	case size.VCPUs < m.Resources.VCPUs:
-		return fmt.Errorf("%w: it runs with %d vCPUs, and takes more but gives none back", ErrUnsupported, m.Resources.VCPUs)
+		return Unfit("it runs with %d vCPUs, and takes more but gives none back", m.Resources.VCPUs)
 	case size.MemoryMiB < m.Resources.MemoryMiB:
-		return fmt.Errorf("%w: it runs with %d MiB of memory, and takes more but gives none back", ErrUnsupported, m.Resources.MemoryMiB)
+		return Unfit("it runs with %d MiB of memory, and takes more but gives none back", m.Resources.MemoryMiB)
 	default:
 		return enlargeable(m, size)
 	}
@@ -64,9 +64,9 @@ func enlargeable(m *Machine, size fleet.Resources) error {
 	case m.Mark == nil:
 		return ErrForeign
 	case size.DiskGiB < m.Resources.DiskGiB:
-		return fmt.Errorf("%w: its disk of %d GiB cannot shrink to %d", ErrUnsupported, m.Resources.DiskGiB, size.DiskGiB)
+		return Unfit("its disk of %d GiB cannot shrink to %d", m.Resources.DiskGiB, size.DiskGiB)
 	case m.Resources.DiskGiB == 0 && size.DiskGiB > 0:
-		return fmt.Errorf("%w: it has no disk that could grow", ErrUnsupported)
+		return Unfit("it has no disk that could grow")
 	default:
 		return nil
 	}

@@ -46,7 +46,7 @@ func (s *session) furtherDisk(devices object.VirtualDeviceList, folder, name str
 	}
 	number, ok := drivers.DiskNumber(name)
 	if !ok {
-		return nil, fmt.Errorf("%w: no disk can be called %q", drivers.ErrUnsupported, name)
+		return nil, drivers.Unfit("no disk can be called %q", name)
 	}
 	return []types.BaseVirtualDeviceConfigSpec{s.newDisk(devices, controller, folder, number, gib)}, nil
 }
@@ -99,11 +99,11 @@ func (s *session) furtherISO(ctx context.Context, devices object.VirtualDeviceLi
 	}
 	number, ok := drivers.ISONumber(a.Name, sataPorts)
 	if !ok {
-		return nil, fmt.Errorf("%w: no CD drive can be called %q", drivers.ErrUnsupported, a.Name)
+		return nil, drivers.Unfit("no CD drive can be called %q", a.Name)
 	}
 	controller := devices.PickController((*types.VirtualAHCIController)(nil))
 	if controller == nil {
-		return nil, fmt.Errorf("%w: the machine has no SATA controller for a CD drive", drivers.ErrUnsupported)
+		return nil, drivers.Unfit("the machine has no SATA controller for a CD drive")
 	}
 	return added(s.cd(devices, controller, int32(number), a.Image)), nil
 }

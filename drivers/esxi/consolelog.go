@@ -72,7 +72,7 @@ func (s *session) logName(devices object.VirtualDeviceList) (string, error) {
 			return name, nil
 		}
 	}
-	return "", fmt.Errorf("%w: its console is not recorded; those of machines that Grapevine built are", drivers.ErrUnsupported)
+	return "", drivers.Unfit("its console is not recorded; those of machines that Grapevine built are")
 }
 
 // piece reads at most length bytes of a file from offset on, and says how large

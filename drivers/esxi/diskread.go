@@ -122,7 +122,7 @@ func (s *session) extentOf(ctx context.Context, name string) (extent string, siz
 		return "", 0, fmt.Errorf("read description of the copy: %w", err)
 	}
 	if len(descriptor.Extent) != 1 {
-		return "", 0, fmt.Errorf("%w: the copy has %d extents, and one can be read", drivers.ErrUnsupported, len(descriptor.Extent))
+		return "", 0, drivers.Unfit("the copy has %d extents, and one can be read", len(descriptor.Extent))
 	}
 	return descriptor.Extent[0].Info, descriptor.Capacity(), nil
 }

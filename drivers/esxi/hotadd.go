@@ -56,13 +56,13 @@ func takes(config *types.VirtualMachineConfigInfo, has, size fleet.Resources) er
 	most, step := config.HotPlugMemoryLimit, config.HotPlugMemoryIncrementSize
 	switch {
 	case size.VCPUs > has.VCPUs && !isSet(config.CpuHotAddEnabled):
-		return fmt.Errorf("%w: its CPU hot add is off, and it takes no more vCPUs while it runs", drivers.ErrUnsupported)
+		return drivers.Unfit("its CPU hot add is off, and it takes no more vCPUs while it runs")
 	case more > 0 && !isSet(config.MemoryHotAddEnabled):
-		return fmt.Errorf("%w: its memory hot add is off, and it takes no more memory while it runs", drivers.ErrUnsupported)
+		return drivers.Unfit("its memory hot add is off, and it takes no more memory while it runs")
 	case more > 0 && most > 0 && size.MemoryMiB > most:
-		return fmt.Errorf("%w: it takes at most %d MiB of memory while it runs", drivers.ErrUnsupported, most)
+		return drivers.Unfit("it takes at most %d MiB of memory while it runs", most)
 	case more > 0 && step > 0 && more%step != 0:
-		return fmt.Errorf("%w: while it runs its memory grows by a multiple of %d MiB, and not by %d", drivers.ErrUnsupported, step, more)
+		return drivers.Unfit("while it runs its memory grows by a multiple of %d MiB, and not by %d", step, more)
 	default:
 		return nil
 	}

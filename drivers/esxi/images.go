@@ -183,8 +183,7 @@ func sparse(f fleet.ImageFile, r io.Reader) (io.Reader, error) {
 		return nil, fmt.Errorf("read header: %w", err)
 	}
 	if len(header) < 20 || string(header[:4]) != "KDMV" {
-		return nil, fmt.Errorf("%w: the VMDK is not one sparse file; convert it before: qemu-img convert -O vmdk -o subformat=streamOptimized",
-			drivers.ErrUnsupported)
+		return nil, drivers.Unfit("the VMDK is not one sparse file; convert it before: qemu-img convert -O vmdk -o subformat=streamOptimized")
 	}
 	if size := int64(binary.LittleEndian.Uint64(header[12:])) * 512; size != f.VirtualBytes {
 		return nil, fmt.Errorf("%w: the disk is %d bytes large, the manifest says %d", drivers.ErrBadImage, size, f.VirtualBytes)

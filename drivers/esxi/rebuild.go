@@ -92,7 +92,7 @@ func (s *session) planRebuild(ctx context.Context, m found, r drivers.Rebuild) (
 	}
 	r.Image = held
 	if _, disk := held.File(fleet.RoleDisk); !disk {
-		return nil, fmt.Errorf("%w: the image has no disk to make one from", drivers.ErrUnsupported)
+		return nil, drivers.Unfit("the image has no disk to make one from")
 	}
 	if err := drivers.Bootable(held, features); err != nil {
 		return nil, err
@@ -105,7 +105,7 @@ func (s *session) planRebuild(ctx context.Context, m found, r drivers.Rebuild) (
 	files := firstFiles(m.ID)
 	switch {
 	case m.Mark.Image == "":
-		return nil, fmt.Errorf("%w: it was adopted, and its disk was not made from an image", drivers.ErrUnsupported)
+		return nil, drivers.Unfit("it was adopted, and its disk was not made from an image")
 	case w.first == nil:
 		return nil, drivers.Roomy(0, &held)
 	}
@@ -122,7 +122,7 @@ func (s *session) planRebuild(ctx context.Context, m found, r drivers.Rebuild) (
 	case len(pasts) > 0:
 		return nil, drivers.ErrHasSnapshots
 	case w.file == "":
-		return nil, fmt.Errorf("%w: its first disk is not one that was made for it", drivers.ErrUnsupported)
+		return nil, drivers.Unfit("its first disk is not one that was made for it")
 	}
 	return w, drivers.Rebuildable(&m.Machine, sizeOf(w.first), &held)
 }

@@ -75,7 +75,7 @@ func (s *session) rescueDrive(devices object.VirtualDeviceList, image string, un
 	}
 	controller := devices.PickController((*types.VirtualAHCIController)(nil))
 	if controller == nil {
-		return nil, fmt.Errorf("%w: the machine has no SATA controller for a CD drive", drivers.ErrUnsupported)
+		return nil, drivers.Unfit("the machine has no SATA controller for a CD drive")
 	}
 	return changed(types.VirtualDeviceConfigSpecOperationAdd, s.cd(devices, controller, 0, image)), nil
 }

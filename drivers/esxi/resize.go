@@ -48,7 +48,7 @@ func grownDisk(ctx context.Context, vm *object.VirtualMachine, gib int64) ([]typ
 	}
 	disk := firstDisk(devices)
 	if disk == nil {
-		return nil, fmt.Errorf("%w: which of its disks is to grow cannot be told", drivers.ErrUnsupported)
+		return nil, drivers.Unfit("which of its disks is to grow cannot be told")
 	}
 	disk.CapacityInKB = (sizeOf(disk) + gib) << 20
 	disk.CapacityInBytes = disk.CapacityInKB << 10

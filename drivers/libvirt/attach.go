@@ -39,7 +39,7 @@ func (d *Driver) attachDisk(ctx context.Context, t *tree, id fleet.InstanceID, a
 	}
 	number, ok := drivers.DiskNumber(a.Name)
 	if !ok {
-		return fmt.Errorf("%w: no disk can be called %q", drivers.ErrUnsupported, a.Name)
+		return drivers.Unfit("no disk can be called %q", a.Name)
 	}
 	pool, err := d.storage.Pool(ctx)
 	if err != nil {
@@ -92,18 +92,18 @@ func (d *Driver) insert(ctx context.Context, t *tree, a *drivers.Attachment) err
 	}
 	number, ok := drivers.ISONumber(a.Name, drives)
 	if !ok {
-		return fmt.Errorf("%w: no CD can be called %q: a machine has %d drives", drivers.ErrUnsupported, a.Name, drives)
+		return drivers.Unfit("no CD can be called %q: a machine has %d drives", a.Name, drives)
 	}
 	switch held := t.disk(a.Name); {
 	case held != nil && held.Source.File == path:
 		return nil
 	case held != nil && held.Source.File != "":
-		return fmt.Errorf("%w: another CD is in this drive", drivers.ErrUnsupported)
+		return drivers.Unfit("another CD is in this drive")
 	case held != nil:
 		full := driveXML(path, held.place())
 		return d.update(ctx, t, &full)
 	case t.active:
-		return fmt.Errorf("%w: the machine has no free CD drive, and gets one only while it is stopped", drivers.ErrUnsupported)
+		return drivers.Unfit("the machine has no free CD drive, and gets one only while it is stopped")
 	}
 	drive := driveXML(path, sataDrive(number))
 	return d.plug(ctx, t, &drive)

@@ -53,7 +53,7 @@ func (d *Driver) openConsole(ctx context.Context, id fleet.InstanceID, kind flee
 func qemuScreen(ctx context.Context, d *Driver, dom golibvirt.Domain) (io.ReadWriteCloser, error) {
 	screen, err := d.session.OpenGraphics(ctx, dom)
 	if session.IsCode(err, golibvirt.ErrInternalError) {
-		err = fmt.Errorf("%w: it has no screen: %w", drivers.ErrUnsupported, err)
+		err = drivers.Unfit("it has no screen: %w", err)
 	}
 	return screen, err
 }

@@ -61,7 +61,7 @@ func (d *Driver) consoleLog(ctx context.Context, id fleet.InstanceID, part fleet
 		return nil, err
 	}
 	if len(parts) == 0 {
-		return nil, fmt.Errorf("%w: its console is not recorded; those of machines that Grapevine built are", drivers.ErrUnsupported)
+		return nil, drivers.Unfit("its console is not recorded; those of machines that Grapevine built are")
 	}
 	r := &logReader{ctx: ctx, d: d, place: place, id: id, follow: part.Follow, parts: parts}
 	r.begin(part)

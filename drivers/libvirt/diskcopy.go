@@ -95,7 +95,7 @@ func (d *Driver) sameFormat(ctx context.Context, vol golibvirt.StorageVol, disk 
 		held = described.Target.Format.Type
 	}
 	if used := cmp.Or(disk.Driver.Type, fleet.FormatRaw); cmp.Or(held, fleet.FormatRaw) != used {
-		return fmt.Errorf("%w: libvirt takes the disk for %s, and the machine uses it as %s", drivers.ErrUnsupported, held, used)
+		return drivers.Unfit("libvirt takes the disk for %s, and the machine uses it as %s", held, used)
 	}
 	return nil
 }

@@ -109,11 +109,11 @@ func (d *Driver) idleDisk(ctx context.Context, id fleet.InstanceID, name string)
 		path = disk.Source.Dev
 	}
 	if path == "" {
-		return vol, 0, fmt.Errorf("%w: the disk lies in no file and no block device", drivers.ErrUnsupported)
+		return vol, 0, drivers.Unfit("the disk lies in no file and no block device")
 	}
 	vol, err = d.storage.At(ctx, path)
 	if errors.Is(err, drivers.ErrNotFound) {
-		return vol, 0, fmt.Errorf("%w: the disk, %s, lies in no storage pool that libvirt knows; define one over it", drivers.ErrUnsupported, path)
+		return vol, 0, drivers.Unfit("the disk, %s, lies in no storage pool that libvirt knows; define one over it", path)
 	}
 	if err != nil {
 		return vol, 0, err

@@ -79,7 +79,7 @@ func relay(dom *libvirtxml.Domain, size fleet.Resources, built bool) error {
 		lay(dom, size)
 		return nil
 	case dom.CPU != nil && dom.CPU.Numa != nil, dom.Devices != nil && len(dom.Devices.Memorydevs) > 0, dom.MaximumMemory != nil:
-		return fmt.Errorf("%w: its memory has parts (NUMA cells, or devices)", drivers.ErrUnsupported)
+		return drivers.Unfit("its memory has parts (NUMA cells, or devices)")
 	default:
 		dom.VCPU, dom.VCPUs = &libvirtxml.DomainVCPU{Value: uint(size.VCPUs)}, nil
 		dom.Memory, dom.CurrentMemory = &libvirtxml.DomainMemory{Value: uint(size.MemoryMiB), Unit: "MiB"}, nil
@@ -90,7 +90,7 @@ func relay(dom *libvirtxml.Domain, size fleet.Resources, built bool) error {
 // takes says why a domain that runs cannot be given this size.
 func (s *seenDomain) takes(size fleet.Resources) error {
 	if size.VCPUs > s.VCPU.Most {
-		return fmt.Errorf("%w: it was built for at most %d vCPUs while it runs", drivers.ErrUnsupported, s.VCPU.Most)
+		return drivers.Unfit("it was built for at most %d vCPUs while it runs", s.VCPU.Most)
 	}
 	more := size.MemoryMiB - s.Memory.mib()
 	if more <= 0 {
@@ -99,13 +99,13 @@ func (s *seenDomain) takes(size fleet.Resources) error {
 	most, step := s.MaxMemory.mib(), memoryStep(size.MemoryMiB)
 	switch {
 	case most == 0:
-		return fmt.Errorf("%w: it was built without room for more memory while it runs; machines of %d MiB and more have it", drivers.ErrUnsupported, lowMemoryMiB)
+		return drivers.Unfit("it was built without room for more memory while it runs; machines of %d MiB and more have it", lowMemoryMiB)
 	case size.MemoryMiB > most:
-		return fmt.Errorf("%w: it was built for at most %d MiB of memory while it runs", drivers.ErrUnsupported, most)
+		return drivers.Unfit("it was built for at most %d MiB of memory while it runs", most)
 	case len(s.Memories) >= s.MaxMemory.Slots:
-		return fmt.Errorf("%w: it was given more memory %d times, and has to be stopped before it gets more", drivers.ErrUnsupported, len(s.Memories))
+		return drivers.Unfit("it was given more memory %d times, and has to be stopped before it gets more", len(s.Memories))
 	case more%step != 0:
-		return fmt.Errorf("%w: while it runs its memory grows by a multiple of %d MiB, and not by %d", drivers.ErrUnsupported, step, more)
+		return drivers.Unfit("while it runs its memory grows by a multiple of %d MiB, and not by %d", step, more)
 	default:
 		return nil
 	}

@@ -103,7 +103,7 @@ func (d *Driver) planRebuild(ctx context.Context, pool *storage.Pool, m *drivers
 		return nil, err
 	}
 	if boots := w.def.xml.OS != nil && w.def.xml.OS.Kernel != ""; boots != r.Image.BootsKernel() {
-		return nil, fmt.Errorf("%w: of machine and image only one boots a kernel", drivers.ErrUnsupported)
+		return nil, drivers.Unfit("of machine and image only one boots a kernel")
 	}
 	w.disk, w.seed = unused(w.def, firstVolumes(m.ID)), unused(w.def, seedVolumes(m.ID))
 	switch n, err := d.snapshotCount(ctx, dom); {
@@ -119,7 +119,7 @@ func (d *Driver) planRebuild(ctx context.Context, pool *storage.Pool, m *drivers
 // as one of a machine that was adopted is not.
 func (d *Driver) ourFirstDisk(ctx context.Context, pool *storage.Pool, m *drivers.Machine, w *renewal) error {
 	if m.Mark.Image == "" {
-		return fmt.Errorf("%w: it was adopted, and its disk was not made from an image", drivers.ErrUnsupported)
+		return drivers.Unfit("it was adopted, and its disk was not made from an image")
 	}
 	t, err := d.tree(ctx, m.ID)
 	if err != nil {
@@ -134,7 +134,7 @@ func (d *Driver) ourFirstDisk(ctx context.Context, pool *storage.Pool, m *driver
 		return err
 	}
 	if ours := firstVolumes(m.ID); path != seen.Source.File || !slices.Contains(ours[:], filepath.Base(path)) {
-		return fmt.Errorf("%w: its first disk is not one that was made for it", drivers.ErrUnsupported)
+		return drivers.Unfit("its first disk is not one that was made for it")
 	}
 	bytes, err := d.diskBytes(ctx, t.dom, *seen)
 	if err != nil {

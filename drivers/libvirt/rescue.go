@@ -81,7 +81,7 @@ func (d *Driver) rescue(ctx context.Context, pool *storage.Pool, def *definition
 		}
 		free := def.freeDrive()
 		if free < 0 {
-			return fmt.Errorf("%w: all of its %d CD drives are taken", drivers.ErrUnsupported, drives)
+			return drivers.Unfit("all of its %d CD drives are taken", drives)
 		}
 		def.bootDisk(driveXML(path, sataDrive(free)))
 	}

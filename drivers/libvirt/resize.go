@@ -169,7 +169,7 @@ func setVCPUs(rpc *golibvirt.Libvirt, dom golibvirt.Domain, n uint32) error {
 func (d *Driver) growFirst(ctx context.Context, t *tree, gib int64) error {
 	first := t.disk(drivers.DiskName(0))
 	if first == nil || first.Source.File == "" {
-		return fmt.Errorf("%w: its first disk lies in no file", drivers.ErrUnsupported)
+		return drivers.Unfit("its first disk lies in no file")
 	}
 	bytes, err := d.diskBytes(ctx, t.dom, *first)
 	if err != nil {

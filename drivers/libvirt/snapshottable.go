@@ -84,13 +84,13 @@ func holdsSnapshots(text string, version uint64) error {
 		switch {
 		case disk.Device == "cdrom" || disk.Device == "floppy" || disk.ReadOnly != nil:
 		case disk.Driver.Type != "qcow2":
-			return fmt.Errorf("%w: its disk %s is not qcow2, and a snapshot lies in the disks", drivers.ErrUnsupported, disk.Target.Dev)
+			return drivers.Unfit("its disk %s is not qcow2, and a snapshot lies in the disks", disk.Target.Dev)
 		default:
 			held = true
 		}
 	}
 	if !held {
-		return fmt.Errorf("%w: it has no disk, and a snapshot lies in the disks", drivers.ErrUnsupported)
+		return drivers.Unfit("it has no disk, and a snapshot lies in the disks")
 	}
 	return nil
 }

@@ -101,7 +101,7 @@ func parseScreen(text string) (screenPlace, error) {
 			return screenPlace{domain: seen.ID, listen: g.Listen, port: g.Port}, nil
 		}
 	}
-	return screenPlace{}, fmt.Errorf("%w: it has no screen: of Xen's guests, those have one that boot a disk or a CD", drivers.ErrUnsupported)
+	return screenPlace{}, drivers.Unfit("it has no screen: of Xen's guests, those have one that boot a disk or a CD")
 }
 
 // screen is a connection to a screen.

@@ -114,7 +114,7 @@ func (h *Hypervisor) WriteDisk(id fleet.InstanceID, disk string, offset int64, d
 		case m.device(disk) < 0:
 			return drivers.ErrNotFound
 		case c.Begin != nil && c.Begin.Format != fleet.FormatRaw:
-			return fmt.Errorf("%w: the disk began as %s", drivers.ErrUnsupported, c.Begin.Format)
+			return drivers.Unfit("the disk began as %s", c.Begin.Format)
 		}
 		c.Writes = append(slices.Clip(c.Writes), diskWrite{offset, slices.Clone(data)})
 		m.setContent(disk, c)

@@ -68,7 +68,7 @@ func rebuildable(m *machine, r *drivers.Rebuild) error {
 	case m.Mark == nil:
 		return drivers.ErrForeign
 	case m.Mark.Image == "":
-		return fmt.Errorf("%w: it was adopted, and its disk was not made from an image", drivers.ErrUnsupported)
+		return drivers.Unfit("it was adopted, and its disk was not made from an image")
 	case len(m.Snapshots) > 0:
 		return drivers.ErrHasSnapshots
 	}
