@@ -16,8 +16,9 @@ func (a *Agent) ActInstance(_ context.Context, id fleet.InstanceID, action fleet
 	if action.Task() == fleet.TaskNone {
 		return fleet.Accepted{}, errorf(fleet.CodeInvalid, "instance action %.40q is not known", string(action))
 	}
-	return a.begin(id, &work{verb: string(action), force: opts.Force}, func(row *fleet.Instance, picture *observer.Picture) error {
-		_, built := picture.Machines[id]
+	w := &work{verb: string(action), force: opts.Force}
+	return a.begin(id, w, func(row *fleet.Instance, picture *observer.Picture) error {
+		machine, built := picture.Machines[id]
 		if action == fleet.Disown && row.Ownership == fleet.Foreign {
 			return errorf(fleet.CodeConflict, "instance %s is foreign already", id)
 		}
@@ -27,6 +28,9 @@ func (a *Agent) ActInstance(_ context.Context, id fleet.InstanceID, action fleet
 			}
 		}
 		switch {
+		case action == fleet.Adopt && built && contested(row):
+			w.mark = a.preferred(&machine.Machine)
+			return nil
 		case action == fleet.Adopt && row.Ownership == fleet.Managed:
 			return errorf(fleet.CodeConflict, "instance %s is managed already", id)
 		case (action == fleet.Pause || action == fleet.Resume) && !slices.Contains(picture.Description.Features, drivers.FeaturePause):

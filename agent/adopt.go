@@ -16,6 +16,9 @@ func (a *Agent) adopt(ctx context.Context, op *journal.Operation) error {
 	if err != nil {
 		return fmt.Errorf("adopt: %w", err)
 	}
+	if op.Mark != nil {
+		return a.prefer(ctx, op)
+	}
 	if m.Mark != nil {
 		return nil
 	}

@@ -75,6 +75,7 @@ type Agent struct {
 	spool    *fetch.Spool
 	uploads  *uploads.Desk
 	web      *download.Web
+	trust    trust
 	metrics  *metrics
 	tickets  consoles.Tickets
 	consoles *consoles.Sessions
@@ -119,9 +120,11 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Agent, error) {
 		log: deps.Log.With("host", cfg.Name), ready: deps.Ready,
 		shelf: newShelf(), giving: make(giving, maxReaders), metrics: newMetrics(), stale: make(chan struct{}, 1), left: rungroup.NewExit(),
 	}
+	a.trust.given = make(chan struct{})
 	a.consoles = consoles.NewSessions(a.consoleEnded)
 	a.metrics.countConsoles(a.consoles)
 	a.metrics.registry.MustRegister(usageCollector{a})
+	a.countReturn()
 	a.running, a.halt = context.WithCancel(context.WithoutCancel(ctx))
 	if err := a.open(ctx, deps); err != nil {
 		return nil, errors.Join(err, a.Close())
@@ -157,7 +160,7 @@ func (a *Agent) open(ctx context.Context, deps Deps) error {
 		ID: a.hostID, Name: a.cfg.Name, Role: fleet.RoleAgent, Label: a.identity.Subject().Fleet, API: api,
 		GossipBind: a.cfg.GossipBind, GossipAdvertise: a.cfg.GossipAdvertise, Key: deps.GossipKey, FurtherKeys: deps.FurtherGossipKeys,
 		KeyringDir: a.cfg.DataDir, Join: a.cfg.Join, SerfRPC: a.cfg.SerfRPC, SerfRPCSecret: secret,
-		Epochs: a.journal, Hardware: hardware, Dial: a.dial, Membership: deps.Membership, Log: a.log, Metrics: a.metrics.registry,
+		Epochs: (*returning)(a), Hardware: hardware, Dial: a.dial, Membership: deps.Membership, Log: a.log, Metrics: a.metrics.registry,
 	}); err != nil {
 		return err
 	}
@@ -209,6 +212,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	group.Add("observer", a.observer.Run)
 	group.Add("publisher", a.keepPublished)
 	group.Add("janitor", a.keepTidy)
+	group.Add("return", a.keepJudged)
 	group.Add("consoles", a.consoles.Run)
 	group.Add("leave", a.left.Run)
 	a.serve(&group)

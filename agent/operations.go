@@ -82,6 +82,9 @@ func (a *Agent) reserve(id fleet.InstanceID, w *work, may permit) (*journal.Oper
 	if err != nil {
 		return nil, err
 	}
+	if err := a.state.counts(row, w.verb, a.View.HostName); err != nil {
+		return nil, err
+	}
 	if err := free(row, w.verb); err != nil {
 		return nil, err
 	}
@@ -128,17 +131,18 @@ func (a *Agent) withdraw(id fleet.InstanceID) {
 // the answer to whoever asked for it.
 func (a *Agent) launch(op *journal.Operation) fleet.Accepted {
 	accepted := a.accepted(op.Instance, op.ID)
-	a.spawn(op)
+	a.spawn(op, a.observer.Complete())
 	return accepted
 }
 
-// spawn runs the operation, once the hypervisor has been seen, until it ends or
-// the agent stops; in the latter case the next start takes it up again.
-func (a *Agent) spawn(op *journal.Operation) {
+// spawn runs the operation, once the hypervisor has been seen and all else may
+// begin that it is to wait for, until it ends or the agent stops; in the latter
+// case the next start takes it up again.
+func (a *Agent) spawn(op *journal.Operation, after <-chan struct{}) {
 	a.operations.Go(func() {
 		select {
 		case <-a.running.Done():
-		case <-a.observer.Complete():
+		case <-after:
 			a.execute(a.running, op)
 		}
 	})
@@ -166,7 +170,7 @@ func (a *Agent) resume() error {
 			a.state.ledger.Growing(op.Instance, *op.Size)
 		}
 		a.state.mu.Unlock()
-		a.spawn(&op)
+		a.spawn(&op, a.trusted())
 	}
 	return nil
 }

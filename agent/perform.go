@@ -15,6 +15,9 @@ import (
 
 // perform does the operation and says what becomes of its claim.
 func (a *Agent) perform(ctx context.Context, op *journal.Operation) (journal.Outcome, error) {
+	if err := a.stillCounts(op); err != nil {
+		return journal.Outcome{Release: op.Verb == verbCreate}, err
+	}
 	switch op.Verb {
 	case verbCreate:
 		return a.build(ctx, op)

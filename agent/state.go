@@ -11,6 +11,7 @@ import (
 	"grapevine/agent/journal"
 	"grapevine/agent/ledger"
 	"grapevine/agent/observer"
+	"grapevine/agent/quarantine"
 	"grapevine/fleet"
 	"grapevine/mesh"
 )
@@ -41,6 +42,9 @@ type state struct {
 	// last is the host's row as last published: its ObservedAt stands while
 	// nothing else in it changes.
 	last fleet.Host
+	// back is what is known of the host's return, and verdict what follows of it.
+	back    quarantine.State
+	verdict quarantine.Verdict
 	// since is when a claim was first shown, for rows; never compared.
 	since map[fleet.InstanceID]time.Time
 }
@@ -71,7 +75,12 @@ func restore(j *journal.Journal, base fleet.Host, terms ledger.Terms) (*state, e
 	if err != nil {
 		return nil, err
 	}
+	back, err := j.Quarantine()
+	if err != nil {
+		return nil, err
+	}
 	s := &state{
+		back:          back,
 		base:          base,
 		ledger:        ledger.New(terms),
 		homes:         homes.New(keys),
@@ -110,6 +119,9 @@ func (s *state) settle(p *observer.Picture) fleet.Host {
 	describeHost(&host, p)
 	host.Images = slices.DeleteFunc(host.Images, func(id string) bool { return s.retiring[id] })
 	host.Capacity = s.ledger.Capacity()
+	if s.back.On() {
+		host.State, host.StateReason = fleet.HostQuarantined, quarantine.Reason(&s.back, &s.verdict)
+	}
 	return host
 }
 
@@ -124,7 +136,9 @@ func (s *state) rows(p *observer.Picture, now time.Time) mesh.State {
 		}
 	}
 	for id, m := range p.Machines {
-		out.Instances = append(out.Instances, machineRow(&host, m, s.busy[id], s.faults[id]))
+		row := machineRow(&host, m, s.busy[id], s.faults[id])
+		row.SupersededBy, row.Twin = s.verdict.Superseded[id], s.verdict.Twins[id]
+		out.Instances = append(out.Instances, row)
 	}
 	for _, c := range s.ledger.Claims() {
 		id := c.ID()
@@ -166,7 +180,7 @@ func (s *state) dated(host fleet.Host, now time.Time) fleet.Host {
 func sameHost(a, b *fleet.Host) bool {
 	return cmp.Compare(a.Instances, b.Instances) == 0 &&
 		a.Name == b.Name && a.Zone == b.Zone && a.Hypervisor == b.Hypervisor &&
-		a.HypervisorVersion == b.HypervisorVersion && a.State == b.State && a.Capacity == b.Capacity &&
+		a.HypervisorVersion == b.HypervisorVersion && a.State == b.State && a.StateReason == b.StateReason && a.Capacity == b.Capacity &&
 		slices.Equal(a.Traits, b.Traits) && slices.Equal(a.Networks, b.Networks) && slices.Equal(a.Images, b.Images) && a.API == b.API &&
 		a.AgentVersion == b.AgentVersion && a.Hardware == b.Hardware && a.HypervisorFault == b.HypervisorFault
 }

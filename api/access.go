@@ -25,6 +25,7 @@ var access = map[string][]PrincipalRole{
 	"GET /v1/hosts/{id}":           readers,
 	"GET /v1/hosts/{id}/hardware":  readers,
 	"POST /v1/hosts/{id}/{action}": mutators,
+	"POST /v1/hosts/{id}/release":  mutators,
 
 	"GET /v1/instances":                  readers,
 	"POST /v1/instances":                 mutators,

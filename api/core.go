@@ -106,6 +106,8 @@ type Writer interface {
 	// instance's own host.
 	OpenConsole(ctx context.Context, id fleet.InstanceID, ask fleet.OpenConsole, who Principal) (fleet.ConsoleTicket, error)
 	ActHost(ctx context.Context, id fleet.HostID, action fleet.HostAction) (fleet.Host, error)
+	// ReleaseHost ends a host's quarantine, whatever it waits for.
+	ReleaseHost(ctx context.Context, id fleet.HostID, decide fleet.Decide) (fleet.Host, error)
 	// ImportImage stores an image at host (at an agent: its own; the zero id at
 	// a registry: one that the registry chooses). Content is the image's files
 	// one after the other in the order of im.Files.

@@ -19,6 +19,7 @@ import (
 // fails, which shows as a 500.
 type fakeCore struct {
 	atLeast    func(fleet.Version) (Reads, error)
+	decided    fleet.Decide // by the last release
 	hosts      func() (fleet.List[fleet.Host], error)
 	host       func(fleet.HostID) (fleet.Host, error)
 	hardware   func(fleet.HostID) (fleet.Hardware, error)
@@ -213,6 +214,11 @@ func (f *fakeCore) DeleteInstance(_ context.Context, id fleet.InstanceID) (fleet
 
 func (f *fakeCore) ActHost(_ context.Context, id fleet.HostID, a fleet.HostAction) (fleet.Host, error) {
 	return f.actHost(id, a)
+}
+
+func (f *fakeCore) ReleaseHost(_ context.Context, id fleet.HostID, decide fleet.Decide) (fleet.Host, error) {
+	f.decided = decide
+	return fleet.Host{ID: id, Name: "alpha", State: fleet.HostOK, Version: versionNow}, nil
 }
 
 func (f *fakeCore) ImportImage(_ context.Context, h fleet.HostID, im fleet.Image, r io.Reader) (fleet.Image, error) {

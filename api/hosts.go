@@ -29,6 +29,7 @@ func (s *server) addHosts() {
 		method: http.MethodPost, path: "/v1/hosts/{id}/{action}", id: "act-host", tag: "hosts", summary: "Cordon or uncordon a host",
 		description: "The host has done it durably when this answers.",
 	}, s.actHost)
+	s.addRelease()
 }
 
 func (s *server) listHosts(ctx context.Context, _ *nothing) (*out[fleet.List[fleet.Host]], error) {

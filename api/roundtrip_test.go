@@ -74,6 +74,9 @@ func TestClientHasAMethodForEveryRoute(t *testing.T) {
 		"POST /v1/hosts/{id}/{action}": func(ctx context.Context, c *client.Client) (any, error) {
 			return c.ActHost(ctx, hostID, fleet.Cordon)
 		},
+		"POST /v1/hosts/{id}/release": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.ReleaseHost(ctx, hostID, fleet.Decide{Reason: "compared by hand"})
+		},
 		"GET /v1/instances": func(ctx context.Context, c *client.Client) (any, error) {
 			return c.AllInstances(ctx, fleet.InstanceQuery{Host: "alpha", State: fleet.PowerRunning, Labels: map[string]string{"a": "b"}, Limit: 5})
 		},

@@ -36,6 +36,7 @@ var good = map[string]struct {
 	"GET /v1/hosts/{id}":                              {request{method: "GET", target: "/v1/hosts/" + hostText}, 200, `"traits":[],"images":[]`},
 	"GET /v1/hosts/{id}/hardware":                     {request{method: "GET", target: "/v1/hosts/" + hostText + "/hardware"}, 200, `"cpu":{"model":"EPYC"`},
 	"POST /v1/hosts/{id}/{action}":                    {request{method: "POST", target: "/v1/hosts/" + hostText + "/cordon"}, 200, `"state":"cordoned"`},
+	"POST /v1/hosts/{id}/release":                     {request{method: "POST", target: "/v1/hosts/" + hostText + "/release", body: `{"reason":"compared by hand"}`}, 200, `"state":"ok"`},
 	"GET /v1/instances":                               {request{method: "GET", target: "/v1/instances"}, 200, `"labels":{}`},
 	"POST /v1/instances":                              {request{method: "POST", target: "/v1/instances", body: createBody}, 202, `"operation":"` + hostText + `.4"`},
 	"GET /v1/instances/{id}":                          {request{method: "GET", target: "/v1/instances/" + instanceText}, 200, `"addresses":[]`},

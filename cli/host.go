@@ -26,6 +26,7 @@ func (a *app) hostCommand() []*cobra.Command {
 			Use: "uncordon HOST...", Short: "Let cordoned hosts take new instances again", Args: takes("HOST..."),
 			RunE: a.hostAction(fleet.Uncordon), ValidArgsFunction: a.completeHosts,
 		},
+		a.hostRelease(),
 	})}
 }
 
@@ -108,6 +109,9 @@ func hostSheet(h *fleet.Host, now time.Time) *sheet {
 	s.line("zone", text(h.Zone))
 	s.line("hypervisor", text(strings.TrimSpace(string(h.Hypervisor)+"  "+h.HypervisorVersion)))
 	s.line("state", hostState(h.State))
+	if h.StateReason != "" {
+		s.line("why", cell{h.StateReason, uneasy})
+	}
 	s.line("reachability", reach(h.Reachability, h.ReachabilitySince, now))
 	if h.HypervisorFault != "" {
 		s.line("hypervisor fault", cell{h.HypervisorFault, bad})

@@ -150,6 +150,12 @@ func instanceSheet(row *fleet.Instance, now time.Time) *sheet {
 	s.line("labels", text(strings.Join(pairs, " ")))
 	s.line("created", text(moment(row.CreatedAt)))
 	s.line("generation", text(fmt.Sprint(row.Generation)))
+	if !row.SupersededBy.IsZero() {
+		s.line("superseded by", cell{"the copy at host " + row.SupersededBy.String(), bad})
+	}
+	if !row.Twin.IsZero() {
+		s.line("twin", cell{"a copy runs at host " + row.Twin.String() + " too", bad})
+	}
 	s.line("version", text(row.Version.String()))
 	s.line("observed", text(moment(row.ObservedAt)))
 	s.line("age", text(ageMS(row.AgeMS)))

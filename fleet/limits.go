@@ -104,4 +104,12 @@ const (
 	// KeepSpent is how long a holder keeps a record that is empty by now, for
 	// people to read.
 	KeepSpent = 24 * time.Hour
+	// MaxAbsence is how long a fleet may not have heard of a host that comes back
+	// without quarantine: an agent's restart takes seconds and a host's minutes, and
+	// nobody gives a host up, and makes its instances elsewhere, within ten of them.
+	MaxAbsence = 10 * time.Minute
+	// ReturnPeers is of how many peers a host in quarantine takes in all that they
+	// hold before it is trusted: as many as it has links of its own, so that one
+	// peer which was cut off itself does not speak for the fleet.
+	ReturnPeers = 3
 )

@@ -16,3 +16,8 @@ func (m *Mesh) Returned() Return {
 	defer m.mu.Unlock()
 	return m.node.Returned(time.Now())
 }
+
+// Raise begins another epoch, soon: somebody has given up the host in this one.
+func (m *Mesh) Raise() {
+	m.do(func(time.Time) { m.node.Raise() })
+}

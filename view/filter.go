@@ -36,7 +36,8 @@ func checkState(state fleet.Power) error {
 	return &fleet.Error{Code: fleet.CodeInvalid, Detail: fmt.Sprintf("state %.40q is not one of running, paused, suspended, stopped, crashed, unknown", string(state))}
 }
 
-// owner returns which of the rows of one id owns it: of those that their
+// owner returns which of the rows of one id owns it: of those that no other
+// supersedes and that their
 // hypervisor says are running, the one with the highest generation; with none
 // running, the highest generation of all. Among equals the lower host id, so
 // that every node says the same. It returns -1 for no rows.
@@ -53,6 +54,8 @@ func owner(rows []fleet.Instance) int {
 func owns(a, b *fleet.Instance) bool {
 	aRuns, bRuns := a.Power == fleet.PowerRunning, b.Power == fleet.PowerRunning
 	switch {
+	case a.SupersededBy.IsZero() != b.SupersededBy.IsZero():
+		return a.SupersededBy.IsZero()
 	case aRuns != bRuns:
 		return aRuns
 	case a.Generation != b.Generation:

@@ -50,9 +50,7 @@ func (n *Node) settleEpoch(now time.Time) {
 	if e.settled && (heard == 0 || heard < e.journal) {
 		return
 	}
-	e.storing, e.next = true, max(e.journal, heard)+1
-	e.incarnation = max(n.cfg.Rand.Uint64(), 1)
-	n.world.StoreEpoch(e.next, e.incarnation)
+	n.nextEpoch(max(e.journal, heard) + 1)
 }
 
 // heardEnough reports whether as many peers were heard as this node would have
@@ -78,6 +76,20 @@ func (n *Node) takeSelf() (uint64, bool) {
 	}
 	n.cfg.Log.Info("peers hold this host already", "epoch", life.Epoch, "seq", life.Seq)
 	return life.Epoch, true
+}
+
+// Raise begins another epoch: somebody has given up the host in the present one.
+func (n *Node) Raise() {
+	if e := &n.epoch; e.settled && !e.storing {
+		n.nextEpoch(e.journal + 1)
+	}
+}
+
+func (n *Node) nextEpoch(next uint64) {
+	e := &n.epoch
+	e.storing, e.next = true, next
+	e.incarnation = max(n.cfg.Rand.Uint64(), 1)
+	n.world.StoreEpoch(e.next, e.incarnation)
 }
 
 // EpochStored takes note that the epoch asked for is durable, and publishes
