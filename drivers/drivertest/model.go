@@ -171,7 +171,7 @@ func (m *model) rebuild(name string, r *drivers.Rebuild) error {
 	switch {
 	case err != nil:
 		return err
-	case len(one.pasts) > 0 || one.power != fleet.PowerStopped:
+	case len(one.pasts) > 0 || one.rescued() || one.power != fleet.PowerStopped:
 		return errRefused
 	}
 	one.mark = r.Mark.Clone()

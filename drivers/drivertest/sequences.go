@@ -55,10 +55,14 @@ func RunSequences(t *testing.T, h Harness) {
 	if len(desc.Networks) > 0 {
 		network = desc.Networks[0]
 	}
+	var rescuer fleet.Image
+	if slices.Contains(features, drivers.FeatureRescue) {
+		rescuer = k.otherImage()
+	}
 	clean := false
 	rapid.Check(t, func(rt *rapid.T) {
 		s := &sequence{
-			T: rt, k: k, im: im, content: content, others: others, network: network, looks: true,
+			T: rt, k: k, im: im, content: content, others: others, network: network, looks: true, rescuer: rescuer,
 			model: &model{features: features, machines: map[string]*modelled{}},
 		}
 		if !clean {
@@ -80,9 +84,10 @@ type sequence struct {
 	content []byte
 	others  map[fleet.InstanceID]bool // machines that were there before
 	model   *model
-	network string // one that the host has; empty for none
-	about   string // the machine that the last step was about
-	looks   bool   // the next check looks at the images too
+	rescuer fleet.Image // another image, which is there all the while
+	network string      // one that the host has; empty for none
+	about   string      // the machine that the last step was about
+	looks   bool        // the next check looks at the images too
 }
 
 // What a sequence calls its machines, and the snapshots of each.
@@ -121,6 +126,10 @@ func (s *sequence) run() {
 	}
 	if s.model.has(drivers.FeatureRebuild) {
 		actions["rebuild"] = func(*rapid.T) { s.rebuild() }
+	}
+	if s.model.has(drivers.FeatureRescue) {
+		actions["rescue"] = func(*rapid.T) { s.rescue() }
+		actions["unrescue"] = func(*rapid.T) { s.unrescue() }
 	}
 	if s.model.has(drivers.FeatureDevices) {
 		actions["attach"] = func(*rapid.T) { s.attach() }

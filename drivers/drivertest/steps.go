@@ -56,6 +56,7 @@ func (s *sequence) define() {
 
 func (s *sequence) adopt() {
 	name, id := s.one(anyNames)
+	s.unlessRescued(name)
 	mark := s.mark(id, fleet.Resources{})
 	s.did("adopt", name, s.model.adopt(name, mark), s.k.d.Adopt(s.k.Context(), id, mark))
 }
@@ -63,6 +64,7 @@ func (s *sequence) adopt() {
 func (s *sequence) disown() {
 	s.seldom()
 	name, id := s.one(anyNames)
+	s.unlessRescued(name)
 	s.did("disown", name, s.model.disown(name), s.k.d.Disown(s.k.Context(), id))
 }
 
@@ -141,6 +143,7 @@ func (s *sequence) seldom() {
 
 func (s *sequence) resize() {
 	name, id := s.one(anyNames)
+	s.unlessRescued(name)
 	var disk int64
 	if m, ok := s.model.machines[name]; ok {
 		disk = m.size.DiskGiB
@@ -173,7 +176,7 @@ func (s *sequence) rebuild() {
 
 // pastable draws a machine that can have snapshots, and a snapshot's name.
 func (s *sequence) pastable() (name string, id fleet.InstanceID, past string) {
-	name, m := s.there(func(m *modelled) bool { return m.built && m.size.DiskGiB > 0 })
+	name, m := s.there(func(m *modelled) bool { return m.built && !m.rescued() && m.size.DiskGiB > 0 })
 	return name, m.id, rapid.SampledFrom(pastNames).Draw(s.T, "snapshot")
 }
 

@@ -19,7 +19,7 @@ import (
 // fitted draws a machine that takes devices.
 func (s *sequence) fitted() (string, *modelled) {
 	return s.there(func(m *modelled) bool {
-		return m.built && m.mark != nil && m.power == fleet.PowerStopped && len(m.pasts) == 0 && m.size.DiskGiB > 0
+		return m.built && m.mark != nil && !m.rescued() && m.power == fleet.PowerStopped && len(m.pasts) == 0 && m.size.DiskGiB > 0
 	})
 }
 
