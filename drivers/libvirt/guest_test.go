@@ -30,6 +30,7 @@ func TestRealGuests(t *testing.T) {
 	t.Run("KernelBootsWithDiskAndObeysThePowerButton", l.kernelGuest)
 	t.Run("DiskBootsAndHoldsItsImage", l.diskGuest)
 	t.Run("CardOnActiveNetworkOnly", l.networkCard)
+	t.Run("CardOnABridgeOfTheHostByName", l.bridgedCard)
 	t.Run("AddressesAreFoundByLeaseAgentAndARP", l.addresses)
 	t.Run("RunningGuestSeesWhatItIsGiven", l.growth)
 	t.Run("RotatedConsoleLogIsReadWholeAndDeleted", l.rotatedConsole)
