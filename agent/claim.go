@@ -30,6 +30,7 @@ func (a *Agent) Claim(ctx context.Context, p fleet.Proposal) (fleet.Accepted, er
 		return fleet.Accepted{}, err
 	}
 	p.Obtain = a.obtainable(ctx, p.Image)
+	a.succeed(&p)
 	op, claim, refusals := a.admit(p)
 	if len(refusals) > 0 {
 		if err := a.journal.Refuse(journal.Refusal{Instance: p.ID, Attempt: p.Attempt, At: time.Now()}); err != nil {
@@ -126,14 +127,27 @@ func (s *state) duplicate(id fleet.InstanceID, picture *observer.Picture, elsewh
 }
 
 // elsewhere returns the name of another host that shows the instance, empty
-// for none.
+// for none. A host that somebody gave up in the epoch shown, or a later one, does
+// not count: what it had may be made anew.
 func (a *Agent) elsewhere(id fleet.InstanceID) string {
 	for _, block := range a.mesh.Replica().Instance(id) {
-		if block.HostID() != a.hostID {
+		if block.HostID() != a.hostID && !a.givenUp(block.HostID(), block.Version().Epoch) {
 			return a.View.HostName(block.HostID())
 		}
 	}
 	return ""
+}
+
+// succeed raises the generation of an instance that is made anew above that of
+// its copies on hosts that were given up: should one come back, it is told from
+// its successor.
+func (a *Agent) succeed(p *fleet.Proposal) {
+	p.Generation = 1
+	for _, block := range a.mesh.Replica().Instance(p.ID) {
+		if row, ok := block.Instance(p.ID); ok && block.HostID() != a.hostID {
+			p.Generation = max(p.Generation, row.Generation+1)
+		}
+	}
 }
 
 // refused is the error of a refusal, with the host's fresh row.

@@ -108,8 +108,12 @@ func (a *Agent) noteKey(e homes.Entry) error {
 }
 
 // shown tells whether the host that a key was given to shows the instance. A
-// host that cannot be heard now says nothing by what it showed before.
+// host that cannot be heard now says nothing by what it showed before; one that
+// is forgotten shows nothing any more.
 func (a *Agent) shown(record fleet.KeyRecord) (there, heard bool) {
+	if a.Forgotten(record.Host) {
+		return false, true
+	}
 	block := a.mesh.Replica().Block(record.Host)
 	if block == nil || !a.Heard(record.Host) {
 		return false, false

@@ -127,7 +127,7 @@ func specOf(mark drivers.Mark, p *fleet.Proposal, image fleet.Image) drivers.Spe
 func (a *Agent) mark(op *journal.Operation, p *fleet.Proposal) drivers.Mark {
 	return drivers.Mark{
 		ID: p.ID, Name: p.Name, Project: p.Project, Flavor: p.Flavor, Image: p.Image, DiskGiB: p.DiskGiB - fleet.DisksGiB(p.Disks),
-		CreatedAt: op.StartedAt, Labels: p.Labels, Generation: 1, RequestHash: p.RequestHash,
+		CreatedAt: op.StartedAt, Labels: p.Labels, Generation: max(p.Generation, 1), RequestHash: p.RequestHash,
 	}
 }
 

@@ -158,6 +158,9 @@ func (a *Agent) tidy(now time.Time) error {
 	if err := a.sweepKeys(now); err != nil {
 		return err
 	}
+	if err := a.sweepRecords(now); err != nil {
+		return err
+	}
 	if err := a.spool.Tidy(now.Add(-keepEntries)); err != nil {
 		return err
 	}

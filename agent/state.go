@@ -12,6 +12,7 @@ import (
 	"grapevine/agent/ledger"
 	"grapevine/agent/observer"
 	"grapevine/agent/quarantine"
+	"grapevine/agent/records"
 	"grapevine/fleet"
 	"grapevine/mesh"
 )
@@ -25,6 +26,8 @@ type state struct {
 	base   fleet.Host
 	ledger *ledger.Ledger
 	homes  *homes.Homes
+	// records are the facts that no host owns and this agent holds.
+	records *records.Shelf
 	// busy has the operation that each instance is under.
 	busy map[fleet.InstanceID]*journal.Operation
 	// lent counts, of instances that are being cloned, the clones under way.
@@ -71,6 +74,10 @@ func restore(j *journal.Journal, base fleet.Host, terms ledger.Terms) (*state, e
 	if err != nil {
 		return nil, err
 	}
+	held, err := j.Records()
+	if err != nil {
+		return nil, err
+	}
 	last, err := j.LastOperation()
 	if err != nil {
 		return nil, err
@@ -84,6 +91,7 @@ func restore(j *journal.Journal, base fleet.Host, terms ledger.Terms) (*state, e
 		base:          base,
 		ledger:        ledger.New(terms),
 		homes:         homes.New(keys),
+		records:       records.NewShelf(held),
 		busy:          map[fleet.InstanceID]*journal.Operation{},
 		lent:          map[fleet.InstanceID]int{},
 		leaving:       map[fleet.InstanceID]fleet.Instance{},
@@ -129,7 +137,7 @@ func (s *state) settle(p *observer.Picture) fleet.Host {
 // caller holds the lock.
 func (s *state) rows(p *observer.Picture, now time.Time) mesh.State {
 	host := s.settle(p)
-	out := mesh.State{}
+	out := mesh.State{Records: s.records.All()}
 	for _, im := range p.Images {
 		if !s.retiring[im.ID] {
 			out.Images = append(out.Images, im)

@@ -27,6 +27,10 @@ var access = map[string][]PrincipalRole{
 	"POST /v1/hosts/{id}/{action}": mutators,
 	"POST /v1/hosts/{id}/release":  mutators,
 
+	"POST /v1/hosts/{id}/declare-dead": mutators,
+	"POST /v1/hosts/{id}/forget":       mutators,
+	"GET /v1/records":                  readers,
+
 	"GET /v1/instances":                  readers,
 	"POST /v1/instances":                 mutators,
 	"GET /v1/instances/{id}":             readers,
@@ -83,10 +87,11 @@ var access = map[string][]PrincipalRole{
 	"POST /v1/mesh/keys":   mutators,
 	"POST /v1/mesh/leave":  mutators,
 
-	"GET /v1/keys/{id}":   nodes,
-	"PUT /v1/keys/{id}":   nodes,
-	"PUT /v1/claims/{id}": registries,
-	"PUT /v1/sizes/{id}":  registries,
+	"GET /v1/keys/{id}":    nodes,
+	"PUT /v1/keys/{id}":    nodes,
+	"PUT /v1/records/{id}": nodes,
+	"PUT /v1/claims/{id}":  registries,
+	"PUT /v1/sizes/{id}":   registries,
 }
 
 // ticketed are the routes that are open as well to whoever shows a one-time

@@ -54,6 +54,8 @@ type Reads interface {
 	Images(ctx context.Context) (fleet.List[fleet.Image], error)
 	Image(ctx context.Context, id string) (fleet.Image, error)
 	Flavors(ctx context.Context) (fleet.List[fleet.Flavor], error)
+	// Records returns a page of the facts that no host owns.
+	Records(ctx context.Context, q fleet.RecordQuery) (fleet.List[fleet.RecordRow], error)
 	// Operation asks the host that keeps it.
 	Operation(ctx context.Context, id string) (fleet.Operation, error)
 	// InstanceLog reads the machine's console log at its host. The caller closes
@@ -108,6 +110,9 @@ type Writer interface {
 	ActHost(ctx context.Context, id fleet.HostID, action fleet.HostAction) (fleet.Host, error)
 	// ReleaseHost ends a host's quarantine, whatever it waits for.
 	ReleaseHost(ctx context.Context, id fleet.HostID, decide fleet.Decide) (fleet.Host, error)
+	// DecideHost makes somebody's word about a host that cannot be heard a record.
+	// It may be sent again.
+	DecideHost(ctx context.Context, id fleet.HostID, kind fleet.RecordKind, ask fleet.Decide, who Principal) (fleet.Decided, error)
 	// ImportImage stores an image at host (at an agent: its own; the zero id at
 	// a registry: one that the registry chooses). Content is the image's files
 	// one after the other in the order of im.Files.
@@ -171,6 +176,9 @@ type Node interface {
 	Key(ctx context.Context, id fleet.InstanceID) (fleet.KeyRecord, error)
 	// ChangeKey is a compare-and-set on the key's record.
 	ChangeKey(ctx context.Context, id fleet.InstanceID, change fleet.KeyChange) (fleet.KeyAnswer, error)
+	// PutRecord journals a copy of a record, and returns what this agent then
+	// holds under its id.
+	PutRecord(ctx context.Context, r fleet.Record) (fleet.Record, error)
 	// Console opens a console of an instance of this host. It judges the token
 	// of a visit that has one, and nothing else then. A Read of the console ends
 	// with io.EOF when the machine stops, and with a *fleet.Error where its

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"grapevine/fleet"
 )
@@ -57,6 +59,7 @@ type fakeCore struct {
 	ticket     func(fleet.InstanceID, fleet.OpenConsole, Principal) (fleet.ConsoleTicket, error)
 	console    func(fleet.InstanceID, ConsoleVisit) (io.ReadWriteCloser, error)
 	part       atomic.Int64 // what came of an upload
+	decisions  []string     // that were asked for, and by whom
 }
 
 var (
@@ -220,6 +223,33 @@ func (f *fakeCore) ReleaseHost(_ context.Context, id fleet.HostID, decide fleet.
 	f.decided = decide
 	return fleet.Host{ID: id, Name: "alpha", State: fleet.HostOK, Version: versionNow}, nil
 }
+
+func (f *fakeCore) DecideHost(_ context.Context, id fleet.HostID, kind fleet.RecordKind, ask fleet.Decide, who Principal) (fleet.Decided, error) {
+	f.decisions = append(f.decisions, fmt.Sprintf("%s: %s of %s because %s", who.Role, kind, id, ask.Reason))
+	return fleet.Decided{Record: recordNow}, nil
+}
+
+func (f *fakeCore) Records(_ context.Context, q fleet.RecordQuery) (fleet.List[fleet.RecordRow], error) {
+	out := fleet.List[fleet.RecordRow]{Coverage: fleet.Coverage{Heard: 1, Known: 2}}
+	if q.Marker.IsZero() {
+		out.Items, out.Next = []fleet.RecordRow{{Record: recordNow, Standing: fleet.RecordStands}}, recordNow.ID.String()
+	}
+	return out, nil
+}
+
+func (f *fakeCore) PutRecord(_ context.Context, r fleet.Record) (fleet.Record, error) {
+	return r, r.Validate()
+}
+
+// recordNow is a decision as it crosses the wire.
+var recordNow = func() fleet.Record {
+	r := fleet.Record{
+		Kind: fleet.Forget, Subject: hostID, Name: "alpha", Covers: fleet.Version{Host: hostID, Epoch: 3, Seq: 4},
+		By: "operator alice", Why: "burnt", AcceptedAt: time.UnixMilli(1700000000123).UTC(), Acceptor: fleet.UUID{7},
+	}
+	r.ID = fleet.NameRecord(&r)
+	return r
+}()
 
 func (f *fakeCore) ImportImage(_ context.Context, h fleet.HostID, im fleet.Image, r io.Reader) (fleet.Image, error) {
 	return f.importing(h, im, r)

@@ -58,6 +58,7 @@ func newServer(core Core, opts Options) *server {
 	s.api = humagin.New(s.engine, s.config())
 	s.addHealth()
 	s.addHosts()
+	s.addRecords()
 	s.addInstances()
 	s.addImages()
 	s.addImageURL()

@@ -40,6 +40,10 @@ func (s *server) addNode() {
 		method: http.MethodPut, path: "/v1/keys/{id}", id: "put-key", tag: "nodes",
 		summary: "Compare and set a key's record", description: "Stores record if the attempt held is if_attempt, 0 for nothing held; the answer is what is held then.",
 	}, s.putKey)
+	add(s, route{
+		method: http.MethodPut, path: "/v1/records/{id}", id: "put-record", tag: "nodes",
+		summary: "Journal a copy of a record", description: "The agent holds it, and publishes it with its host's rows, from then on. The answer is what it holds under this id.",
+	}, s.putRecord)
 	s.addImageFiles()
 }
 

@@ -63,6 +63,7 @@ var kinds = map[fleet.Code]struct {
 	fleet.CodeInternal:              {http.StatusInternalServerError, "internal error"},
 	fleet.CodeKeyHomeUnreachable:    {http.StatusServiceUnavailable, "home of the idempotency key cannot be reached"},
 	fleet.CodeHypervisorUnreachable: {http.StatusServiceUnavailable, "hypervisor does not answer"},
+	fleet.CodeTooFewHolders:         {http.StatusServiceUnavailable, "too few agents hold the record"},
 	fleet.CodeNotReady:              {http.StatusServiceUnavailable, "node is not ready"},
 	fleet.CodeNotCurrent:            {http.StatusServiceUnavailable, "no answer is as fresh as was asked for"},
 	fleet.CodeOutcomeUnknown:        {http.StatusGatewayTimeout, "outcome unknown"},

@@ -71,6 +71,14 @@ func TestClientHasAMethodForEveryRoute(t *testing.T) {
 		"GET /v1/hosts":               func(ctx context.Context, c *client.Client) (any, error) { return c.Hosts(ctx) },
 		"GET /v1/hosts/{id}":          func(ctx context.Context, c *client.Client) (any, error) { return c.Host(ctx, hostID) },
 		"GET /v1/hosts/{id}/hardware": func(ctx context.Context, c *client.Client) (any, error) { return c.Hardware(ctx, hostID) },
+		"POST /v1/hosts/{id}/declare-dead": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.DecideHost(ctx, hostID, fleet.DeclareDead, fleet.Decide{Reason: "burnt"})
+		},
+		"POST /v1/hosts/{id}/forget": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.DecideHost(ctx, hostID, fleet.Forget, fleet.Decide{Reason: "sold"})
+		},
+		"GET /v1/records":      func(ctx context.Context, c *client.Client) (any, error) { return c.AllRecords(ctx, hostID) },
+		"PUT /v1/records/{id}": func(ctx context.Context, c *client.Client) (any, error) { return c.PutRecord(ctx, recordNow) },
 		"POST /v1/hosts/{id}/{action}": func(ctx context.Context, c *client.Client) (any, error) {
 			return c.ActHost(ctx, hostID, fleet.Cordon)
 		},

@@ -21,6 +21,12 @@ const (
 	keyBody      = `{"record":{"instance":"` + instanceText + `","request_hash":"` + hashText + `","host":"` + hostText + `","attempt":1},"if_attempt":0}`
 )
 
+// recordBody is what one agent sends another to hold.
+var recordBody = func() string {
+	body, _ := json.Marshal(recordNow)
+	return string(body)
+}()
+
 // good is a request that succeeds, for each route but the upload's.
 var good = map[string]struct {
 	request
@@ -37,6 +43,10 @@ var good = map[string]struct {
 	"GET /v1/hosts/{id}/hardware":                     {request{method: "GET", target: "/v1/hosts/" + hostText + "/hardware"}, 200, `"cpu":{"model":"EPYC"`},
 	"POST /v1/hosts/{id}/{action}":                    {request{method: "POST", target: "/v1/hosts/" + hostText + "/cordon"}, 200, `"state":"cordoned"`},
 	"POST /v1/hosts/{id}/release":                     {request{method: "POST", target: "/v1/hosts/" + hostText + "/release", body: `{"reason":"compared by hand"}`}, 200, `"state":"ok"`},
+	"POST /v1/hosts/{id}/declare-dead":                {request{method: "POST", target: "/v1/hosts/" + hostText + "/declare-dead", body: `{"reason":"burnt"}`}, 200, `"holders":[]`},
+	"POST /v1/hosts/{id}/forget":                      {request{method: "POST", target: "/v1/hosts/" + hostText + "/forget", body: `{"reason":"sold"}`}, 200, `"kind":"forget"`},
+	"GET /v1/records":                                 {request{method: "GET", target: "/v1/records?limit=1"}, 200, `"standing":"stands","holders":[]`},
+	"PUT /v1/records/{id}":                            {request{method: "PUT", target: "/v1/records/" + recordNow.ID.String(), role: AsAgent, body: recordBody}, 200, `"why":"burnt"`},
 	"GET /v1/instances":                               {request{method: "GET", target: "/v1/instances"}, 200, `"labels":{}`},
 	"POST /v1/instances":                              {request{method: "POST", target: "/v1/instances", body: createBody}, 202, `"operation":"` + hostText + `.4"`},
 	"GET /v1/instances/{id}":                          {request{method: "GET", target: "/v1/instances/" + instanceText}, 200, `"addresses":[]`},
@@ -160,7 +170,7 @@ func TestOnlyRegistriesAndOperatorsMutate(t *testing.T) {
 	for route := range access {
 		method, path, _ := strings.Cut(route, " ")
 		reads := method == http.MethodGet || method == http.MethodHead || path == "/v1/placements"
-		if !reads && !strings.HasPrefix(path, "/v1/keys") && admits(route, AsAgent) {
+		if !reads && !strings.HasPrefix(path, "/v1/keys") && !strings.HasPrefix(path, "/v1/records") && admits(route, AsAgent) {
 			t.Errorf("%s is open to agents", route)
 		}
 	}

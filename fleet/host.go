@@ -76,9 +76,12 @@ type Host struct {
 	HypervisorFault string `json:"hypervisor_fault,omitempty"`
 	// HypervisorFaultSince is when it stopped answering, by the host's clock.
 	HypervisorFaultSince *time.Time `json:"hypervisor_fault_since,omitempty"`
-	Version              Version    `json:"version"`
-	ObservedAt           time.Time  `json:"observed_at"` // host's wall clock, for people only
-	AgeMS                int64      `json:"age_ms"`      // overlay: milliseconds since the host was surely alive
+	// DeclaredDead is an overlay: who declared the host dead, in this life or a
+	// later one, when and why; absent while nobody did.
+	DeclaredDead *Record   `json:"declared_dead,omitempty"`
+	Version      Version   `json:"version"`
+	ObservedAt   time.Time `json:"observed_at"` // host's wall clock, for people only
+	AgeMS        int64     `json:"age_ms"`      // overlay: milliseconds since the host was surely alive
 }
 
 // HasTrait reports whether the host names trait among what it can do.

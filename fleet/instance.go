@@ -95,6 +95,11 @@ type Instance struct {
 	// Reachability and ReachabilitySince are overlays, those of the host.
 	Reachability      Reachability `json:"reachability"`
 	ReachabilitySince *time.Time   `json:"reachability_since,omitempty"`
+	// HostDeclaredDead is an overlay: somebody declared the host dead, so that what
+	// the row says is of the past.
+	HostDeclaredDead bool `json:"host_declared_dead,omitempty"`
+	// DeleteIntent is an overlay: the host deletes the instance when it is back.
+	DeleteIntent *Record `json:"delete_intent,omitempty"`
 }
 
 // Resources returns what the instance takes of its host.

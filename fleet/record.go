@@ -136,6 +136,14 @@ type RecordRow struct {
 	AcceptorName string `json:"acceptor_name"`
 }
 
+// RecordQuery pages records by id; zero fields filter nothing.
+type RecordQuery struct {
+	Subject UUID
+	Limit   int // 0: DefaultPage
+	// Marker is the Next of the page before: records after it are returned.
+	Marker RecordID
+}
+
 // Decide is the body of a decision about a host.
 type Decide struct {
 	Reason string `json:"reason" doc:"why, in a few words; it is shown to everybody"`

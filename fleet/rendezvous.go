@@ -3,6 +3,7 @@ package fleet
 import (
 	"bytes"
 	"crypto/sha256"
+	"slices"
 )
 
 // HomeOf returns the home of an instance id among hosts: the one with the
@@ -29,4 +30,19 @@ func HomeOf(id InstanceID, hosts []HostID) (HostID, bool) {
 		}
 	}
 	return home, len(hosts) > 0
+}
+
+// RankedFor returns hosts in the order of their rendezvous weights for an id, the
+// highest first: the order of HomeOf, which every node finds the same.
+func RankedFor(id UUID, hosts []HostID) []HostID {
+	weights := make(map[HostID][sha256.Size]byte, len(hosts))
+	for _, host := range hosts {
+		weights[host] = sha256.Sum256(append(slices.Clone(id[:]), host[:]...))
+	}
+	out := slices.Clone(hosts)
+	slices.SortFunc(out, func(a, b HostID) int {
+		x, y := weights[a], weights[b]
+		return bytes.Compare(y[:], x[:])
+	})
+	return out
 }

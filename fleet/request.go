@@ -66,6 +66,9 @@ type Proposal struct {
 	// Attempt counts the hosts tried for this id, from 1. A host that has
 	// durably refused an attempt refuses it, and every earlier one, for good.
 	Attempt uint32 `json:"attempt"`
+	// Generation is that of the machine to build. The host that promises it fills
+	// it in, above that of every copy on a host that was given up.
+	Generation uint64 `json:"generation,omitempty"`
 }
 
 // Accepted is the answer to a mutation that a host has promised durably.

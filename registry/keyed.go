@@ -24,7 +24,9 @@ import (
 //     every earlier attempt too, should one still be under way); or the driver
 //     itself gave the record to that host and its proposal was surely not sent
 //     (nobody else proposed: they would have had to take the record over, and
-//     the compare-and-set would fail).
+//     the compare-and-set would fail); or an operator gave the host up, by a
+//     decision that covers the version heard of it: its agent comes back in
+//     quarantine, where it promises nothing, and under a later epoch.
 //  4. In every other case the record stays, and a later request with the same
 //     key goes on from it.
 
@@ -46,7 +48,7 @@ func (p *placing) keyed(ctx context.Context) (fleet.Accepted, error) {
 		switch {
 		case err == nil:
 			return accepted, nil
-		case isRefused(err), isNotSent(err) && home.fresh:
+		case isRefused(err), isNotSent(err) && (home.fresh || p.givenUp(home.record.Host)):
 			if err := home.move(ctx, err); err != nil {
 				return fleet.Accepted{}, err
 			}
@@ -57,6 +59,12 @@ func (p *placing) keyed(ctx context.Context) (fleet.Accepted, error) {
 		}
 	}
 	return fleet.Accepted{}, p.nothingFits()
+}
+
+// givenUp reports whether an operator declared a host dead or had it forgotten.
+func (p *placing) givenUp(host fleet.HostID) bool {
+	_, given := p.core.Given(host)
+	return given
 }
 
 // keyHome is the home of the request's key, as this request knows it.

@@ -36,6 +36,14 @@ func (c *catalog) takeIn(b *replica.Block) {
 	c.ids[b.HostID()] = host.Images
 }
 
+// drop takes all that a host holds out of the catalog.
+func (c *catalog) drop(host fleet.HostID) {
+	for _, id := range c.ids[host] {
+		c.remove(host, id)
+	}
+	delete(c.ids, host)
+}
+
 func (c *catalog) add(host fleet.HostID, im fleet.Image) {
 	if c.holders[im.ID] == nil {
 		c.holders[im.ID] = map[fleet.HostID]fleet.Image{}

@@ -36,8 +36,9 @@ func checkState(state fleet.Power) error {
 	return &fleet.Error{Code: fleet.CodeInvalid, Detail: fmt.Sprintf("state %.40q is not one of running, paused, suspended, stopped, crashed, unknown", string(state))}
 }
 
-// owner returns which of the rows of one id owns it: of those that no other
-// supersedes and that their
+// owner returns which of the rows of one id owns it: one that no other
+// supersedes, of a host that nobody declared dead, where there is such a one; of
+// those that their
 // hypervisor says are running, the one with the highest generation; with none
 // running, the highest generation of all. Among equals the lower host id, so
 // that every node says the same. It returns -1 for no rows.
@@ -56,6 +57,8 @@ func owns(a, b *fleet.Instance) bool {
 	switch {
 	case a.SupersededBy.IsZero() != b.SupersededBy.IsZero():
 		return a.SupersededBy.IsZero()
+	case a.HostDeclaredDead != b.HostDeclaredDead:
+		return b.HostDeclaredDead
 	case aRuns != bRuns:
 		return aRuns
 	case a.Generation != b.Generation:

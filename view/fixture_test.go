@@ -126,6 +126,9 @@ func (m *fakeMesh) publish(s mesh.State) fleet.Version {
 		}
 		rows = append(rows, replica.OwnRow{Key: key, Body: wire.EncodeImage(im)})
 	}
+	for _, r := range s.Records {
+		rows = append(rows, replica.OwnRow{Key: wire.RecordKey(r.ID), Body: wire.EncodeRecord(r)})
+	}
 	for _, heard := range m.hints[id] {
 		hint := fleet.Hint{Subject: heard.Host, Heard: heard}
 		rows = append(rows, replica.OwnRow{Key: wire.HintKey(heard.Host), Body: wire.EncodeHint(hint)})

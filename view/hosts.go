@@ -12,7 +12,7 @@ import (
 	"grapevine/mesh/replica"
 )
 
-// Hosts returns every host ever heard, ordered by name, then id. A host whose
+// Hosts returns every host ever heard and not forgotten, ordered by name, then id. A host whose
 // row this node cannot read has only its id, version and reachability.
 func (v *View) Hosts(context.Context) (fleet.List[fleet.Host], error) {
 	v.refresh()
@@ -21,7 +21,9 @@ func (v *View) Hosts(context.Context) (fleet.List[fleet.Host], error) {
 	defer v.mu.RUnlock()
 	out := fleet.List[fleet.Host]{Items: make([]fleet.Host, 0, len(v.standings)), Coverage: v.coverage}
 	for b := range v.cfg.Source.Replica().Blocks() {
-		out.Items = append(out.Items, v.host(b, now))
+		if !v.decided.gone[b.HostID()] {
+			out.Items = append(out.Items, v.host(b, now))
+		}
 	}
 	slices.SortFunc(out.Items, func(a, b fleet.Host) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), a.ID.Compare(b.ID))
@@ -38,6 +40,9 @@ func (v *View) Host(_ context.Context, id fleet.HostID) (fleet.Host, error) {
 	}
 	v.mu.RLock()
 	defer v.mu.RUnlock()
+	if v.decided.gone[id] {
+		return fleet.Host{}, v.forgotten(id)
+	}
 	return v.host(b, v.cfg.Now()), nil
 }
 
@@ -54,9 +59,15 @@ func (v *View) host(b *replica.Block, now time.Time) fleet.Host {
 // HostIDs returns the ids of all hosts ever heard and not forgotten, reachable
 // or not, in order: those among which keys have their homes.
 func (v *View) HostIDs() []fleet.HostID {
+	v.refresh()
+	v.mu.RLock()
+	gone := v.decided.gone
+	v.mu.RUnlock()
 	ids := make([]fleet.HostID, 0, v.cfg.Source.Replica().Len())
 	for b := range v.cfg.Source.Replica().Blocks() {
-		ids = append(ids, b.HostID())
+		if !gone[b.HostID()] {
+			ids = append(ids, b.HostID())
+		}
 	}
 	return ids
 }
@@ -65,7 +76,7 @@ func (v *View) HostIDs() []fleet.HostID {
 // name that only one host has.
 func (v *View) HostNamed(idOrName string) (fleet.HostID, error) {
 	if id, err := fleet.ParseUUID(idOrName); err == nil {
-		if v.cfg.Source.Replica().Block(id) == nil {
+		if v.cfg.Source.Replica().Block(id) == nil || v.Forgotten(id) {
 			return fleet.HostID{}, unknownHost(idOrName)
 		}
 		return id, nil
@@ -90,6 +101,14 @@ func (v *View) HostNamed(idOrName string) (fleet.HostID, error) {
 // noHost is the error of a host that was asked for itself.
 func noHost(id string) error {
 	return &fleet.Error{Code: fleet.CodeNotFound, Detail: fmt.Sprintf("no host has the id %.80q; list them with: grapevine host list", id)}
+}
+
+// forgotten is the error of a host that was asked for itself and is forgotten.
+// The caller holds mu.
+func (v *View) forgotten(id fleet.HostID) error {
+	word := v.decided.dead[id]
+	return &fleet.Error{Code: fleet.CodeNotFound, Detail: fmt.Sprintf(
+		"host %s (%s) was forgotten by %s on %s (%s); should it come back, it is listed again", word.Name, id, word.By, word.AcceptedAt.Format("2006-01-02 15:04 UTC"), word.Why)}
 }
 
 // unknownHost is the error of a host that is named in something else.

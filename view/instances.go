@@ -25,6 +25,10 @@ func (v *View) Instances(_ context.Context, q fleet.InstanceQuery) (fleet.List[f
 			return fleet.List[fleet.Instance]{}, err
 		}
 	}
+	v.refresh()
+	v.mu.RLock()
+	query.Without = v.decided.gone
+	v.mu.RUnlock()
 	found, more := v.cfg.Source.Replica().Page(query)
 	out := fleet.List[fleet.Instance]{Items: v.decode(found)}
 	if more {
@@ -42,6 +46,9 @@ func (v *View) decode(found []replica.Found) []fleet.Instance {
 	now := v.cfg.Now()
 	rows := make([]fleet.Instance, 0, len(found))
 	for _, f := range found {
+		if v.hides(f.Block.HostID()) {
+			continue
+		}
 		if row, ok := f.Instance(); ok {
 			v.overlayInstance(f.Block, &row, now)
 			rows = append(rows, row)
@@ -75,4 +82,17 @@ func (v *View) overlayInstance(b *replica.Block, row *fleet.Instance, now time.T
 	row.Reachability, row.ReachabilitySince = v.reachOf(&host)
 	row.AgeMS = v.age(host.ID, now)
 	row.HostName = host.Name
+	_, row.HostDeclaredDead = v.decided.dead[host.ID]
+	for _, intent := range v.facts.index.Intents(row.ID) {
+		if intent.Means(row) && v.facts.index.Standing(&intent, v.account(host.ID)) == fleet.RecordStands {
+			row.DeleteIntent = &intent
+		}
+	}
+}
+
+// hides reports whether nothing of a host is shown.
+func (v *View) hides(id fleet.HostID) bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.decided.gone[id]
 }

@@ -15,6 +15,9 @@ func (v *View) Lag(context.Context) (fleet.Lag, error) {
 	v.mu.RLock()
 	lag := fleet.Lag{Rows: make([]fleet.LagRow, 0, len(v.standings)), Coverage: v.coverage}
 	for b := range v.cfg.Source.Replica().Blocks() {
+		if v.decided.gone[b.HostID()] {
+			continue
+		}
 		host := v.host(b, now)
 		lag.Rows = append(lag.Rows, fleet.LagRow{
 			Host: host.ID, HostName: host.Name, AgeMS: host.AgeMS, Reachability: host.Reachability, Version: b.Version(),
@@ -43,7 +46,7 @@ func isHeard(r fleet.Reachability) bool {
 	return r == fleet.ReachOK || r == fleet.ReachHypervisorUnreachable
 }
 
-// ages returns the ages of all hosts with a block, in milliseconds: of those
+// ages returns the ages of all hosts with a block and not forgotten, in milliseconds: of those
 // that can be heard, and of all. It decodes nothing.
 func (v *View) ages() (heard, known []int64) {
 	v.refresh()
@@ -52,6 +55,9 @@ func (v *View) ages() (heard, known []int64) {
 	defer v.mu.RUnlock()
 	heard, known = make([]int64, 0, len(v.standings)), make([]int64, 0, len(v.standings))
 	for id, s := range v.standings {
+		if v.decided.gone[id] {
+			continue
+		}
 		age := v.age(id, now)
 		known = append(known, age)
 		if s.reach == fleet.ReachOK {

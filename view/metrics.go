@@ -67,8 +67,10 @@ func (v *View) counts() (hosts map[fleet.Reachability]int, members map[fleet.Mem
 	hosts, members = map[fleet.Reachability]int{}, map[fleet.MemberStatus]int{}
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	for _, s := range v.standings {
-		hosts[s.reach]++
+	for id, s := range v.standings {
+		if !v.decided.gone[id] {
+			hosts[s.reach]++
+		}
 	}
 	for _, m := range v.since {
 		members[m.status]++

@@ -1,7 +1,9 @@
 package view
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"slices"
 
 	"grapevine/agent/records"
@@ -94,18 +96,26 @@ func (v *View) Intended(host fleet.HostID) []fleet.Record {
 	})
 }
 
-// Records returns every record that this node has heard of, the newest first by
-// the clocks of those who accepted them, then by id.
-func (v *View) Records(context.Context) (fleet.List[fleet.RecordRow], error) {
+// Records returns a page of the records that this node has heard of, by id.
+func (v *View) Records(_ context.Context, q fleet.RecordQuery) (fleet.List[fleet.RecordRow], error) {
+	limit := cmp.Or(q.Limit, fleet.DefaultPage)
+	if limit < 1 || limit > fleet.MaxPage {
+		return fleet.List[fleet.RecordRow]{}, &fleet.Error{Code: fleet.CodeInvalid, Detail: fmt.Sprintf("limit is %d; it must be from 1 to %d", q.Limit, fleet.MaxPage)}
+	}
 	v.refresh()
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	all := v.facts.index.All()
-	out := fleet.List[fleet.RecordRow]{Items: make([]fleet.RecordRow, 0, len(all)), Coverage: v.coverage}
-	for i := range all {
-		out.Items = append(out.Items, v.recordRow(&all[i]))
+	out := fleet.List[fleet.RecordRow]{Items: []fleet.RecordRow{}, Coverage: v.coverage}
+	for _, r := range v.facts.index.All() {
+		switch {
+		case r.ID.Compare(q.Marker) <= 0, !q.Subject.IsZero() && r.Subject != q.Subject:
+		case len(out.Items) == limit:
+			out.Next = out.Items[limit-1].ID.String()
+			return out, nil
+		default:
+			out.Items = append(out.Items, v.recordRow(&r))
+		}
 	}
-	slices.SortStableFunc(out.Items, func(a, b fleet.RecordRow) int { return b.AcceptedAt.Compare(a.AcceptedAt) })
 	return out, nil
 }
 

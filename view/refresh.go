@@ -35,9 +35,14 @@ func (v *View) refresh() {
 	hosts, last := v.cfg.Source.Replica().ChangedSince(v.seen)
 	v.seen = last
 	touched := map[fleet.HostID]bool{}
+	var about []fleet.HostID
 	for _, id := range hosts {
-		v.takeIn(v.cfg.Source.Replica().Block(id), now, touched)
+		about = append(about, v.takeIn(v.cfg.Source.Replica().Block(id), now, touched)...)
 	}
+	if members {
+		about = append(about, v.decidedHosts()...)
+	}
+	given := v.applyDecisions(about, now)
 	moved := 0
 	if members {
 		v.weighAll()
@@ -46,7 +51,7 @@ func (v *View) refresh() {
 		v.weigh(touched)
 		moved = v.judgeAgain(maps.Keys(touched), now)
 	}
-	if members || moved > 0 || len(v.standings) != known {
+	if members || given || moved > 0 || len(v.standings) != known {
 		v.coverage = v.count()
 	}
 }
@@ -82,17 +87,25 @@ func (v *View) readMembers(now time.Time) {
 }
 
 // takeIn updates what is kept beside the replica for a host's new block, and
-// adds to touched the hosts that it may cast doubt on, or take it off.
-func (v *View) takeIn(b *replica.Block, now time.Time, touched map[fleet.HostID]bool) {
+// adds to touched the hosts that it may cast doubt on, or take it off. It returns
+// those about which other things may be decided now.
+func (v *View) takeIn(b *replica.Block, now time.Time, touched map[fleet.HostID]bool) []fleet.HostID {
 	id := b.HostID()
 	if _, known := v.standings[id]; !known {
 		v.standings[id] = standing{reach: v.judge(id), since: now}
 	}
+	about := v.facts.takeIn(b)
+	if _, given := v.decided.dead[id]; given {
+		about = append(about, id) // it may be back
+	}
+	v.suspicion.takeIn(b, touched)
+	if v.decided.gone[id] {
+		return about
+	}
 	v.rename(id, b.HostName())
 	v.images.takeIn(b)
-	v.suspicion.takeIn(b, touched)
-	v.facts.takeIn(b)
 	v.feed(b, now)
+	return about
 }
 
 // feed gives placement the host's row as a reader would see it who knows of no
@@ -100,11 +113,16 @@ func (v *View) takeIn(b *replica.Block, now time.Time, touched map[fleet.HostID]
 // whose row cannot be read is not proposed to.
 func (v *View) feed(b *replica.Block, now time.Time) {
 	host, ok := b.Host()
-	if !ok {
+	if !ok || v.decided.gone[b.HostID()] {
 		v.index.Remove(b.HostID())
 		return
 	}
 	v.overlay(&host, now)
+	if host.DeclaredDead != nil { // though it may be heard, by mistake or for a moment
+		host.Reachability = fleet.ReachUnreachable
+		v.index.Update(&host)
+		return
+	}
 	if v.standings[host.ID].reach == fleet.ReachSuspect {
 		host.Reachability, host.ReachabilitySince = standing{reach: fleet.ReachOK}.of(&host)
 	}
@@ -174,18 +192,21 @@ func (v *View) judge(id fleet.HostID) fleet.Reachability {
 }
 
 // count works the coverage out: known are the hosts with a block and the
-// agents that Serf lists without one yet; heard are those with a block whose
+// agents that Serf lists without one yet, but those forgotten; heard are those with a block whose
 // agent can be heard.
 func (v *View) count() fleet.Coverage {
 	var c fleet.Coverage
-	for _, s := range v.standings {
+	for id, s := range v.standings {
+		if v.decided.gone[id] {
+			continue
+		}
 		c.Known++
 		if s.reach == fleet.ReachOK {
 			c.Heard++
 		}
 	}
 	for id, status := range v.status {
-		if _, held := v.standings[id]; !held && status != fleet.MemberLeft {
+		if _, held := v.standings[id]; !held && status != fleet.MemberLeft && !v.decided.gone[id] {
 			c.Known++
 		}
 	}
@@ -225,6 +246,9 @@ func (s standing) of(host *fleet.Host) (fleet.Reachability, *time.Time) {
 func (v *View) overlay(host *fleet.Host, now time.Time) {
 	host.Reachability, host.ReachabilitySince = v.reachOf(host)
 	host.AgeMS = v.age(host.ID, now)
+	if word, dead := v.decided.dead[host.ID]; dead {
+		host.DeclaredDead = &word
+	}
 }
 
 // age returns for how many milliseconds the host has not been surely alive. A

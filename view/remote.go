@@ -114,8 +114,11 @@ func (v *View) Peer(host fleet.HostID) (*client.Client, error) {
 		return nil, &fleet.Error{Code: fleet.CodeHostUnreachable, Detail: fmt.Sprintf("host %s tells no address that this node can read; upgrade this node", host)}
 	}
 	v.mu.RLock()
-	s := v.standingOf(host)
+	s, gone := v.standingOf(host), v.decided.gone[host]
 	v.mu.RUnlock()
+	if gone {
+		return nil, noHost(host.String())
+	}
 	if !s.heard() {
 		return nil, &fleet.Error{
 			Code:   fleet.CodeHostUnreachable,
@@ -132,7 +135,7 @@ func (v *View) Heard(host fleet.HostID) bool {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	s, known := v.standings[host]
-	return known && s.heard()
+	return known && s.heard() && !v.decided.gone[host]
 }
 
 // ReadError turns the error of a read at a host into one that people may see.

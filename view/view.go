@@ -105,6 +105,7 @@ type View struct {
 	coverage  fleet.Coverage            // guarded by mu
 	suspicion suspicion                 // guarded by mu
 	facts     facts                     // guarded by mu
+	decided   decided                   // guarded by mu
 
 	ended    chan struct{} // closed when Run has ended
 	watchers atomic.Int32  // calls of Watch whose context goes on
@@ -136,6 +137,7 @@ func New(cfg Config) *View {
 		index:     placement.NewIndex(nil),
 		suspicion: newSuspicion(),
 		facts:     newFacts(),
+		decided:   newDecided(),
 	}
 }
 

@@ -31,6 +31,7 @@ var (
 	keysBucket       = []byte("keys")
 	seenBucket       = []byte("seen")
 	imagesBucket     = []byte("images")
+	recordsBucket    = []byte("records")
 )
 
 const (
@@ -67,7 +68,7 @@ func Open(path string) (*Journal, error) {
 
 func (j *Journal) prepare() error {
 	return j.db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{metaBucket, claimsBucket, operationsBucket, refusalsBucket, deletionsBucket, keysBucket, seenBucket, imagesBucket} {
+		for _, name := range [][]byte{metaBucket, claimsBucket, operationsBucket, refusalsBucket, deletionsBucket, keysBucket, seenBucket, imagesBucket, recordsBucket} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return err
 			}

@@ -2,6 +2,7 @@ package records
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	"grapevine/fleet"
@@ -111,6 +112,12 @@ func (x *Index) Covering(host fleet.HostID, epoch uint64) []fleet.Record {
 		}
 	}
 	return out
+}
+
+// Subjects returns the hosts that something was decided about, in the order of
+// their ids.
+func (x *Index) Subjects() []fleet.HostID {
+	return slices.SortedFunc(maps.Keys(x.about), fleet.UUID.Compare)
 }
 
 // Intents returns what is intended with an instance, spent ones included, in
