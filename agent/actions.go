@@ -35,6 +35,8 @@ func (a *Agent) ActInstance(_ context.Context, id fleet.InstanceID, action fleet
 			return errorf(fleet.CodeConflict, "instance %s is managed already", id)
 		case (action == fleet.Pause || action == fleet.Resume) && !slices.Contains(picture.Description.Features, drivers.FeaturePause):
 			return errorf(fleet.CodeUnsupported, "%s on host %s cannot pause and resume", row.Hypervisor, a.name())
+		case action == fleet.Start && a.state.base.State == fleet.HostDraining && row.Power != fleet.PowerRunning:
+			return errorf(fleet.CodeRefused, "host %s is draining, and starts no machine until that ends: grapevine host undrain %s", a.name(), a.name())
 		case action == fleet.Start && picture.Description.Maintenance && row.Power != fleet.PowerRunning:
 			return errorf(fleet.CodeRefused, "host %s is in maintenance mode at its hypervisor, which starts no machine until that ends", a.name())
 		default:
@@ -106,6 +108,11 @@ func (a *Agent) ActHost(_ context.Context, id fleet.HostID, action fleet.HostAct
 	}
 	unlock := a.keys.lock(id)
 	defer unlock()
+	a.drain.mu.Lock()
+	defer a.drain.mu.Unlock()
+	if a.drain.record.Phase == fleet.DrainGoing {
+		return fleet.Host{}, errorf(fleet.CodeConflict, "host %s is draining; end that with: grapevine host undrain %s", a.name(), a.name())
+	}
 	if err := a.journal.SetHostState(state); err != nil {
 		return fleet.Host{}, errorf(fleet.CodeInternal, "%v", err)
 	}

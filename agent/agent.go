@@ -77,6 +77,7 @@ type Agent struct {
 	web      *download.Web
 	trust    trust
 	metrics  *metrics
+	drain    drain
 	tickets  consoles.Tickets
 	consoles *consoles.Sessions
 
@@ -118,7 +119,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Agent, error) {
 	a := &Agent{
 		cfg: cfg, driver: deps.Driver, identity: deps.Identity, hostID: deps.Identity.Subject().ID, network: deps.Network,
 		log: deps.Log.With("host", cfg.Name), ready: deps.Ready,
-		shelf: newShelf(), giving: make(giving, maxReaders), metrics: newMetrics(), stale: make(chan struct{}, 1), left: rungroup.NewExit(),
+		shelf: newShelf(), giving: make(giving, maxReaders), metrics: newMetrics(), stale: make(chan struct{}, 1), drain: drain{wake: make(chan struct{}, 1)}, left: rungroup.NewExit(),
 	}
 	a.trust.given = make(chan struct{})
 	a.consoles = consoles.NewSessions(a.consoleEnded)
@@ -170,6 +171,9 @@ func (a *Agent) open(ctx context.Context, deps Deps) error {
 	if err != nil {
 		return err
 	}
+	if a.drain.record, err = a.journal.Drain(); err != nil {
+		return err
+	}
 	a.observer = observer.New(observer.Config{
 		Driver: a.driver, Every: a.cfg.ListEvery, Changed: a.outdate, Log: a.log,
 	})
@@ -213,6 +217,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	group.Add("publisher", a.keepPublished)
 	group.Add("janitor", a.keepTidy)
 	group.Add("return", a.keepJudged)
+	group.Add("drain", a.keepDraining)
 	group.Add("consoles", a.consoles.Run)
 	group.Add("leave", a.left.Run)
 	a.serve(&group)

@@ -27,8 +27,12 @@ func (s *state) newOperation(host fleet.HostID, id fleet.InstanceID, verb string
 
 // work is what an operation is to do.
 type work struct {
-	verb     string
-	force    bool
+	verb  string
+	force bool
+	// A stop gives the guest grace, that of the configuration where it is 0, and
+	// then leaves it as it is, or pulls the plug.
+	grace    time.Duration
+	leave    bool
 	snapshot string
 	device   *drivers.Attachment
 	// imageName is that of the image to make.
@@ -104,7 +108,7 @@ func (a *Agent) reserve(id fleet.InstanceID, w *work, may permit) (*journal.Oper
 	}
 	op := a.state.newOperation(a.hostID, id, w.verb)
 	op.Force, op.Snapshot, op.Device, op.Size, op.Mark = w.force, w.snapshot, w.device, w.size, w.mark
-	op.ImageName = w.imageName
+	op.ImageName, op.Grace, op.Leave = w.imageName, w.grace, w.leave
 	op.Image, op.Guest, op.Power, op.Key, op.KeyHash = w.image, w.guest, w.power, w.key, w.hash
 	a.state.busy[id] = op
 	if w.verb == verbDelete {

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -168,9 +169,13 @@ func (a *Agent) act(ctx context.Context, op *journal.Operation) error {
 			return err
 		}
 	}
-	opts := drivers.ActOptions{Grace: a.cfg.StopGrace}
+	opts := drivers.ActOptions{Grace: cmp.Or(op.Grace, a.cfg.StopGrace)}
 	if op.Force {
 		opts.Grace = 0
+	}
+	if op.Leave && !op.Force {
+		opts.Grace = 2 * op.Grace // the hypervisor never comes to the end of it
+		return a.shutDown(ctx, op, func(ctx context.Context) error { return a.driver.Act(ctx, op.Instance, fleet.Stop, opts) })
 	}
 	if err := a.driver.Act(ctx, op.Instance, fleet.InstanceAction(op.Verb), opts); err != nil {
 		return fmt.Errorf("%s: %w", op.Verb, err)

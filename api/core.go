@@ -15,6 +15,7 @@ type Core interface {
 	Reader
 	Dated
 	Writer
+	Drainer
 	Uploader
 	MeshReader
 	MeshWriter
@@ -72,6 +73,9 @@ type Reads interface {
 	// ReadExport reads a part of the file of such an export, at the host. The
 	// caller closes it; ctx ends it too.
 	ReadExport(ctx context.Context, id fleet.InstanceID, part fleet.ExportRange) (io.ReadCloser, error)
+	// PlanDrain asks the host how it is being emptied or, with a mode, what that
+	// would do to each of its machines.
+	PlanDrain(ctx context.Context, id fleet.HostID, req fleet.DrainRequest) (fleet.Drain, error)
 	// FreshHost and FreshInstance ask the host itself, which asks its hypervisor
 	// first. Where it cannot be asked the error is CodeNotCurrent.
 	FreshHost(ctx context.Context, id fleet.HostID) (fleet.Host, error)

@@ -79,6 +79,18 @@ func (f *fakeCore) Behind(at fleet.Version, err error) error {
 	return &fleet.Error{Code: fleet.CodeNotCurrent, Detail: "not yet at " + at.String() + ": " + err.Error()}
 }
 
+func (f *fakeCore) PlanDrain(_ context.Context, id fleet.HostID, req fleet.DrainRequest) (fleet.Drain, error) {
+	return fleet.Drain{Host: id, Phase: fleet.DrainPlanned, DrainRequest: req}, nil
+}
+
+func (f *fakeCore) StartDrain(_ context.Context, id fleet.HostID, req fleet.DrainRequest) (fleet.Drain, error) {
+	return fleet.Drain{Host: id, Phase: fleet.DrainGoing, DrainRequest: req, Version: versionNow}, nil
+}
+
+func (f *fakeCore) Undrain(_ context.Context, id fleet.HostID) (fleet.Drain, error) {
+	return fleet.Drain{Host: id, Phase: fleet.DrainRestoring, Version: versionNow}, nil
+}
+
 func (f *fakeCore) FreshHost(_ context.Context, id fleet.HostID) (fleet.Host, error) {
 	return fleet.Host{ID: id, Name: "fresh"}, nil
 }

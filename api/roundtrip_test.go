@@ -79,6 +79,13 @@ func TestClientHasAMethodForEveryRoute(t *testing.T) {
 		},
 		"GET /v1/records":      func(ctx context.Context, c *client.Client) (any, error) { return c.AllRecords(ctx, hostID) },
 		"PUT /v1/records/{id}": func(ctx context.Context, c *client.Client) (any, error) { return c.PutRecord(ctx, recordNow) },
+		"GET /v1/hosts/{id}/drain": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.PlanDrain(ctx, hostID, fleet.DrainRequest{Mode: fleet.DrainStop, DeadlineMS: 5000, Force: true})
+		},
+		"POST /v1/hosts/{id}/drain": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.StartDrain(ctx, hostID, fleet.DrainRequest{Mode: fleet.DrainStop, DeadlineMS: 5000, Force: true})
+		},
+		"POST /v1/hosts/{id}/undrain": func(ctx context.Context, c *client.Client) (any, error) { return c.Undrain(ctx, hostID) },
 		"POST /v1/hosts/{id}/{action}": func(ctx context.Context, c *client.Client) (any, error) {
 			return c.ActHost(ctx, hostID, fleet.Cordon)
 		},

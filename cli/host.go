@@ -27,6 +27,8 @@ func (a *app) hostCommand() []*cobra.Command {
 			RunE: a.hostAction(fleet.Uncordon), ValidArgsFunction: a.completeHosts,
 		},
 		a.hostRelease(),
+		a.hostDrain(),
+		a.hostUndrain(),
 	})}
 }
 

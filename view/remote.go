@@ -88,6 +88,14 @@ func (v *View) Hardware(ctx context.Context, id fleet.HostID) (fleet.Hardware, e
 	return ask(ctx, v, id, func(ctx context.Context, at Local) (fleet.Hardware, error) { return at.Hardware(ctx, id) })
 }
 
+// PlanDrain returns how a host is being emptied, or would be, as it tells it now.
+func (v *View) PlanDrain(ctx context.Context, id fleet.HostID, req fleet.DrainRequest) (fleet.Drain, error) {
+	if _, err := v.Host(ctx, id); err != nil {
+		return fleet.Drain{}, err
+	}
+	return ask(ctx, v, id, func(ctx context.Context, at Local) (fleet.Drain, error) { return at.PlanDrain(ctx, id, req) })
+}
+
 // Devices returns the devices of an instance as its host tells them now.
 func (v *View) Devices(ctx context.Context, id fleet.InstanceID) (fleet.DeviceList, error) {
 	return askOwner(ctx, v, id, Local.Devices)

@@ -140,6 +140,10 @@ func (ownHost) Hardware(_ context.Context, id fleet.HostID) (fleet.Hardware, err
 	return fleet.Hardware{Host: id, CPU: fleet.CPU{Model: "own"}}, nil
 }
 
+func (ownHost) PlanDrain(_ context.Context, id fleet.HostID, _ fleet.DrainRequest) (fleet.Drain, error) {
+	return fleet.Drain{Host: id}, nil
+}
+
 func (ownHost) OwnHost(_ context.Context, id fleet.HostID) (fleet.Host, error) {
 	return fleet.Host{ID: id, Name: "own"}, nil
 }

@@ -54,6 +54,8 @@ type Local interface {
 	ReadExport(ctx context.Context, id fleet.InstanceID, part fleet.ExportRange) (io.ReadCloser, error)
 	// Hardware is asked of the host itself alone.
 	Hardware(ctx context.Context, id fleet.HostID) (fleet.Hardware, error)
+	// PlanDrain is of the host itself alone, too.
+	PlanDrain(ctx context.Context, id fleet.HostID, req fleet.DrainRequest) (fleet.Drain, error)
 	// OwnHost and OwnInstance look at the hypervisor first. What is not of this
 	// host is CodeMisdirected.
 	OwnHost(ctx context.Context, id fleet.HostID) (fleet.Host, error)

@@ -18,6 +18,10 @@ type Operation struct {
 	fleet.Operation
 	// Force is set for an action that skips the guest's own shutdown.
 	Force bool `json:"force,omitempty"`
+	// Grace is how long a guest may take to shut down, 0 for what is configured;
+	// with Leave, one that takes longer is left as it is.
+	Grace time.Duration `json:"grace,omitempty"`
+	Leave bool          `json:"leave,omitempty"`
 	// Snapshot is the name of the snapshot that the operation is about, Device the
 	// device, and Size what the machine is to get; Mark is what it is to carry
 	// afterwards, where the operation changes that.
