@@ -42,7 +42,7 @@ func (a *Agent) capture(ctx context.Context, op *journal.Operation) error {
 	im, err := a.captured(ctx, op, folder, flight)
 	if err == nil {
 		a.state.mu.Lock()
-		op.Image = im.ID
+		op.Image, op.ImageName = im.ID, im.Name
 		a.state.mu.Unlock()
 	}
 	if err := errors.Join(err, a.spool.Remove(name)); err != nil {
@@ -84,6 +84,7 @@ func (a *Agent) captured(ctx context.Context, op *journal.Operation, folder stri
 	if held, err := a.image(im.ID); err == nil {
 		return held, nil
 	}
+	a.renamed(ctx, &im)
 	return a.keep(ctx, im, files)
 }
 

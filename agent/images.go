@@ -38,6 +38,7 @@ func (a *Agent) ImportImage(ctx context.Context, host fleet.HostID, im fleet.Ima
 // importImage stores what is uploaded, as it comes, or by way of the spool where
 // its disk has to be converted.
 func (a *Agent) importImage(ctx context.Context, store drivers.ImageStore, im fleet.Image, content io.Reader) error {
+	a.renamed(ctx, &im)
 	if disk, ok := im.File(fleet.RoleDisk); ok && !a.takes(disk.Format) {
 		if _, err := a.image(im.ID); err == nil {
 			return nil
@@ -58,6 +59,14 @@ func (a *Agent) importImage(ctx context.Context, store drivers.ImageStore, im fl
 	}
 	a.publish()
 	return nil
+}
+
+// renamed gives an image that is made here the name that the fleet has for its
+// content, where it has that: an image is its content, and has one name.
+func (a *Agent) renamed(ctx context.Context, im *fleet.Image) {
+	if known, err := a.Image(ctx, im.ID); err == nil {
+		im.Name = known.Name
+	}
 }
 
 // image returns an image that the host holds.

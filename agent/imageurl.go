@@ -34,7 +34,7 @@ func (a *Agent) ImportURL(_ context.Context, host fleet.HostID, req fleet.Import
 	}
 	a.state.mu.Lock()
 	op := a.state.newOperation(a.hostID, fleet.InstanceID{}, fleet.VerbImportImage)
-	op.URL = &req
+	op.URL, op.ImageName = &req, req.Name
 	a.state.mu.Unlock()
 	if err := a.journal.Begin(*op, nil); err != nil {
 		return fleet.Operation{}, errorf(fleet.CodeInternal, "%v", err)
@@ -67,7 +67,9 @@ func (a *Agent) executeImport(ctx context.Context, op *journal.Operation) {
 	ended := time.Now()
 	final := *op
 	final.State, final.EndedAt, final.Image = fleet.OperationSucceeded, &ended, im.ID
-	if err != nil {
+	if err == nil {
+		final.ImageName = im.Name
+	} else {
 		final.State, final.Fault = fleet.OperationFailed, err.Error()
 	}
 	if !a.end(ctx, final, journal.Outcome{}) {
@@ -126,6 +128,7 @@ func (a *Agent) takeIn(ctx context.Context, op *journal.Operation, file *os.File
 	if err := a.step(op, "storing"); err != nil {
 		return fleet.Image{}, err
 	}
+	a.renamed(ctx, &im)
 	return a.keep(ctx, im, imageFiles{fleet.RoleDisk: file.Name()})
 }
 

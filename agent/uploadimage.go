@@ -126,7 +126,9 @@ func (a *Agent) storeUpload(ctx context.Context, taken *uploads.Upload) error {
 	if err := taken.Verify(); err != nil {
 		return err
 	}
-	_, err := a.keep(ctx, taken.Image, taken.Paths())
+	im := taken.Image
+	a.renamed(ctx, &im)
+	_, err := a.keep(ctx, im, taken.Paths())
 	return err
 }
 

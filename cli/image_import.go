@@ -135,13 +135,13 @@ func (a *app) importImage(ctx context.Context, s *source) error {
 			failed = errReported
 			continue
 		}
-		imported.CreatedAt = stored.CreatedAt
+		imported.CreatedAt, imported.Name = stored.CreatedAt, stored.Name
 		imported.Hosts = append(imported.Hosts, stored.Hosts...)
 	}
 	if failed != nil {
 		return failed
 	}
-	return a.print(imported, func() written { return line(fmt.Sprintf("imported %s (%s)", im.Name, im.ID)) })
+	return a.print(imported, func() written { return line(imaged("imported", im.Name, imported.Name, im.ID)) })
 }
 
 // targets are the hosts to upload to; the zero host lets the node choose.
@@ -174,6 +174,9 @@ func (s *source) targets(ctx context.Context, node *client.Client) ([]fleet.Host
 func (a *app) importTo(ctx context.Context, node *client.Client, s *source, im fleet.Image, target fleet.Host) (fleet.Image, error) {
 	if target.HoldsImage(im.ID) {
 		a.note("host %s holds image %.12s already", target.Name, im.ID)
+		if held, err := node.Image(ctx, im.ID); err == nil {
+			im.Name = held.Name
+		}
 		im.Hosts = []fleet.HostID{target.ID}
 		return im, nil
 	}

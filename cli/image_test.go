@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -13,7 +14,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"grapevine/fleet"
 )
@@ -32,6 +33,8 @@ type taking struct {
 	got  map[string]*received // by host
 	fail func(host string) bool
 	cut  int // so many parts are cut off after three bytes
+
+	called string // the name that content has had before, empty for none
 }
 
 func takingNode(t *testing.T) *taking {
@@ -77,7 +80,7 @@ func (n *taking) state(host string) fleet.Upload {
 	state := fleet.Upload{Image: got.manifest.ID, Host: id, HaveBytes: int64(len(got.content)), TotalBytes: got.manifest.Bytes}
 	if state.HaveBytes == state.TotalBytes {
 		stored := got.manifest
-		stored.CreatedAt = today
+		stored.CreatedAt, stored.Name = today, cmp.Or(n.called, stored.Name)
 		state.Stored = &stored
 	}
 	return state
@@ -116,7 +119,7 @@ func TestImportSendsManifestAndFiles(t *testing.T) {
 			manifest: fleet.Image{ID: imageID, Name: "tiny", Files: files, Cmdline: "console=ttyS0", Bytes: 20},
 			content:  "the kernelthe initrd",
 		}
-		if diff := cmp.Diff(want, n.got[host.String()], cmp.AllowUnexported(received{})); diff != "" {
+		if diff := gocmp.Diff(want, n.got[host.String()], gocmp.AllowUnexported(received{})); diff != "" {
 			t.Errorf("upload to %s (-want +got)\n%s", host, diff)
 		}
 	}
@@ -135,7 +138,7 @@ func TestUploadThatBreaksOffGoesOnByItself(t *testing.T) {
 		sent = append(sent, part.Body)
 	}
 	want := []string{"the kernelthe initrd", "kernelthe initrd", "rnelthe initrd"} // without the space before
-	if diff := cmp.Diff(want, sent); diff != "" {
+	if diff := gocmp.Diff(want, sent); diff != "" {
 		t.Errorf("parts (-want +got)\n%s", diff)
 	}
 }
@@ -257,6 +260,19 @@ func TestImportOfAURLIsWaitedFor(t *testing.T) {
 	run(t, n.URL, "image", "import", url, "--name", "d", "--wait", "1m").wants(t, 0, "imported d ("+strings.Repeat("ab", 32)+")\n", "")
 	run(t, n.URL, "image", "import", url, "--name", "d", "--disk", "x").wants(t, 2, "", "a URL is that of a disk")
 	run(t, n.URL, "image", "import", "--name", "d", "--disk", "x", "--sha256", "x").wants(t, 2, "", "--sha256 and --wait are for a URL")
+}
+
+func TestContentThatWasThereIsSaidToKeepItsName(t *testing.T) {
+	n := takingNode(t)
+	im := strings.Repeat("ab", 32)
+	done := fleet.Operation{ID: fleet.OperationID(id(0xa1), 7), Host: id(0xa1), State: fleet.OperationSucceeded, Image: im, ImageName: "old"}
+	n.answer("POST /v1/images/import", http.StatusAccepted, done)
+	const said = "its content was there before under that name, which it keeps; it is not called new\n"
+	run(t, n.URL, "image", "import", "https://example.org/d", "--name", "new", "--wait", "1m").wants(t, 0, "imported old ("+im+"): "+said, "")
+
+	n.called = "old"
+	r := run(t, n.URL, "image", "import", "--name", "new", "--disk", write(t, "d.img", "raw bytes"), "--host", "kvm-1")
+	r.wants(t, 0, "imported old ("+digest("raw bytes")+"): "+said, "")
 }
 
 func TestFailedDownloadSaysWhy(t *testing.T) {

@@ -39,6 +39,9 @@ func (a *app) importURL(ctx context.Context, s *source) error {
 			continue
 		}
 		ops = append(ops, op)
+		if len(targets) > 1 && op.State == fleet.OperationSucceeded && isOther(s.name, op.ImageName) {
+			a.note("host %s: %s", target.Name, imaged("imported", s.name, op.ImageName, op.Image))
+		}
 	}
 	if failed != nil {
 		return failed
@@ -58,10 +61,23 @@ func (a *app) importURL(ctx context.Context, s *source) error {
 // said puts what became of a download into a line.
 func (s *source) said(op *fleet.Operation) string {
 	if op.State == fleet.OperationSucceeded {
-		return fmt.Sprintf("imported %s (%s)", s.name, op.Image)
+		return imaged("imported", s.name, op.ImageName, op.Image)
 	}
 	return fmt.Sprintf("downloading %s (operation %s)", s.name, op.ID)
 }
+
+// imaged says what became of content that was to be an image of the name asked,
+// and is one of the name has.
+func imaged(done, asked, has, id string) string {
+	if !isOther(asked, has) {
+		return fmt.Sprintf("%s %s (%s)", done, asked, id)
+	}
+	return fmt.Sprintf("%s %s (%s): its content was there before under that name, which it keeps; it is not called %s", done, has, id, asked)
+}
+
+// isOther reports whether an image has not got the name that was asked for; a
+// node that does not say has given it that.
+func isOther(asked, has string) bool { return has != "" && has != asked }
 
 // askEvery is how often a host is asked how far it is.
 const askEvery = 300 * time.Millisecond

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -41,7 +40,7 @@ func (a *app) instanceCapture() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.print(op, func() written { return line(fmt.Sprintf("captured %s as %s (%s)", row.Name, req.ImageName, op.Image)) })
+		return a.print(op, func() written { return line(imaged("captured "+row.Name+" as", req.ImageName, op.ImageName, op.Image)) })
 	}
 	return cmd
 }

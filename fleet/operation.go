@@ -28,11 +28,15 @@ type Progress struct {
 // Operation is one mutation of one instance, or of an image where Instance is
 // zero, kept by the host that does it.
 type Operation struct {
-	ID        string         `json:"id"`
-	Host      HostID         `json:"host"`
-	Instance  InstanceID     `json:"instance,omitzero"`
-	Image     string         `json:"image,omitempty"` // that it is about, or that its instance is built on
-	Verb      string         `json:"verb"`            // create, delete, resize, an instance action or a snapshot verb
+	ID       string     `json:"id"`
+	Host     HostID     `json:"host"`
+	Instance InstanceID `json:"instance,omitzero"`
+	Image    string     `json:"image,omitempty"` // that it is about, or that its instance is built on
+	// ImageName is that of the image that a capture or a download makes: first the
+	// one asked for, in the end the one that it has. That is another where the
+	// fleet had its content before, for an image keeps its name.
+	ImageName string         `json:"image_name,omitempty"`
+	Verb      string         `json:"verb"` // create, delete, resize, an instance action or a snapshot verb
 	State     OperationState `json:"state"`
 	Step      string         `json:"step,omitempty"`     // journalled before what must not be done twice
 	Progress  *Progress      `json:"progress,omitempty"` // of what is under way, where that is told; not journalled

@@ -29,8 +29,6 @@ type Operation struct {
 	Device   *drivers.Attachment `json:"device,omitempty"`
 	Size     *fleet.Resources    `json:"size,omitempty"`
 	Mark     *drivers.Mark       `json:"mark,omitempty"`
-	// ImageName is that of the image that a capture makes.
-	ImageName string `json:"image_name,omitempty"`
 	// Guest is what cloud-init is to find, nil for what it found before, and Power
 	// what the machine is brought back to.
 	Guest *fleet.Guest `json:"guest,omitempty"`
