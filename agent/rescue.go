@@ -45,6 +45,9 @@ func (a *Agent) RescueInstance(ctx context.Context, id fleet.InstanceID, ask fle
 		if first, err = a.diskZeroGiB(ctx, &m.Machine); err != nil {
 			return fleet.Accepted{}, err
 		}
+		if err := a.sameKind(ctx, &m.Machine, &image); err != nil {
+			return fleet.Accepted{}, err
+		}
 	}
 	return a.begin(id, w, func(row *fleet.Instance, picture *observer.Picture) error {
 		machine, built := picture.Machines[id]
@@ -60,6 +63,22 @@ func (a *Agent) RescueInstance(ctx context.Context, id fleet.InstanceID, ask fle
 		w.mark.Rescue = drivers.Rescued{Image: image.ID, Power: machine.Power}
 		return startable(a, picture, fleet.PowerRunning)
 	})
+}
+
+// sameKind refuses what Xen's driver would: there a machine that boots a kernel
+// and one that boots a disk are guests of two kinds.
+func (a *Agent) sameKind(ctx context.Context, m *drivers.Machine, image *fleet.Image) error {
+	if a.observer.Description().Hypervisor != fleet.Xen {
+		return nil
+	}
+	was, err := a.Image(ctx, m.Mark.Image)
+	if err != nil {
+		return nil //nolint:nilerr // what it was made from is not known any more; the driver sees what it is
+	}
+	if was.BootsKernel() != image.BootsKernel() {
+		return errorf(fleet.CodeUnsupported, "image %s %s, and instance %s was made from one that %s: on Xen only one of its own kind rescues it", image.Name, boots(image), m.ID, boots(&was))
+	}
+	return nil
 }
 
 // UnrescueInstance implements api.Writer for the machines of this host.

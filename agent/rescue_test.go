@@ -1,10 +1,14 @@
 package agent_test
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"strings"
 	"testing"
 
 	"grapevine/api/client"
+	"grapevine/drivers"
 	"grapevine/drivers/simulated"
 	"grapevine/fleet"
 )
@@ -77,5 +81,26 @@ func TestRescueOfAStoppedInstanceEndsStoppedAlsoOverARestart(t *testing.T) {
 	}
 	if row := accepted.Instance; row.Rescue != "" || row.Power != fleet.PowerStopped {
 		t.Errorf("the row is %+v, want it stopped, as it was", row)
+	}
+}
+
+func TestOnXenAnInstanceIsRescuedByAnImageOfItsKind(t *testing.T) {
+	s := newSiteOn(t, simulated.Config{Hypervisor: fleet.Xen}, nil)
+	id := s.built()
+	was := s.row(id)
+	content := []byte("a kernel")
+	sum := sha256.Sum256(content)
+	kernel := fleet.Image{Name: "rescuer", Files: []fleet.ImageFile{{Role: fleet.RoleKernel, SHA256: hex.EncodeToString(sum[:]), Bytes: int64(len(content))}}, Bytes: int64(len(content))}
+	kernel.ID = fleet.ImageID(kernel.Files, "")
+	if _, err := s.ImportImage(t.Context(), fleet.HostID{}, kernel, bytes.NewReader(content)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.RescueInstance(t.Context(), id, fleet.Rescue{Image: kernel.ID}, client.KeyedOptions{Wait: patience})
+	code(t, err, fleet.CodeUnsupported)
+	if err == nil || !strings.Contains(err.Error(), "boots a disk") || strings.Contains(err.Error(), drivers.ErrUnsupported.Error()) {
+		t.Errorf("got %v, want words about the two images", err)
+	}
+	if row := s.row(id); row.Power != was.Power || row.Fault != "" {
+		t.Errorf("the row is %+v, want it as it was", row)
 	}
 }

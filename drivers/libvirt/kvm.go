@@ -43,6 +43,10 @@ func kvmFlavour() *flavour {
 		grows:    true,
 		headroom: true,
 		tagging:  11_000_000,
+		rescues:  func(*libvirtxml.Domain, *fleet.Image) error { return nil },
+		rescue: func(def *definition, path string) {
+			def.bootDisk(kvmFlavour().diskXML(path, rescueLetter))
+		},
 		undefine: golibvirt.DomainUndefineManagedSave | golibvirt.DomainUndefineNvram |
 			golibvirt.DomainUndefineSnapshotsMetadata | golibvirt.DomainUndefineCheckpointsMetadata,
 	}

@@ -40,6 +40,9 @@ func (d *Driver) Rescue(ctx context.Context, id fleet.InstanceID, im fleet.Image
 		if err := drivers.Rescuable(m, t.disk(drivers.DiskName(0)) != nil, &held); err != nil {
 			return err
 		}
+		if err := d.flavour.rescues(&def.xml, &held); err != nil {
+			return err
+		}
 		if err := pool.Delete(ctx, rescueVolume(id)); err != nil { // left by one that was cut short
 			return err
 		}
@@ -72,7 +75,7 @@ func (d *Driver) rescue(ctx context.Context, pool *storage.Pool, def *definition
 		if err != nil {
 			return err
 		}
-		def.bootDisk(d.flavour.diskXML(vol.Key, rescueLetter))
+		d.flavour.rescue(def, vol.Key)
 	}
 	if _, ok := im.File(fleet.RoleISO); ok {
 		path, err := pool.Path(ctx, storage.FileName(im.ID, fleet.RoleISO))

@@ -37,6 +37,8 @@ func xenFlavour() *flavour {
 		console:  xenConsole,
 		screen:   xenScreen,
 		lingers:  true,
+		rescues:  xenRescues,
+		rescue:   xenRescue,
 		undefine: golibvirt.DomainUndefineManagedSave,
 	}
 }
@@ -46,7 +48,7 @@ func xenFlavour() *flavour {
 func xenFeatures(ctx context.Context, d *Driver, caps *capabilities, networks wires) ([]drivers.Feature, error) {
 	features := []drivers.Feature{
 		drivers.FeatureCloudInit, drivers.FeatureConsole, drivers.FeatureCopyDisks, drivers.FeatureDevices, drivers.FeatureImageSource, drivers.FeaturePause,
-		drivers.FeatureReadDisks, drivers.FeatureRebuild, drivers.FeatureResize, drivers.FeatureUsage,
+		drivers.FeatureReadDisks, drivers.FeatureRebuild, drivers.FeatureRescue, drivers.FeatureResize, drivers.FeatureUsage,
 	}
 	if caps.runs("xen") {
 		features = append(features, drivers.FeatureBootKernel)

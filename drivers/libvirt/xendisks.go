@@ -1,11 +1,13 @@
 package libvirt
 
 import (
+	"fmt"
 	"slices"
 
 	"libvirt.org/go/libvirtxml"
 
 	"grapevine/drivers"
+	"grapevine/fleet"
 )
 
 // drivePlace is where the CD drive of an HVM guest is, among its disks: the
@@ -31,6 +33,46 @@ func addXenSeed(dom *libvirtxml.Domain, b blueprint) {
 	if b.seed != "" {
 		dom.Devices.Disks = append(dom.Devices.Disks, b.flavour.seedXML(b.seed))
 	}
+}
+
+// xenRescues: a domain stays the kind of guest that it is, which boots a kernel
+// or a disk, and no CD.
+func xenRescues(dom *libvirtxml.Domain, im *fleet.Image) error {
+	if _, iso := im.File(fleet.RoleISO); iso {
+		return fmt.Errorf("%w: image %s is a CD", drivers.ErrUnsupported, im.Name)
+	}
+	boots := dom.OS != nil && dom.OS.Type != nil && dom.OS.Type.Type != "hvm"
+	if boots == im.BootsKernel() {
+		return nil
+	}
+	return drivers.Unfit("of machine and image %s only one boots a kernel, and they are guests of two kinds to Xen; name an image like the machine's own", im.Name)
+}
+
+// xenRescue: an HVM guest's firmware boots the first disk, and nothing can be
+// said of another. So that one makes way, to where the disk of a rescue is with
+// others. A PV guest boots its kernel, and has the disk beside.
+func xenRescue(def *definition, path string) {
+	f := xenFlavour()
+	disk := f.diskXML(path, rescueLetter)
+	if first := def.at("hda"); first != nil {
+		disk.Target, first.Target = first.Target, disk.Target
+	}
+	def.xml.Devices.Disks = append(def.xml.Devices.Disks, disk)
+}
+
+// madeWay: the first disk is where xenRescue has put it.
+func (s *seenDomain) madeWay() bool {
+	return slices.ContainsFunc(s.Disks, func(disk seenDisk) bool { return disk.Target.Dev == "hda" && disk.isHidden() })
+}
+
+// at is the domain's disk at a place, nil where none is.
+func (def *definition) at(dev string) *libvirtxml.DomainDisk {
+	for i, disk := range def.xml.Devices.Disks {
+		if disk.Target != nil && disk.Target.Dev == dev {
+			return &def.xml.Devices.Disks[i]
+		}
+	}
+	return nil
 }
 
 // drivenPlace is the place of a machine's disk with this number, beside a CD
@@ -67,12 +109,14 @@ func (s *seenDomain) diskPlace(number int) int {
 func (s *seenDomain) nameOf(disk *seenDisk) (string, bool) {
 	place, ok := disk.letter()
 	switch {
-	case !ok:
+	case !ok, disk.isHidden():
 		return "", false
 	case disk.Device == "cdrom" && s.Type == "xen" && place <= drivePlace:
 		return drivers.ISOName(drivePlace - place), true // from the last on
 	case disk.Device == "cdrom":
 		return drivers.ISOName(place), true
+	case place == rescueLetter && s.madeWay():
+		return drivers.DiskName(0), true
 	case s.driven() && place > drivePlace:
 		return drivers.DiskName(place - 1), true
 	default:

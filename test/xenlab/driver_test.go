@@ -28,6 +28,7 @@ func TestDriverOnXen(t *testing.T) {
 	t.Run("MemoryIsWhatXenWouldGive", b.memory)
 	t.Run("KernelBootsWithADiskAndHearsStopAndReboot", b.kernel)
 	t.Run("DiskBootsAsAnHVMGuest", b.disk)
+	t.Run("RescueDiskBootsInTheFirstOnesPlace", b.rescue)
 	t.Run("ConsoleLogsAreBounded", b.boundedLogs)
 	t.Run("SerialLogsAreBounded", b.boundedSerial)
 	t.Run("SnapshotsAreRefused", b.snapshots)
