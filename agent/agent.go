@@ -45,6 +45,9 @@ type Deps struct {
 	// and Serf.
 	Network    sockets.Network
 	Membership func(mesh.Config) mesh.Membership
+	// GrantLife is how long a witness with a new journal waits before it learns;
+	// 0 means fleet.GrantLife, and tests that wait have less.
+	GrantLife time.Duration
 	// Ready is called once, when the agent serves and others can see its host.
 	// It may be nil.
 	Ready func()
@@ -80,6 +83,8 @@ type Agent struct {
 	drain    drain
 	tickets  consoles.Tickets
 	consoles *consoles.Sessions
+
+	witnessing witnessing
 
 	listener net.Listener   // HTTPS and links
 	socket   net.Listener   // nil for none
@@ -184,6 +189,9 @@ func (a *Agent) open(ctx context.Context, deps Deps) error {
 	a.View = view.New(view.Config{
 		Source: a.mesh, Flavors: a.cfg.Flavors, Peers: a.peers, Self: a.hostID, Local: (*local)(a),
 	})
+	if err := a.openWitnessing(deps.GrantLife); err != nil {
+		return err
+	}
 	if err := a.metrics.registry.Register(a.View.Collector()); err != nil {
 		return fmt.Errorf("register metrics of the view: %w", err)
 	}
@@ -218,6 +226,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	group.Add("janitor", a.keepTidy)
 	group.Add("return", a.keepJudged)
 	group.Add("drain", a.keepDraining)
+	group.Add("witness", a.keepWitness)
 	group.Add("consoles", a.consoles.Run)
 	group.Add("leave", a.left.Run)
 	a.serve(&group)

@@ -9,6 +9,7 @@ import (
 	"grapevine/api"
 	"grapevine/api/client"
 	"grapevine/fleet"
+	"grapevine/grants/ask"
 )
 
 // CreateInstance implements api.Writer: an instance on this host, and no
@@ -48,19 +49,19 @@ const maxTakeovers = 16
 // would be waited for for ever.
 const homeAnswers = 10 * time.Second
 
-// register asks the key's home to give the instance to this host, and returns
-// the record once this very request has stored it. One that another request
-// stored, for this host too, is taken over under the next attempt: only who
-// stored the newest attempt may propose it, and a registry that found this
+// register has the instance given to this host by whoever decides about its key,
+// and returns the record once this very request has stored it. One that another
+// request stored, for this host too, is taken over under the next attempt: only
+// who stored the newest attempt may propose it, and a registry that found this
 // host not answering would otherwise still be free to move the instance on.
 func (a *Agent) register(ctx context.Context, p *fleet.Proposal) (fleet.KeyRecord, error) {
-	home, err := a.homeOf(p.ID)
+	keys, err := a.keysFor(p.ID)
 	if err != nil {
 		return fleet.KeyRecord{}, err
 	}
 	var held fleet.KeyRecord
 	for range maxTakeovers {
-		answer, err := a.changeKeyAt(ctx, home, fleet.KeyChange{
+		answer, err := changeKey(ctx, keys, fleet.KeyChange{
 			Record:    fleet.KeyRecord{Instance: p.ID, RequestHash: p.RequestHash, Host: a.hostID, Attempt: held.Attempt + 1},
 			IfAttempt: held.Attempt,
 		})
@@ -86,6 +87,28 @@ func (a *Agent) register(ctx context.Context, p *fleet.Proposal) (fleet.KeyRecor
 	}
 }
 
+// keyChanger decides which host an instance id with a key was given to.
+type keyChanger interface {
+	ChangeKey(ctx context.Context, id fleet.InstanceID, change fleet.KeyChange) (fleet.KeyAnswer, error)
+}
+
+// keysFor returns who decides about a key: the witnesses, or where there are
+// none its home.
+func (a *Agent) keysFor(id fleet.InstanceID) (keyChanger, error) {
+	home, err := a.homeOf(id)
+	if err != nil {
+		return nil, err
+	}
+	set := a.witnessSet()
+	if set.IsZero() {
+		return &atHome{a, home}, nil
+	}
+	if !a.Follows(home) {
+		return nil, errorf(fleet.CodeKeyHomeUnreachable, "host %s keeps this key by the rule from before the witness set, and has not handed it over yet; send the same request again later", a.HostName(home))
+	}
+	return ask.ByWitnesses{Asker: &a.witnessing.asker, Set: set, Token: ask.NewToken()}, nil
+}
+
 // homeOf returns the home of a key. While an agent is known whose host has not
 // been heard of, this node could take a wrong host for it.
 func (a *Agent) homeOf(id fleet.InstanceID) (fleet.HostID, error) {
@@ -104,32 +127,38 @@ func (a *Agent) homeOf(id fleet.InstanceID) (fleet.HostID, error) {
 	return home, nil
 }
 
-// changeKeyAt asks the key's home, which may be this host.
-func (a *Agent) changeKeyAt(ctx context.Context, home fleet.HostID, change fleet.KeyChange) (fleet.KeyAnswer, error) {
-	id := change.Record.Instance
-	var answer fleet.KeyAnswer
-	var err error
-	if home == a.hostID {
-		answer, err = a.ChangeKey(ctx, id, change)
-	} else {
-		answer, err = a.askHome(ctx, home, id, change)
-	}
-	switch {
-	case fleet.CodeOf(err) == fleet.CodeHostUnreachable, errors.Is(err, client.ErrUnreachable), errors.Is(err, client.ErrOutcomeUnknown):
-		return fleet.KeyAnswer{}, errorf(fleet.CodeKeyHomeUnreachable,
-			"host %s, which decides who has this key, does not answer; the same request may be sent again later", a.HostName(home))
-	case fleet.CodeOf(err) == fleet.CodeNotFound:
-		return fleet.KeyAnswer{}, errorf(fleet.CodeConflict, "the record of this idempotency key expired just now; send the request again")
-	}
-	return answer, err
+// atHome asks the key's home, which may be this host.
+type atHome struct {
+	*Agent
+	home fleet.HostID
 }
 
-func (a *Agent) askHome(ctx context.Context, home fleet.HostID, id fleet.InstanceID, change fleet.KeyChange) (fleet.KeyAnswer, error) {
-	peer, err := a.Peer(home)
+// ChangeKey implements keyChanger.
+func (h *atHome) ChangeKey(ctx context.Context, id fleet.InstanceID, change fleet.KeyChange) (fleet.KeyAnswer, error) {
+	node, err := h.node(h.home)
 	if err != nil {
-		return fleet.KeyAnswer{}, err
+		return fleet.KeyAnswer{}, h.unreachable(err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, homeAnswers)
 	defer cancel()
-	return peer.ChangeKey(ctx, id, change)
+	answer, err := node.ChangeKey(ctx, id, change)
+	return answer, h.unreachable(err)
+}
+
+// unreachable turns what says that the home gave no answer into its one code.
+func (h *atHome) unreachable(err error) error {
+	if fleet.CodeOf(err) == fleet.CodeHostUnreachable || errors.Is(err, client.ErrUnreachable) || errors.Is(err, client.ErrOutcomeUnknown) {
+		return errorf(fleet.CodeKeyHomeUnreachable,
+			"host %s, which decides who has this key, does not answer; the same request may be sent again later", h.HostName(h.home))
+	}
+	return err
+}
+
+// changeKey asks who decides about a key.
+func changeKey(ctx context.Context, keys keyChanger, change fleet.KeyChange) (fleet.KeyAnswer, error) {
+	answer, err := keys.ChangeKey(ctx, change.Record.Instance, change)
+	if fleet.CodeOf(err) == fleet.CodeNotFound {
+		return fleet.KeyAnswer{}, errorf(fleet.CodeConflict, "the record of this idempotency key expired just now; send the request again")
+	}
+	return answer, err
 }

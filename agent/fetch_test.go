@@ -65,7 +65,7 @@ func (s *site) beside(n byte, name string) *site {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	other := &site{t: s.t, hypervisor: hypervisor, ca: s.ca, id: fleet.UUID{n}, key: s.key}
+	other := &site{t: s.t, hypervisor: hypervisor, ca: s.ca, id: fleet.UUID{n}, key: s.key, life: s.life}
 	other.configure(name, func(c *agent.Config) { c.Join = []string{s.agent.GossipAddr()} })
 	other.own = other.issue(identity.Agent, other.id)
 	other.start()

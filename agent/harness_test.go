@@ -35,6 +35,8 @@ type site struct {
 
 	// wrap, if set, stands between the agent and its driver.
 	wrap func(*simulated.Driver) drivers.Driver
+	// life is how long a witness with a new journal waits; zero as in a fleet.
+	life time.Duration
 
 	*client.Client // as a registry
 	agent          *agent.Agent
@@ -60,7 +62,7 @@ func newSiteOn(t *testing.T, host simulated.Config, change func(*agent.Config)) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{t: t, hypervisor: hypervisor, ca: ca, id: fleet.UUID{1}, key: identity.NewGossipKey()}
+	s := &site{t: t, hypervisor: hypervisor, ca: ca, id: fleet.UUID{1}, key: identity.NewGossipKey(), life: time.Millisecond}
 	s.configure("host-1", change)
 	s.own = s.issue(identity.Agent, s.id)
 	s.start()
@@ -106,7 +108,7 @@ func (s *site) make(ready func()) (*agent.Agent, error) {
 		driver = s.wrap(connected)
 	}
 	return agent.New(s.t.Context(), s.cfg, agent.Deps{
-		Driver: driver, Credentials: identity.Credentials{Identity: s.own, GossipKey: s.key}, Log: slog.New(slog.DiscardHandler), Ready: ready,
+		Driver: driver, Credentials: identity.Credentials{Identity: s.own, GossipKey: s.key}, Log: slog.New(slog.DiscardHandler), Ready: ready, GrantLife: s.life,
 	})
 }
 

@@ -10,6 +10,11 @@ import (
 
 // Key implements api.Node.
 func (a *Agent) Key(_ context.Context, id fleet.InstanceID) (fleet.KeyRecord, error) {
+	a.witnessing.homing.RLock()
+	defer a.witnessing.homing.RUnlock()
+	if a.witnessing.retired {
+		return fleet.KeyRecord{}, witnessesDecide(a.name())
+	}
 	a.state.mu.Lock()
 	defer a.state.mu.Unlock()
 	record, ok := a.state.homes.Get(id)
@@ -27,6 +32,11 @@ func (a *Agent) ChangeKey(_ context.Context, id fleet.InstanceID, change fleet.K
 	}
 	if change.Record.Attempt != change.IfAttempt+1 {
 		return fleet.KeyAnswer{}, errorf(fleet.CodeInvalid, "attempt %d does not follow attempt %d", change.Record.Attempt, change.IfAttempt)
+	}
+	a.witnessing.homing.RLock()
+	defer a.witnessing.homing.RUnlock()
+	if a.witnessing.retired {
+		return fleet.KeyAnswer{}, witnessesDecide(a.name())
 	}
 	unlock := a.keys.lock(id)
 	defer unlock()
@@ -46,6 +56,12 @@ func (a *Agent) ChangeKey(_ context.Context, id fleet.InstanceID, change fleet.K
 	a.state.homes.Commit(entry)
 	a.state.mu.Unlock()
 	return fleet.KeyAnswer{Record: entry.Record, Stored: true}, nil
+}
+
+// witnessesDecide is the answer of a home that has handed its keys over, or is
+// about to.
+func witnessesDecide(host string) error {
+	return errorf(fleet.CodeWitnessesDecide, "host %s decides about no keys any more, since there is a witness set; send the same request again in a moment", host)
 }
 
 // sweepKeys drops the keys whose instances have been gone for long enough.

@@ -161,6 +161,9 @@ func (a *Agent) tidy(now time.Time) error {
 	if err := a.sweepRecords(now); err != nil {
 		return err
 	}
+	if err := a.sweepGrants(); err != nil {
+		return err
+	}
 	if err := a.spool.Tidy(now.Add(-keepEntries)); err != nil {
 		return err
 	}

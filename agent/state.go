@@ -190,5 +190,6 @@ func sameHost(a, b *fleet.Host) bool {
 		a.Name == b.Name && a.Zone == b.Zone && a.Hypervisor == b.Hypervisor &&
 		a.HypervisorVersion == b.HypervisorVersion && a.State == b.State && a.StateReason == b.StateReason && a.Capacity == b.Capacity &&
 		slices.Equal(a.Traits, b.Traits) && slices.Equal(a.Networks, b.Networks) && slices.Equal(a.Images, b.Images) && a.API == b.API &&
-		a.AgentVersion == b.AgentVersion && a.Hardware == b.Hardware && a.HypervisorFault == b.HypervisorFault
+		a.AgentVersion == b.AgentVersion && a.Hardware == b.Hardware && a.HypervisorFault == b.HypervisorFault &&
+		a.Follows == b.Follows && a.Witnesses.Equal(b.Witnesses)
 }

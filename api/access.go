@@ -90,6 +90,14 @@ var access = map[string][]PrincipalRole{
 	"POST /v1/mesh/keys":   mutators,
 	"POST /v1/mesh/leave":  mutators,
 
+	"GET /v1/witnesses":  readers,
+	"POST /v1/witnesses": mutators,
+
+	"GET /v1/witness":      nodes,
+	"PUT /v1/witness":      nodes,
+	"GET /v1/grants":       nodes,
+	"PUT /v1/grants/{key}": nodes,
+
 	"GET /v1/keys/{id}":    nodes,
 	"PUT /v1/keys/{id}":    nodes,
 	"PUT /v1/records/{id}": nodes,

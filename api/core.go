@@ -19,6 +19,7 @@ type Core interface {
 	Uploader
 	MeshReader
 	MeshWriter
+	WitnessKeeper
 }
 
 // Reader is all that a node reads.
@@ -166,6 +167,7 @@ type MeshWriter interface {
 
 // Node is what agents serve beside Core to registries and other agents.
 type Node interface {
+	Witness
 	// Claim judges a proposal and promises it durably, or refuses it durably
 	// with *fleet.Error{Code: CodeRefused}, its reasons and the host's row.
 	Claim(ctx context.Context, p fleet.Proposal) (fleet.Accepted, error)

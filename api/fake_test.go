@@ -20,6 +20,7 @@ import (
 // fakeCore answers with what a test puts into it; a method without a function
 // fails, which shows as a 500.
 type fakeCore struct {
+	fakeWitness
 	atLeast    func(fleet.Version) (Reads, error)
 	decided    fleet.Decide // by the last release
 	hosts      func() (fleet.List[fleet.Host], error)

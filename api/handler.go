@@ -66,6 +66,7 @@ func newServer(core Core, opts Options) *server {
 	s.addUploads()
 	s.addPlacement()
 	s.addMesh()
+	s.addWitnesses()
 	s.addWatch()
 	s.addTrace()
 	s.addGossip()

@@ -62,6 +62,8 @@ var kinds = map[fleet.Code]struct {
 	fleet.CodeTooMany:               {http.StatusTooManyRequests, "too many at once"},
 	fleet.CodeInternal:              {http.StatusInternalServerError, "internal error"},
 	fleet.CodeKeyHomeUnreachable:    {http.StatusServiceUnavailable, "home of the idempotency key cannot be reached"},
+	fleet.CodeNoWitnesses:           {http.StatusServiceUnavailable, "no majority of the witnesses"},
+	fleet.CodeWitnessesDecide:       {http.StatusServiceUnavailable, "witnesses decide about keys"},
 	fleet.CodeHypervisorUnreachable: {http.StatusServiceUnavailable, "hypervisor does not answer"},
 	fleet.CodeTooFewHolders:         {http.StatusServiceUnavailable, "too few agents hold the record"},
 	fleet.CodeNotReady:              {http.StatusServiceUnavailable, "node is not ready"},

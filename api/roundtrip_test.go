@@ -197,7 +197,19 @@ func TestClientHasAMethodForEveryRoute(t *testing.T) {
 			return c.ChangeGossipKeys(ctx, fleet.GossipKeyChange{Action: fleet.GossipKeyInstall})
 		},
 		"POST /v1/mesh/leave": func(ctx context.Context, c *client.Client) (any, error) { return c.Leave(ctx) },
-		"GET /v1/keys/{id}":   func(ctx context.Context, c *client.Client) (any, error) { return c.Key(ctx, instanceID) },
+		"GET /v1/witnesses":   func(ctx context.Context, c *client.Client) (any, error) { return c.Witnesses(ctx) },
+		"POST /v1/witnesses": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.ChangeWitnesses(ctx, fleet.WitnessChange{Old: "alpha", New: "beta"})
+		},
+		"GET /v1/witness": func(ctx context.Context, c *client.Client) (any, error) { return c.WitnessState(ctx) },
+		"PUT /v1/witness": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.TellWitness(ctx, fleet.WitnessUpdate{Set: fleet.WitnessSet{Number: 1, Members: []fleet.HostID{{1}, {2}, {3}, {4}, {5}}}})
+		},
+		"GET /v1/grants": func(ctx context.Context, c *client.Client) (any, error) { return c.Grants(ctx, instanceID) },
+		"PUT /v1/grants/{key}": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.Grant(ctx, fleet.GrantAsk{Number: 1, Key: instanceID, Ballot: fleet.Ballot{Round: 1, Asker: hostID}})
+		},
+		"GET /v1/keys/{id}": func(ctx context.Context, c *client.Client) (any, error) { return c.Key(ctx, instanceID) },
 		"PUT /v1/keys/{id}": func(ctx context.Context, c *client.Client) (any, error) {
 			return c.ChangeKey(ctx, instanceID, fleet.KeyChange{Record: record})
 		},

@@ -27,6 +27,12 @@ var recordBody = func() string {
 	return string(body)
 }()
 
+const (
+	setBody = `{"number":1,"members":["00000000-0000-4000-8000-000000000001","00000000-0000-4000-8000-000000000002","00000000-0000-4000-8000-000000000003","00000000-0000-4000-8000-000000000004","00000000-0000-4000-8000-000000000005"]}`
+	// A grant without a hash, as of a name.
+	grantBody = `{"number":1,"key":"` + instanceText + `","ballot":{"round":3,"asker":"` + hostText + `"},"grant":{"kind":"name","instance":"` + instanceText + `","request_hash":"","host":"` + hostText + `","attempt":1,"token":"` + hostText + `"}}`
+)
+
 // good is a request that succeeds, for each route but the upload's.
 var good = map[string]struct {
 	request
@@ -100,6 +106,12 @@ var good = map[string]struct {
 	"GET /v1/mesh/keys":                               {request{method: "GET", target: "/v1/mesh/keys"}, 200, `"items":[],"members":2,"answered":2,"errors":[]`},
 	"POST /v1/mesh/keys":                              {request{method: "POST", target: "/v1/mesh/keys", body: `{"action":"use","key":"aabbccddeeff"}`}, 200, `"changed":"aabbccddeeff"`},
 	"POST /v1/mesh/leave":                             {request{method: "POST", target: "/v1/mesh/leave"}, 202, `"status":"left"`},
+	"GET /v1/witnesses":                               {request{method: "GET", target: "/v1/witnesses"}, 200, `"waiting":[]`},
+	"POST /v1/witnesses":                              {request{method: "POST", target: "/v1/witnesses", body: `{"old":"alpha","new":"beta"}`}, 200, `"number":2`},
+	"GET /v1/witness":                                 {request{method: "GET", target: "/v1/witness", role: AsAgent}, 200, `"follows":1`},
+	"PUT /v1/witness":                                 {request{method: "PUT", target: "/v1/witness", role: AsRegistry, body: `{"set":` + setBody + `}`}, 200, `"number":1`},
+	"GET /v1/grants":                                  {request{method: "GET", target: "/v1/grants?after=" + instanceText, role: AsAgent}, 200, `"entries":[]`},
+	"PUT /v1/grants/{key}":                            {request{method: "PUT", target: "/v1/grants/" + instanceText, role: AsAgent, body: grantBody}, 200, `"promised":{"round":3`},
 	"GET /v1/keys/{id}":                               {request{method: "GET", target: "/v1/keys/" + instanceText, role: AsAgent}, 200, `"attempt":1`},
 	"PUT /v1/keys/{id}":                               {request{method: "PUT", target: "/v1/keys/" + instanceText, role: AsAgent, body: keyBody}, 200, `"stored":true`},
 	"PUT /v1/claims/{id}":                             {request{method: "PUT", target: "/v1/claims/" + instanceText, role: AsRegistry, body: proposalBody}, 202, `"operation"`},
@@ -173,7 +185,7 @@ func TestOnlyRegistriesAndOperatorsMutate(t *testing.T) {
 	for route := range access {
 		method, path, _ := strings.Cut(route, " ")
 		reads := method == http.MethodGet || method == http.MethodHead || path == "/v1/placements"
-		if !reads && !strings.HasPrefix(path, "/v1/keys") && !strings.HasPrefix(path, "/v1/records") && admits(route, AsAgent) {
+		if !reads && !slices.ContainsFunc([]string{"/v1/keys", "/v1/records", "/v1/grants", "/v1/witness"}, func(to string) bool { return path == to || strings.HasPrefix(path, to+"/") }) && admits(route, AsAgent) {
 			t.Errorf("%s is open to agents", route)
 		}
 	}

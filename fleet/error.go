@@ -30,6 +30,8 @@ const (
 	CodeUnsupported           Code = "unsupported"
 	CodeKeyReused             Code = "idempotency_key_reused"
 	CodeKeyHomeUnreachable    Code = "key_home_unreachable"
+	CodeNoWitnesses           Code = "no_witnesses"
+	CodeWitnessesDecide       Code = "witnesses_decide"
 	CodeHostUnreachable       Code = "host_unreachable"
 	CodeHypervisorUnreachable Code = "hypervisor_unreachable"
 	CodeOutcomeUnknown        Code = "outcome_unknown"

@@ -110,7 +110,7 @@ func (c GrantChange) Apply(held *Grant) (next *Grant, stored bool) {
 	case want == nil:
 		return held, false
 	case held == nil:
-		if c.IfAttempt == 0 && want.Attempt == 1 {
+		if c.IfAttempt == 0 {
 			return want, true
 		}
 		return nil, false
@@ -133,6 +133,23 @@ type GrantAsk struct {
 	Key    UUID   `json:"key"`
 	Ballot Ballot `json:"ballot"`
 	Grant  *Grant `json:"grant,omitempty"`
+}
+
+// Validate judges a question that another node puts.
+func (a *GrantAsk) Validate() error {
+	switch {
+	case a.Number == 0, a.Key.IsZero(), a.Ballot.Round == 0, a.Ballot.Asker.IsZero():
+		return &Error{Code: CodeInvalid, Detail: "the question names no witness set, no key, no round or no asker"}
+	case a.Grant == nil:
+		return nil
+	case a.Grant.Attempt == 0, a.Grant.Token.IsZero(), len(a.Grant.RequestHash) > MaxNameBytes:
+		return &Error{Code: CodeInvalid, Detail: "the grant has no attempt, no token, or a hash that is none"}
+	case (a.Grant.Kind == GrantSet) != (a.Grant.Set != nil):
+		return &Error{Code: CodeInvalid, Detail: "a witness set is granted under a key of its own kind"}
+	case a.Grant.Set != nil:
+		return a.Grant.Set.Validate()
+	}
+	return nil
 }
 
 // GrantAnswer is a witness's answer. What it says is in its journal.

@@ -76,6 +76,10 @@ type Host struct {
 	HypervisorFault string `json:"hypervisor_fault,omitempty"`
 	// HypervisorFaultSince is when it stopped answering, by the host's clock.
 	HypervisorFaultSince *time.Time `json:"hypervisor_fault_since,omitempty"`
+	// Follows is the number of the witness set since which the host is the home of
+	// no keys; 0 while it is. Witnesses is the set that a witness goes by.
+	Follows   uint64      `json:"follows,omitempty"`
+	Witnesses *WitnessSet `json:"witnesses,omitempty"`
 	// DeclaredDead is an overlay: who declared the host dead, in this life or a
 	// later one, when and why; absent while nobody did.
 	DeclaredDead *Record   `json:"declared_dead,omitempty"`

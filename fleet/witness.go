@@ -85,8 +85,11 @@ func (s *WitnessSet) Settle() WitnessSet {
 	return WitnessSet{Number: s.Number + 1, Members: slices.Clone(s.Members)}
 }
 
-// Equal reports whether two sets are the same.
+// Equal reports whether two sets are the same; nil is none.
 func (s *WitnessSet) Equal(o *WitnessSet) bool {
+	if s == nil || o == nil {
+		return s == o
+	}
 	return s.Number == o.Number && slices.Equal(s.Members, o.Members) && slices.Equal(s.Old, o.Old)
 }
 
@@ -133,4 +136,36 @@ type WitnessUpdate struct {
 	// Found is set where the set is the fleet's first, and nothing was ever
 	// granted: then there is nothing that the witness could have forgotten.
 	Found bool `json:"found,omitempty"`
+}
+
+// WitnessChange is what an operator wants of the witness set, the body of
+// POST /v1/witnesses: either Members, for the fleet's first set, or Old and New.
+// Each host is an id or a name.
+type WitnessChange struct {
+	Members []string `json:"members,omitempty" doc:"the five hosts of the fleet's first set"`
+	Old     string   `json:"old,omitempty" doc:"the member that goes"`
+	New     string   `json:"new,omitempty" doc:"the host that comes in its place"`
+}
+
+// WitnessReport is the witness set, as far as the answering node could ask.
+type WitnessReport struct {
+	// Set is the newest that any host tells of; its number is 0 for none.
+	Set WitnessSet `json:"set"`
+	// Members are those of the set and, in a change, the old ones.
+	Members []WitnessRow `json:"members"`
+	// Waiting are the hosts that are still the homes of keys: for those keys
+	// nobody decides until they have been heard.
+	Waiting []string `json:"waiting"`
+}
+
+// WitnessRow is one witness.
+type WitnessRow struct {
+	Host HostID `json:"host"`
+	Name string `json:"name"`
+	// Coming and Going are set during a change.
+	Coming bool `json:"coming,omitempty"`
+	Going  bool `json:"going,omitempty"`
+	WitnessState
+	// Fault is why it could not be asked; its state is unknown then.
+	Fault string `json:"fault,omitempty"`
 }

@@ -13,6 +13,7 @@ import (
 	"grapevine/api"
 	"grapevine/api/client"
 	"grapevine/fleet"
+	"grapevine/grants/ask"
 	"grapevine/internal/rungroup"
 	"grapevine/placement"
 	"grapevine/view"
@@ -28,6 +29,8 @@ type core struct {
 	// it can, it may not know the home of a key, and what it has not heard of
 	// may still be there.
 	ready   func() error
+	asker   *ask.Asker
+	keeper  *ask.Keeper
 	leave   func(context.Context) error // says good bye to the mesh
 	left    *rungroup.Exit              // told when an operator made the registry leave
 	log     *slog.Logger

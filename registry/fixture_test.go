@@ -73,6 +73,7 @@ type fakeAgent struct {
 	claims  map[fleet.InstanceID]string
 	refused map[fleet.InstanceID]uint32
 	keys    map[fleet.InstanceID]fleet.KeyRecord
+	witness fakeWitness
 	asked   int // proposals that arrived
 	// beforeClaim and afterClaim, if set, run outside the lock around a claim.
 	beforeClaim, afterClaim func(context.Context, fleet.Proposal)
@@ -419,10 +420,12 @@ func (w *world) registryBy(how fleet.Strategy) (*core, *news) {
 	self := w.identity(identity.Registry, newInstanceID())
 	peers := client.NewPeers(func(peer fleet.UUID) *tls.Config { return self.ClientTLS(peer, "http/1.1") }, nil)
 	w.t.Cleanup(peers.Close)
-	return &core{
+	c := &core{
 		View:    view.New(view.Config{Source: n, Flavors: fleet.BuiltinFlavors(), Placement: how, Peers: peers}),
 		timeout: 10 * time.Second, ready: func() error { return nil }, log: slog.New(slog.DiscardHandler), metrics: newMetrics(),
-	}, n
+	}
+	c.openWitnesses()
+	return c, n
 }
 
 // impatient is the time-out of a registry that meets a host that hangs: long

@@ -9,13 +9,15 @@ import (
 
 	"grapevine/api/client"
 	"grapevine/fleet"
+	"grapevine/grants/ask"
 )
 
 // A keyed create makes at most one machine, however often and at however many
 // registries it is sent, and whichever of them die on the way. The rules:
 //
-//  1. The key's home keeps one record: the host that may have the instance, and
-//     an attempt that rises with every change, by compare-and-set.
+//  1. The key's home, or where a witness set is pinned a majority of the witnesses,
+//     keeps one record: the host that may have the instance, and an attempt that
+//     rises with every change, by compare-and-set.
 //  2. Each attempt has one driver: the request that stored it. Only it proposes
 //     under that attempt. A request that finds a record of somebody else's
 //     first takes it over, by storing the same host under the next attempt.
@@ -36,7 +38,11 @@ func (p *placing) keyed(ctx context.Context) (fleet.Accepted, error) {
 	if !ok {
 		return fleet.Accepted{}, p.nothingFits()
 	}
-	home := &keyHome{placing: p, id: id}
+	keys, err := p.core.keysFor(id)
+	if err != nil {
+		return fleet.Accepted{}, err
+	}
+	home := &keyHome{placing: p, id: id, keys: keys}
 	if err := home.open(ctx); err != nil {
 		return fleet.Accepted{}, err
 	}
@@ -67,10 +73,11 @@ func (p *placing) givenUp(host fleet.HostID) bool {
 	return given
 }
 
-// keyHome is the home of the request's key, as this request knows it.
+// keyHome is who decides about the request's key, as this request knows it.
 type keyHome struct {
 	*placing
 	id     fleet.HostID
+	keys   ask.Keys        // nil for the home itself
 	record fleet.KeyRecord // what the home holds
 	// drives is whether this request stored the record, fresh whether it then
 	// gave the instance to a host that had not had it before.
@@ -139,7 +146,7 @@ func (h *keyHome) yield(ctx context.Context, lost int) error {
 
 // find reads the record; without one, nothing fits.
 func (h *keyHome) find(ctx context.Context) error {
-	return h.ask(ctx, func(ctx context.Context, peer *client.Client) error {
+	return h.ask(ctx, func(ctx context.Context, peer ask.Keys) error {
 		record, err := peer.Key(ctx, h.req.ID)
 		if fleet.CodeOf(err) == fleet.CodeNotFound {
 			return h.nothingFits()
@@ -152,7 +159,7 @@ func (h *keyHome) find(ctx context.Context) error {
 // store gives the instance to host under the next attempt, if the record is
 // still as this request knows it, and takes over what the home then holds.
 func (h *keyHome) store(ctx context.Context, host fleet.HostID) error {
-	return h.ask(ctx, func(ctx context.Context, peer *client.Client) error {
+	return h.ask(ctx, func(ctx context.Context, peer ask.Keys) error {
 		answer, err := peer.ChangeKey(ctx, h.req.ID, fleet.KeyChange{
 			Record:    fleet.KeyRecord{Instance: h.req.ID, RequestHash: h.hash, Host: host, Attempt: h.record.Attempt + 1},
 			IfAttempt: h.record.Attempt,
@@ -178,10 +185,13 @@ func (h *keyHome) move(ctx context.Context, why error) error {
 	return err
 }
 
-// ask calls the home. That it does not answer, whatever became of the
+// ask calls who decides. That a home does not answer, whatever became of the
 // question, is key_home_unreachable: this request proposes nothing under a
 // record that it does not know to be stored.
-func (h *keyHome) ask(ctx context.Context, call func(context.Context, *client.Client) error) error {
+func (h *keyHome) ask(ctx context.Context, call func(context.Context, ask.Keys) error) error {
+	if h.keys != nil {
+		return call(ctx, h.keys)
+	}
 	peer, err := h.core.Peer(h.id)
 	if err != nil {
 		return keyHomeUnreachable(h.core.HostName(h.id), h.req.ID, err)

@@ -77,6 +77,7 @@ func New(cfg Config, deps Deps) (*Registry, error) {
 		timeout: cfg.RequestTimeout, ready: r.mesh.Ready, log: deps.Log, metrics: counts,
 		leave: r.mesh.Leave, left: rungroup.NewExit(),
 	}
+	r.core.openWitnesses()
 	counts.registry.MustRegister(r.core.Collector())
 	r.server = api.NewServer(api.NewHandler(r.core, api.Options{
 		Principal: r.principal,

@@ -117,6 +117,7 @@ func (v *View) feed(b *replica.Block, now time.Time) {
 		v.index.Remove(b.HostID())
 		return
 	}
+	v.hearSet(&host)
 	v.overlay(&host, now)
 	if host.DeclaredDead != nil { // though it may be heard, by mistake or for a moment
 		host.Reachability = fleet.ReachUnreachable

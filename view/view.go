@@ -108,6 +108,7 @@ type View struct {
 	suspicion suspicion                 // guarded by mu
 	facts     facts                     // guarded by mu
 	decided   decided                   // guarded by mu
+	witnesses fleet.WitnessSet          // guarded by mu: the newest set heard of
 
 	ended    chan struct{} // closed when Run has ended
 	watchers atomic.Int32  // calls of Watch whose context goes on

@@ -47,6 +47,15 @@ func (h *Homes) Get(id fleet.InstanceID) (fleet.KeyRecord, bool) {
 	return e.Record, ok
 }
 
+// All returns every record, in no order.
+func (h *Homes) All() []fleet.KeyRecord {
+	out := make([]fleet.KeyRecord, 0, len(h.entries))
+	for _, e := range h.entries {
+		out = append(out, e.Record)
+	}
+	return out
+}
+
 // Judge decides a compare-and-set without doing it: the entry to journal, and
 // whether the proposed record is to be stored. Commit takes it over.
 func (h *Homes) Judge(change fleet.KeyChange, now time.Time) (Entry, bool) {

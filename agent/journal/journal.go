@@ -32,6 +32,7 @@ var (
 	seenBucket       = []byte("seen")
 	imagesBucket     = []byte("images")
 	recordsBucket    = []byte("records")
+	witnessBucket    = []byte("witness")
 )
 
 const (
@@ -68,7 +69,7 @@ func Open(path string) (*Journal, error) {
 
 func (j *Journal) prepare() error {
 	return j.db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{metaBucket, claimsBucket, operationsBucket, refusalsBucket, deletionsBucket, keysBucket, seenBucket, imagesBucket, recordsBucket} {
+		for _, name := range [][]byte{metaBucket, claimsBucket, operationsBucket, refusalsBucket, deletionsBucket, keysBucket, seenBucket, imagesBucket, recordsBucket, witnessBucket} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return err
 			}

@@ -68,15 +68,19 @@ func (o *Office) answer(e fleet.GrantEntry, ok bool) fleet.GrantAnswer {
 
 // Adopt takes a newer set over, and reports whether it did. The memory stays
 // whole only for one that surely was a member all the while; any other has to
-// learn first, unless the set is the founding one. A witness that is none any
-// more keeps its memory.
+// learn first, unless the set is the founding one: who says so has made sure
+// that nobody has granted anything. A witness that is none any more keeps its
+// memory.
 func (o *Office) Adopt(update fleet.WitnessUpdate) bool {
 	set := update.Set
+	if update.Found && !o.Ready && set.Number == 1 && (o.Set.IsZero() || o.Set.Equal(&set)) {
+		o.Ready, o.Set = true, set
+		return true
+	}
 	if set.Number <= o.Set.Number {
 		return false
 	}
-	founding := update.Found && o.Set.IsZero() && set.Number == 1
-	o.Ready = founding || o.Ready && o.stays(&set)
+	o.Ready = o.Ready && o.stays(&set)
 	o.Set = set
 	return true
 }

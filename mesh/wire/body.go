@@ -45,7 +45,7 @@ func EncodeHost(h fleet.Host) Body {
 			Vcpus: amount(h.Capacity.VCPUs), MemoryMib: amount(h.Capacity.MemoryMiB), DiskGib: amount(h.Capacity.DiskGiB),
 			Instances: uint32(max(h.Instances, 0)), // bounded by fleet.MaxRows
 			Traits:    texts(h.Traits), Networks: texts(h.Networks), Api: text(h.API), AgentVersion: text(h.AgentVersion), Hardware: text(h.Hardware),
-			StateReason:     text(h.StateReason),
+			StateReason: text(h.StateReason), Follows: h.Follows, Witnesses: packSet(h.Witnesses),
 			HypervisorFault: text(h.HypervisorFault), HypervisorFaultSinceMs: optionalMillis(h.HypervisorFaultSince),
 		}),
 		Stamp: encode(&wirepb.Host{ObservedAtMs: millis(h.ObservedAt)}),
@@ -69,6 +69,7 @@ func DecodeHost(id fleet.HostID, body []byte) (fleet.Host, error) {
 		Instances: int(m.Instances), Traits: list(m.Traits), Networks: list(m.Networks), Images: []string{},
 		API: m.Api, AgentVersion: m.AgentVersion, Hardware: m.Hardware,
 		HypervisorFault: m.HypervisorFault, ObservedAt: moment(m.ObservedAtMs),
+		Follows: m.Follows, Witnesses: unpackSet(m.Witnesses),
 	}
 	if m.HypervisorFaultSinceMs != 0 {
 		since := moment(m.HypervisorFaultSinceMs)

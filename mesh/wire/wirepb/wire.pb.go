@@ -105,6 +105,8 @@ type Host struct {
 	HypervisorFault        string                 `protobuf:"bytes,14,opt,name=hypervisor_fault,json=hypervisorFault,proto3" json:"hypervisor_fault,omitempty"`
 	HypervisorFaultSinceMs int64                  `protobuf:"varint,15,opt,name=hypervisor_fault_since_ms,json=hypervisorFaultSinceMs,proto3" json:"hypervisor_fault_since_ms,omitempty"`
 	Networks               []string               `protobuf:"bytes,16,rep,name=networks,proto3" json:"networks,omitempty"`
+	Follows                uint64                 `protobuf:"varint,17,opt,name=follows,proto3" json:"follows,omitempty"`                           // number of the witness set since which it is no key's home
+	Witnesses              *WitnessSet            `protobuf:"bytes,18,opt,name=witnesses,proto3" json:"witnesses,omitempty"`                        // said by witnesses alone
 	StateReason            string                 `protobuf:"bytes,20,opt,name=state_reason,json=stateReason,proto3" json:"state_reason,omitempty"` // why the host is quarantined, for people
 	// observed_at_ms comes last in every body, so that the origin can tell a
 	// row that changed from one that was only looked at again.
@@ -255,6 +257,20 @@ func (x *Host) GetNetworks() []string {
 	return nil
 }
 
+func (x *Host) GetFollows() uint64 {
+	if x != nil {
+		return x.Follows
+	}
+	return 0
+}
+
+func (x *Host) GetWitnesses() *WitnessSet {
+	if x != nil {
+		return x.Witnesses
+	}
+	return nil
+}
+
 func (x *Host) GetStateReason() string {
 	if x != nil {
 		return x.StateReason
@@ -267,6 +283,66 @@ func (x *Host) GetObservedAtMs() int64 {
 		return x.ObservedAtMs
 	}
 	return 0
+}
+
+type WitnessSet struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Number        uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	Members       [][]byte               `protobuf:"bytes,2,rep,name=members,proto3" json:"members,omitempty"` // 16 bytes each
+	Old           [][]byte               `protobuf:"bytes,3,rep,name=old,proto3" json:"old,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WitnessSet) Reset() {
+	*x = WitnessSet{}
+	mi := &file_wire_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WitnessSet) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WitnessSet) ProtoMessage() {}
+
+func (x *WitnessSet) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WitnessSet.ProtoReflect.Descriptor instead.
+func (*WitnessSet) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *WitnessSet) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *WitnessSet) GetMembers() [][]byte {
+	if x != nil {
+		return x.Members
+	}
+	return nil
+}
+
+func (x *WitnessSet) GetOld() [][]byte {
+	if x != nil {
+		return x.Old
+	}
+	return nil
 }
 
 // What repeats within a block stands once, in a page of the block's table, and
@@ -282,7 +358,7 @@ type Page struct {
 
 func (x *Page) Reset() {
 	*x = Page{}
-	mi := &file_wire_proto_msgTypes[2]
+	mi := &file_wire_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -294,7 +370,7 @@ func (x *Page) String() string {
 func (*Page) ProtoMessage() {}
 
 func (x *Page) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[2]
+	mi := &file_wire_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -307,7 +383,7 @@ func (x *Page) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Page.ProtoReflect.Descriptor instead.
 func (*Page) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{2}
+	return file_wire_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Page) GetEntries() [][]byte {
@@ -329,7 +405,7 @@ type Text struct {
 
 func (x *Text) Reset() {
 	*x = Text{}
-	mi := &file_wire_proto_msgTypes[3]
+	mi := &file_wire_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -341,7 +417,7 @@ func (x *Text) String() string {
 func (*Text) ProtoMessage() {}
 
 func (x *Text) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[3]
+	mi := &file_wire_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -354,7 +430,7 @@ func (x *Text) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Text.ProtoReflect.Descriptor instead.
 func (*Text) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{3}
+	return file_wire_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Text) GetText() string {
@@ -425,7 +501,7 @@ type Instance struct {
 
 func (x *Instance) Reset() {
 	*x = Instance{}
-	mi := &file_wire_proto_msgTypes[4]
+	mi := &file_wire_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -437,7 +513,7 @@ func (x *Instance) String() string {
 func (*Instance) ProtoMessage() {}
 
 func (x *Instance) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[4]
+	mi := &file_wire_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -450,7 +526,7 @@ func (x *Instance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Instance.ProtoReflect.Descriptor instead.
 func (*Instance) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{4}
+	return file_wire_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Instance) GetName() string {
@@ -688,7 +764,7 @@ type Label struct {
 
 func (x *Label) Reset() {
 	*x = Label{}
-	mi := &file_wire_proto_msgTypes[5]
+	mi := &file_wire_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -700,7 +776,7 @@ func (x *Label) String() string {
 func (*Label) ProtoMessage() {}
 
 func (x *Label) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[5]
+	mi := &file_wire_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -713,7 +789,7 @@ func (x *Label) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Label.ProtoReflect.Descriptor instead.
 func (*Label) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{5}
+	return file_wire_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Label) GetKeyRef() uint32 {
@@ -750,7 +826,7 @@ type Image struct {
 
 func (x *Image) Reset() {
 	*x = Image{}
-	mi := &file_wire_proto_msgTypes[6]
+	mi := &file_wire_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -762,7 +838,7 @@ func (x *Image) String() string {
 func (*Image) ProtoMessage() {}
 
 func (x *Image) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[6]
+	mi := &file_wire_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -775,7 +851,7 @@ func (x *Image) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Image.ProtoReflect.Descriptor instead.
 func (*Image) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{6}
+	return file_wire_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Image) GetName() string {
@@ -826,7 +902,7 @@ type ImageFile struct {
 
 func (x *ImageFile) Reset() {
 	*x = ImageFile{}
-	mi := &file_wire_proto_msgTypes[7]
+	mi := &file_wire_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -838,7 +914,7 @@ func (x *ImageFile) String() string {
 func (*ImageFile) ProtoMessage() {}
 
 func (x *ImageFile) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[7]
+	mi := &file_wire_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -851,7 +927,7 @@ func (x *ImageFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImageFile.ProtoReflect.Descriptor instead.
 func (*ImageFile) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{7}
+	return file_wire_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ImageFile) GetRole() string {
@@ -902,7 +978,7 @@ type Life struct {
 
 func (x *Life) Reset() {
 	*x = Life{}
-	mi := &file_wire_proto_msgTypes[8]
+	mi := &file_wire_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -914,7 +990,7 @@ func (x *Life) String() string {
 func (*Life) ProtoMessage() {}
 
 func (x *Life) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[8]
+	mi := &file_wire_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -927,7 +1003,7 @@ func (x *Life) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Life.ProtoReflect.Descriptor instead.
 func (*Life) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{8}
+	return file_wire_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Life) GetEpoch() uint64 {
@@ -983,7 +1059,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_wire_proto_msgTypes[9]
+	mi := &file_wire_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -995,7 +1071,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[9]
+	mi := &file_wire_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1008,7 +1084,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{9}
+	return file_wire_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Hello) GetProtocol() uint32 {
@@ -1091,7 +1167,7 @@ type Bye struct {
 
 func (x *Bye) Reset() {
 	*x = Bye{}
-	mi := &file_wire_proto_msgTypes[10]
+	mi := &file_wire_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1103,7 +1179,7 @@ func (x *Bye) String() string {
 func (*Bye) ProtoMessage() {}
 
 func (x *Bye) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[10]
+	mi := &file_wire_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1116,7 +1192,7 @@ func (x *Bye) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bye.ProtoReflect.Descriptor instead.
 func (*Bye) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{10}
+	return file_wire_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Bye) GetReason() uint32 {
@@ -1142,7 +1218,7 @@ type Root struct {
 
 func (x *Root) Reset() {
 	*x = Root{}
-	mi := &file_wire_proto_msgTypes[11]
+	mi := &file_wire_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1154,7 +1230,7 @@ func (x *Root) String() string {
 func (*Root) ProtoMessage() {}
 
 func (x *Root) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[11]
+	mi := &file_wire_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1167,7 +1243,7 @@ func (x *Root) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Root.ProtoReflect.Descriptor instead.
 func (*Root) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{11}
+	return file_wire_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Root) GetRoot() uint64 {
@@ -1186,7 +1262,7 @@ type Buckets struct {
 
 func (x *Buckets) Reset() {
 	*x = Buckets{}
-	mi := &file_wire_proto_msgTypes[12]
+	mi := &file_wire_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1198,7 +1274,7 @@ func (x *Buckets) String() string {
 func (*Buckets) ProtoMessage() {}
 
 func (x *Buckets) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[12]
+	mi := &file_wire_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1211,7 +1287,7 @@ func (x *Buckets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Buckets.ProtoReflect.Descriptor instead.
 func (*Buckets) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{12}
+	return file_wire_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Buckets) GetDigests() []uint64 {
@@ -1232,7 +1308,7 @@ type Parts struct {
 
 func (x *Parts) Reset() {
 	*x = Parts{}
-	mi := &file_wire_proto_msgTypes[13]
+	mi := &file_wire_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1244,7 +1320,7 @@ func (x *Parts) String() string {
 func (*Parts) ProtoMessage() {}
 
 func (x *Parts) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[13]
+	mi := &file_wire_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1257,7 +1333,7 @@ func (x *Parts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Parts.ProtoReflect.Descriptor instead.
 func (*Parts) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{13}
+	return file_wire_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Parts) GetBuckets() []byte {
@@ -1288,7 +1364,7 @@ type Rows struct {
 
 func (x *Rows) Reset() {
 	*x = Rows{}
-	mi := &file_wire_proto_msgTypes[14]
+	mi := &file_wire_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1300,7 +1376,7 @@ func (x *Rows) String() string {
 func (*Rows) ProtoMessage() {}
 
 func (x *Rows) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[14]
+	mi := &file_wire_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1313,7 +1389,7 @@ func (x *Rows) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rows.ProtoReflect.Descriptor instead.
 func (*Rows) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{14}
+	return file_wire_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Rows) GetCovers() []uint32 {
@@ -1371,7 +1447,7 @@ type Pulse struct {
 
 func (x *Pulse) Reset() {
 	*x = Pulse{}
-	mi := &file_wire_proto_msgTypes[15]
+	mi := &file_wire_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1383,7 +1459,7 @@ func (x *Pulse) String() string {
 func (*Pulse) ProtoMessage() {}
 
 func (x *Pulse) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[15]
+	mi := &file_wire_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1396,7 +1472,7 @@ func (x *Pulse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pulse.ProtoReflect.Descriptor instead.
 func (*Pulse) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{15}
+	return file_wire_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Pulse) GetNumber() uint64 {
@@ -1446,7 +1522,7 @@ type Hint struct {
 
 func (x *Hint) Reset() {
 	*x = Hint{}
-	mi := &file_wire_proto_msgTypes[16]
+	mi := &file_wire_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1458,7 +1534,7 @@ func (x *Hint) String() string {
 func (*Hint) ProtoMessage() {}
 
 func (x *Hint) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[16]
+	mi := &file_wire_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1471,7 +1547,7 @@ func (x *Hint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hint.ProtoReflect.Descriptor instead.
 func (*Hint) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{16}
+	return file_wire_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Hint) GetEpoch() uint64 {
@@ -1509,7 +1585,7 @@ type Record struct {
 
 func (x *Record) Reset() {
 	*x = Record{}
-	mi := &file_wire_proto_msgTypes[17]
+	mi := &file_wire_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1521,7 +1597,7 @@ func (x *Record) String() string {
 func (*Record) ProtoMessage() {}
 
 func (x *Record) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[17]
+	mi := &file_wire_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1534,7 +1610,7 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Record.ProtoReflect.Descriptor instead.
 func (*Record) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{17}
+	return file_wire_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Record) GetKind() string {
@@ -1630,7 +1706,7 @@ const file_wire_proto_rawDesc = "" +
 	"\x06Amount\x12\x14\n" +
 	"\x05total\x18\x01 \x01(\x03R\x05total\x12\x1a\n" +
 	"\breserved\x18\x02 \x01(\x03R\breserved\x12\x1c\n" +
-	"\tallocated\x18\x03 \x01(\x03R\tallocated\"\x88\x05\n" +
+	"\tallocated\x18\x03 \x01(\x03R\tallocated\"\xdf\x05\n" +
 	"\x04Host\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04zone\x18\x02 \x01(\tR\x04zone\x12\x1e\n" +
@@ -1651,9 +1727,16 @@ const file_wire_proto_rawDesc = "" +
 	"\bhardware\x18\r \x01(\tR\bhardware\x12)\n" +
 	"\x10hypervisor_fault\x18\x0e \x01(\tR\x0fhypervisorFault\x129\n" +
 	"\x19hypervisor_fault_since_ms\x18\x0f \x01(\x03R\x16hypervisorFaultSinceMs\x12\x1a\n" +
-	"\bnetworks\x18\x10 \x03(\tR\bnetworks\x12!\n" +
+	"\bnetworks\x18\x10 \x03(\tR\bnetworks\x12\x18\n" +
+	"\afollows\x18\x11 \x01(\x04R\afollows\x12;\n" +
+	"\twitnesses\x18\x12 \x01(\v2\x1d.grapevine.wire.v1.WitnessSetR\twitnesses\x12!\n" +
 	"\fstate_reason\x18\x14 \x01(\tR\vstateReason\x12$\n" +
-	"\x0eobserved_at_ms\x18d \x01(\x03R\fobservedAtMs\" \n" +
+	"\x0eobserved_at_ms\x18d \x01(\x03R\fobservedAtMs\"P\n" +
+	"\n" +
+	"WitnessSet\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x18\n" +
+	"\amembers\x18\x02 \x03(\fR\amembers\x12\x10\n" +
+	"\x03old\x18\x03 \x03(\fR\x03old\" \n" +
 	"\x04Page\x12\x18\n" +
 	"\aentries\x18\x01 \x03(\fR\aentries\"@\n" +
 	"\x04Text\x12\x12\n" +
@@ -1794,47 +1877,49 @@ func file_wire_proto_rawDescGZIP() []byte {
 	return file_wire_proto_rawDescData
 }
 
-var file_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_wire_proto_goTypes = []any{
-	(*Amount)(nil),    // 0: grapevine.wire.v1.Amount
-	(*Host)(nil),      // 1: grapevine.wire.v1.Host
-	(*Page)(nil),      // 2: grapevine.wire.v1.Page
-	(*Text)(nil),      // 3: grapevine.wire.v1.Text
-	(*Instance)(nil),  // 4: grapevine.wire.v1.Instance
-	(*Label)(nil),     // 5: grapevine.wire.v1.Label
-	(*Image)(nil),     // 6: grapevine.wire.v1.Image
-	(*ImageFile)(nil), // 7: grapevine.wire.v1.ImageFile
-	(*Life)(nil),      // 8: grapevine.wire.v1.Life
-	(*Hello)(nil),     // 9: grapevine.wire.v1.Hello
-	(*Bye)(nil),       // 10: grapevine.wire.v1.Bye
-	(*Root)(nil),      // 11: grapevine.wire.v1.Root
-	(*Buckets)(nil),   // 12: grapevine.wire.v1.Buckets
-	(*Parts)(nil),     // 13: grapevine.wire.v1.Parts
-	(*Rows)(nil),      // 14: grapevine.wire.v1.Rows
-	(*Pulse)(nil),     // 15: grapevine.wire.v1.Pulse
-	(*Hint)(nil),      // 16: grapevine.wire.v1.Hint
-	(*Record)(nil),    // 17: grapevine.wire.v1.Record
+	(*Amount)(nil),     // 0: grapevine.wire.v1.Amount
+	(*Host)(nil),       // 1: grapevine.wire.v1.Host
+	(*WitnessSet)(nil), // 2: grapevine.wire.v1.WitnessSet
+	(*Page)(nil),       // 3: grapevine.wire.v1.Page
+	(*Text)(nil),       // 4: grapevine.wire.v1.Text
+	(*Instance)(nil),   // 5: grapevine.wire.v1.Instance
+	(*Label)(nil),      // 6: grapevine.wire.v1.Label
+	(*Image)(nil),      // 7: grapevine.wire.v1.Image
+	(*ImageFile)(nil),  // 8: grapevine.wire.v1.ImageFile
+	(*Life)(nil),       // 9: grapevine.wire.v1.Life
+	(*Hello)(nil),      // 10: grapevine.wire.v1.Hello
+	(*Bye)(nil),        // 11: grapevine.wire.v1.Bye
+	(*Root)(nil),       // 12: grapevine.wire.v1.Root
+	(*Buckets)(nil),    // 13: grapevine.wire.v1.Buckets
+	(*Parts)(nil),      // 14: grapevine.wire.v1.Parts
+	(*Rows)(nil),       // 15: grapevine.wire.v1.Rows
+	(*Pulse)(nil),      // 16: grapevine.wire.v1.Pulse
+	(*Hint)(nil),       // 17: grapevine.wire.v1.Hint
+	(*Record)(nil),     // 18: grapevine.wire.v1.Record
 }
 var file_wire_proto_depIdxs = []int32{
 	0,  // 0: grapevine.wire.v1.Host.vcpus:type_name -> grapevine.wire.v1.Amount
 	0,  // 1: grapevine.wire.v1.Host.memory_mib:type_name -> grapevine.wire.v1.Amount
 	0,  // 2: grapevine.wire.v1.Host.disk_gib:type_name -> grapevine.wire.v1.Amount
-	3,  // 3: grapevine.wire.v1.Instance.project:type_name -> grapevine.wire.v1.Text
-	5,  // 4: grapevine.wire.v1.Instance.labels:type_name -> grapevine.wire.v1.Label
-	3,  // 5: grapevine.wire.v1.Instance.fault:type_name -> grapevine.wire.v1.Text
-	3,  // 6: grapevine.wire.v1.Instance.flavor:type_name -> grapevine.wire.v1.Text
-	3,  // 7: grapevine.wire.v1.Instance.image:type_name -> grapevine.wire.v1.Text
-	3,  // 8: grapevine.wire.v1.Instance.rescue:type_name -> grapevine.wire.v1.Text
-	3,  // 9: grapevine.wire.v1.Label.key:type_name -> grapevine.wire.v1.Text
-	3,  // 10: grapevine.wire.v1.Label.value:type_name -> grapevine.wire.v1.Text
-	7,  // 11: grapevine.wire.v1.Image.files:type_name -> grapevine.wire.v1.ImageFile
-	7,  // 12: grapevine.wire.v1.Image.stored:type_name -> grapevine.wire.v1.ImageFile
-	8,  // 13: grapevine.wire.v1.Hello.yours:type_name -> grapevine.wire.v1.Life
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	2,  // 3: grapevine.wire.v1.Host.witnesses:type_name -> grapevine.wire.v1.WitnessSet
+	4,  // 4: grapevine.wire.v1.Instance.project:type_name -> grapevine.wire.v1.Text
+	6,  // 5: grapevine.wire.v1.Instance.labels:type_name -> grapevine.wire.v1.Label
+	4,  // 6: grapevine.wire.v1.Instance.fault:type_name -> grapevine.wire.v1.Text
+	4,  // 7: grapevine.wire.v1.Instance.flavor:type_name -> grapevine.wire.v1.Text
+	4,  // 8: grapevine.wire.v1.Instance.image:type_name -> grapevine.wire.v1.Text
+	4,  // 9: grapevine.wire.v1.Instance.rescue:type_name -> grapevine.wire.v1.Text
+	4,  // 10: grapevine.wire.v1.Label.key:type_name -> grapevine.wire.v1.Text
+	4,  // 11: grapevine.wire.v1.Label.value:type_name -> grapevine.wire.v1.Text
+	8,  // 12: grapevine.wire.v1.Image.files:type_name -> grapevine.wire.v1.ImageFile
+	8,  // 13: grapevine.wire.v1.Image.stored:type_name -> grapevine.wire.v1.ImageFile
+	9,  // 14: grapevine.wire.v1.Hello.yours:type_name -> grapevine.wire.v1.Life
+	15, // [15:15] is the sub-list for method output_type
+	15, // [15:15] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_wire_proto_init() }
@@ -1842,14 +1927,14 @@ func file_wire_proto_init() {
 	if File_wire_proto != nil {
 		return
 	}
-	file_wire_proto_msgTypes[8].OneofWrappers = []any{}
+	file_wire_proto_msgTypes[9].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wire_proto_rawDesc), len(file_wire_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
