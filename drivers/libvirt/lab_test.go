@@ -17,6 +17,9 @@ import (
 // lab is a private libvirtd for the tests of this package.
 type lab struct {
 	dir, socket string
+	// lifeline is closed with this process, however that ends, and its libvirtd
+	// ends with it.
+	lifeline *os.File
 }
 
 // newLab starts one, in the folder that it is stopped in at the end. Where
@@ -38,14 +41,24 @@ func newLab(tb testing.TB, stdio string, options ...string) *lab {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	l := &lab{dir: dir}
+	held, lifeline, err := os.Pipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer held.Close()
+	l := &lab{dir: dir, lifeline: lifeline}
 	tb.Cleanup(func() {
+		defer l.lifeline.Close()
 		l.daemon(tb, "stop")
 		if err := os.RemoveAll(dir); err != nil {
 			tb.Error(err)
 		}
 	})
-	l.socket = strings.TrimSpace(l.daemon(tb, "start", append([]string{"--stdio", stdio}, options...)...))
+	socket, err := commandFrom(held, privateLibvirtd, append([]string{"start", l.dir, "--lifeline", "--stdio", stdio}, options...)...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	l.socket = strings.TrimSpace(socket)
 	return l
 }
 
@@ -57,10 +70,12 @@ func installed(tool string) bool {
 	return err == nil
 }
 
+const privateLibvirtd = "../../scripts/private-libvirtd"
+
 // daemon runs scripts/private-libvirtd on the lab and returns what it prints.
 func (l *lab) daemon(tb testing.TB, verb string, options ...string) string {
 	tb.Helper()
-	return run(tb, "../../scripts/private-libvirtd", append([]string{verb, l.dir}, options...)...)
+	return run(tb, privateLibvirtd, append([]string{verb, l.dir}, options...)...)
 }
 
 // virsh is a person at the host.
@@ -80,9 +95,14 @@ func run(tb testing.TB, name string, args ...string) string {
 
 // command runs a program and returns what it prints; what it complains of is
 // in the error.
-func command(name string, args ...string) (string, error) {
+func command(name string, args ...string) (string, error) { return commandFrom(nil, name, args...) }
+
+func commandFrom(input *os.File, name string, args ...string) (string, error) {
 	var out, errs strings.Builder
 	cmd := exec.Command(name, args...)
+	if input != nil {
+		cmd.Stdin = input
+	}
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
 		return out.String(), fmt.Errorf("%w: %s", err, errs.String())
