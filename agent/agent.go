@@ -224,6 +224,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	group.Add("observer", a.observer.Run)
 	group.Add("publisher", a.keepPublished)
 	group.Add("janitor", a.keepTidy)
+	group.Add("intents", a.keepIntents)
 	group.Add("return", a.keepJudged)
 	group.Add("drain", a.keepDraining)
 	group.Add("witness", a.keepWitness)

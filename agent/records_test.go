@@ -220,3 +220,63 @@ func TestMachineOfADeadHostIsMadeAnewElsewhere(t *testing.T) {
 		t.Errorf("it is made on %v with generation %d", row.Host, row.Generation)
 	}
 }
+
+// The machine goes on while its agent cannot be heard; when it can again, the
+// machine goes, once, and nothing of it comes back.
+func TestProof11DeleteDuringAPartitionLeavesNoZombie(t *testing.T) {
+	s := newSite(t, nil)
+	cut := s.beside(2, "host-2")
+	image, content := tiny()
+	if _, err := cut.ImportContent(t.Context(), cut.id, image, strings.NewReader(string(content))); err != nil {
+		t.Fatal(err)
+	}
+	meant, other := proposal(1, 512), proposal(2, 512)
+	for _, p := range []fleet.Proposal{meant, other} {
+		if _, err := cut.Claim(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+		cut.running(p.ID)
+	}
+	s.until("the machines are seen", func() bool {
+		row := s.row(meant.ID)
+		return s.row(other.ID) != nil && row != nil && row.Power == fleet.PowerRunning && row.Task == fleet.TaskNone
+	})
+	if _, err := s.asOperator().IntendDelete(t.Context(), meant.ID, fleet.Decide{Reason: "old"}); fleet.CodeOf(err) != fleet.CodeConflict {
+		t.Errorf("a host that can be heard is left to do it later: %v", err)
+	}
+	cut.stop()
+	s.unheard(cut.id)
+	first, err := s.asOperator().IntendDelete(t.Context(), meant.ID, fleet.Decide{Reason: "old"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := s.asOperator().IntendDelete(t.Context(), meant.ID, fleet.Decide{Reason: "older"})
+	if err != nil || again.Record != first.Record {
+		t.Errorf("sent again: %+v, %v", again.Record, err)
+	}
+	if row := s.row(meant.ID); row == nil || row.DeleteIntent == nil || row.DeleteIntent.Why != "old" {
+		t.Errorf("the machine is shown as %+v", row)
+	}
+	if row := s.row(other.ID); row == nil || row.DeleteIntent != nil {
+		t.Errorf("the other machine is shown as %+v", row)
+	}
+
+	cut.cfg.Join = []string{s.agent.GossipAddr()}
+	cut.start()
+	for _, at := range []*site{s, cut} {
+		at.until("the machine is gone", func() bool { return at.row(meant.ID) == nil })
+	}
+	s.until("the record is spent", func() bool {
+		list, err := s.AllRecords(t.Context(), meant.ID)
+		return err == nil && len(list.Items) == 1 && list.Items[0].Standing == fleet.RecordSpent
+	})
+	cut.cfg.GossipBind = cut.agent.GossipAddr()
+	cut.restart()
+	cut.running(other.ID)
+	s.knows(2)
+	for _, at := range []*site{s, cut} {
+		if row := at.row(meant.ID); row != nil {
+			t.Errorf("%s shows it again: %+v", at.cfg.Name, row)
+		}
+	}
+}

@@ -170,6 +170,9 @@ func (s *state) rows(p *observer.Picture, now time.Time) mesh.State {
 func (s *state) shownSince(id fleet.InstanceID, now time.Time) time.Time {
 	if s.since[id].IsZero() {
 		s.since[id] = now
+		if op := s.busy[id]; op != nil && op.Verb == verbCreate {
+			s.since[id] = op.StartedAt // as the machine's mark will say
+		}
 	}
 	return s.since[id]
 }

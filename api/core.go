@@ -92,6 +92,9 @@ type Writer interface {
 	CreateInstance(ctx context.Context, c CreateInstance) (fleet.Accepted, error)
 	ActInstance(ctx context.Context, id fleet.InstanceID, action fleet.InstanceAction, opts ActOptions) (fleet.Accepted, error)
 	DeleteInstance(ctx context.Context, id fleet.InstanceID) (fleet.Accepted, error)
+	// IntendDelete makes it a record that an instance whose host cannot be heard is
+	// to be deleted by it when it is back. It may be sent again.
+	IntendDelete(ctx context.Context, id fleet.InstanceID, ask fleet.Decide, who Principal) (fleet.Decided, error)
 	// ResizeInstance gives an instance the size that a flavor has at this node.
 	ResizeInstance(ctx context.Context, id fleet.InstanceID, flavor string) (fleet.Accepted, error)
 	// CaptureInstance makes an image of a stopped instance, at its host.

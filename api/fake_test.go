@@ -242,6 +242,11 @@ func (f *fakeCore) DecideHost(_ context.Context, id fleet.HostID, kind fleet.Rec
 	return fleet.Decided{Record: recordNow}, nil
 }
 
+func (f *fakeCore) IntendDelete(_ context.Context, id fleet.InstanceID, ask fleet.Decide, who Principal) (fleet.Decided, error) {
+	f.decisions = append(f.decisions, fmt.Sprintf("%s: delete %s because %s", who.Role, id, ask.Reason))
+	return fleet.Decided{Record: recordNow}, nil
+}
+
 func (f *fakeCore) Records(_ context.Context, q fleet.RecordQuery) (fleet.List[fleet.RecordRow], error) {
 	out := fleet.List[fleet.RecordRow]{Coverage: fleet.Coverage{Heard: 1, Known: 2}}
 	if q.Marker.IsZero() {

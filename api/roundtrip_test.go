@@ -77,6 +77,9 @@ func TestClientHasAMethodForEveryRoute(t *testing.T) {
 		"POST /v1/hosts/{id}/forget": func(ctx context.Context, c *client.Client) (any, error) {
 			return c.DecideHost(ctx, hostID, fleet.Forget, fleet.Decide{Reason: "sold"})
 		},
+		"POST /v1/instances/{id}/delete-intent": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.IntendDelete(ctx, instanceID, fleet.Decide{Reason: "old"})
+		},
 		"GET /v1/records":      func(ctx context.Context, c *client.Client) (any, error) { return c.AllRecords(ctx, hostID) },
 		"PUT /v1/records/{id}": func(ctx context.Context, c *client.Client) (any, error) { return c.PutRecord(ctx, recordNow) },
 		"GET /v1/hosts/{id}/drain": func(ctx context.Context, c *client.Client) (any, error) {

@@ -54,6 +54,7 @@ var good = map[string]struct {
 	"POST /v1/hosts/{id}/release":                     {request{method: "POST", target: "/v1/hosts/" + hostText + "/release", body: `{"reason":"compared by hand"}`}, 200, `"state":"ok"`},
 	"POST /v1/hosts/{id}/declare-dead":                {request{method: "POST", target: "/v1/hosts/" + hostText + "/declare-dead", body: `{"reason":"burnt"}`}, 200, `"holders":[]`},
 	"POST /v1/hosts/{id}/forget":                      {request{method: "POST", target: "/v1/hosts/" + hostText + "/forget", body: `{"reason":"sold"}`}, 200, `"kind":"forget"`},
+	"POST /v1/instances/{id}/delete-intent":           {request{method: "POST", target: "/v1/instances/" + instanceText + "/delete-intent", body: `{"reason":"old"}`}, 200, `"holders":[]`},
 	"GET /v1/records":                                 {request{method: "GET", target: "/v1/records?limit=1"}, 200, `"standing":"stands","holders":[]`},
 	"PUT /v1/records/{id}":                            {request{method: "PUT", target: "/v1/records/" + recordNow.ID.String(), role: AsAgent, body: recordBody}, 200, `"why":"burnt"`},
 	"GET /v1/instances":                               {request{method: "GET", target: "/v1/instances"}, 200, `"labels":{}`},

@@ -29,6 +29,10 @@ func (a *app) hostCommand() []*cobra.Command {
 		a.hostRelease(),
 		a.hostDrain(),
 		a.hostUndrain(),
+		a.hostDecide(fleet.DeclareDead, "State that a host is dead",
+			"The host stays listed, with who said so and why. Nothing is placed there, and what it had may be created elsewhere. Be sure that its\nmachines do not run any more: two copies of a machine would."),
+		a.hostDecide(fleet.Forget, "State that a host does not come back",
+			"Neither the host nor what it had is listed or counted any more, and the idempotency keys that it kept are forgotten with it."),
 	})}
 }
 
@@ -53,6 +57,7 @@ func hostTable(hosts []fleet.Host, now time.Time) *table {
 		{title: "HYPERVISOR"},
 		{title: "STATE"},
 		{title: "REACH"},
+		{title: "DECLARED DEAD", sparse: true},
 		{title: "VCPUS FREE", right: true},
 		{title: "MEMORY FREE", right: true},
 		{title: "DISK FREE", right: true},
@@ -66,7 +71,7 @@ func hostTable(hosts []fleet.Host, now time.Time) *table {
 	length := shortest(ids)
 	for i, h := range hosts {
 		t.add(text(h.Name), cell{shorten(ids[i], length), faint}, text(h.Zone), text(string(h.Hypervisor)), hostState(h.State),
-			reach(h.Reachability, h.ReachabilitySince, now),
+			reach(h.Reachability, h.ReachabilitySince, now), decided(h.DeclaredDead),
 			freeOf(h.Capacity.VCPUs, count), freeOf(h.Capacity.MemoryMiB, memory), freeOf(h.Capacity.DiskGiB, disk),
 			number(int64(h.Instances)), text(ageMS(h.AgeMS)))
 	}
@@ -115,6 +120,9 @@ func hostSheet(h *fleet.Host, now time.Time) *sheet {
 		s.line("why", cell{h.StateReason, uneasy})
 	}
 	s.line("reachability", reach(h.Reachability, h.ReachabilitySince, now))
+	if h.DeclaredDead != nil {
+		s.line("declared dead", decided(h.DeclaredDead))
+	}
 	if h.HypervisorFault != "" {
 		s.line("hypervisor fault", cell{h.HypervisorFault, bad})
 	}

@@ -121,6 +121,9 @@ func stale(row *fleet.Instance, now time.Time) cell {
 	if row.Reachability == fleet.ReachOK {
 		return cell{}
 	}
+	if row.HostDeclaredDead {
+		return cell{"host declared dead", bad}
+	}
 	return reach(row.Reachability, row.ReachabilitySince, now)
 }
 
@@ -133,6 +136,12 @@ func instanceSheet(row *fleet.Instance, now time.Time) *sheet {
 	s.line("host", text(fmt.Sprintf("%s  %s", row.HostName, row.Host)))
 	s.line("hypervisor", text(string(row.Hypervisor)))
 	s.line("reachability", reach(row.Reachability, row.ReachabilitySince, now))
+	if row.HostDeclaredDead {
+		s.line("host", cell{"declared dead", bad})
+	}
+	if r := row.DeleteIntent; r != nil {
+		s.line("to be deleted", cell{fmt.Sprintf("when its host is back, by %s on %s: %s", r.By, moment(r.AcceptedAt), r.Why), uneasy})
+	}
 	s.line("power", power(row))
 	s.line("task", cell{string(row.Task), uneasy})
 	s.line("fault", cell{row.Fault, bad})
@@ -248,8 +257,13 @@ func (a *app) instanceDelete() *cobra.Command {
 		Args: takes("INSTANCE..."), ValidArgsFunction: a.completeInstances,
 	}
 	var wait time.Duration
+	var when whenBack
 	cmd.Flags().DurationVar(&wait, "wait", 0, "wait until it is gone, at most so long")
+	when.flags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := when.check(cmd); err != nil {
+			return err
+		}
 		node, err := a.node(cmd.Context())
 		if err != nil {
 			return err
@@ -260,6 +274,9 @@ func (a *app) instanceDelete() *cobra.Command {
 				return err
 			}
 			accepted, err := node.DeleteInstance(cmd.Context(), row.ID, wait)
+			if when.back && (fleet.CodeOf(err) == fleet.CodeHostUnreachable || fleet.CodeOf(err) == fleet.CodeMisdirected) {
+				return a.deleteWhenBack(cmd, node, &row, when.ask)
+			}
 			if err != nil {
 				return err
 			}

@@ -48,9 +48,10 @@ func (c *core) ActInstance(ctx context.Context, id fleet.InstanceID, action flee
 
 // DeleteInstance implements api.Core: the instance's host does it.
 func (c *core) DeleteInstance(ctx context.Context, id fleet.InstanceID) (fleet.Accepted, error) {
-	return c.atOwner(ctx, id, func(ctx context.Context, peer *client.Client) (fleet.Accepted, error) {
+	accepted, err := c.atOwner(ctx, id, func(ctx context.Context, peer *client.Client) (fleet.Accepted, error) {
 		return peer.DeleteInstance(ctx, id, 0)
 	})
+	return accepted, orWhenBack(err)
 }
 
 // ResizeInstance implements api.Core: the instance's host is asked for the

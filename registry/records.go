@@ -19,7 +19,7 @@ const acceptors = 3
 // not answer may have: the same statement at the next one is the same record.
 func (c *core) DecideHost(ctx context.Context, id fleet.HostID, kind fleet.RecordKind, ask fleet.Decide, who api.Principal) (fleet.Decided, error) {
 	if ask.By != "" {
-		return fleet.Decided{}, &fleet.Error{Code: fleet.CodeInvalid, Detail: "by is filled in by a registry that passes a request on; leave it out"}
+		return fleet.Decided{}, errPassedOn
 	}
 	if _, err := c.Deciding(id); err != nil {
 		return fleet.Decided{}, cmp.Or(c.notReady(), err)
@@ -29,6 +29,34 @@ func (c *core) DecideHost(ctx context.Context, id fleet.HostID, kind fleet.Recor
 		return peer.DecideHost(ctx, id, kind, ask)
 	})
 }
+
+// IntendDelete implements api.Core: an agent accepts it, as a decision.
+func (c *core) IntendDelete(ctx context.Context, id fleet.InstanceID, ask fleet.Decide, who api.Principal) (fleet.Decided, error) {
+	if ask.By != "" {
+		return fleet.Decided{}, errPassedOn
+	}
+	if _, err := c.Instance(ctx, id); err != nil {
+		return fleet.Decided{}, cmp.Or(c.notReady(), err)
+	}
+	ask.By = nameOf(who)
+	return accept(ctx, c, fleet.RankedFor(id, c.HostIDs()), func(ctx context.Context, peer *client.Client) (fleet.Decided, error) {
+		return peer.IntendDelete(ctx, id, ask)
+	})
+}
+
+// orWhenBack says what else can be done about an instance whose host cannot be
+// asked to delete it. Nil stays nil.
+func orWhenBack(err error) error {
+	var e *fleet.Error
+	if !errors.As(err, &e) || e.Code != fleet.CodeHostUnreachable {
+		return err
+	}
+	told := *e
+	told.Detail += "; to have the instance deleted when its host is back: grapevine instance delete --when-back"
+	return &told
+}
+
+var errPassedOn = &fleet.Error{Code: fleet.CodeInvalid, Detail: "by is filled in by a registry that passes a request on; leave it out"}
 
 // accept asks agents that can be heard, in this order, until one has answered.
 func accept[T any](ctx context.Context, c *core, hosts []fleet.HostID, ask func(context.Context, *client.Client) (T, error)) (T, error) {

@@ -20,12 +20,14 @@ func (v *View) Collector() prometheus.Collector {
 			"Number of hosts whose block is held, by how this node and the hints of others see their agents.", []string{"reachability"}, nil),
 		members: prometheus.NewDesc("grapevine_mesh_members",
 			"Number of members of the mesh, agents and registries, by what this node's failure detector says of them.", []string{"status"}, nil),
+		records: prometheus.NewDesc("grapevine_records",
+			"Number of facts that no host owns, decisions and delete intents, by kind and by whether they stand, are superseded or spent.", []string{"kind", "standing"}, nil),
 	}
 }
 
 type collector struct {
-	view                *View
-	age, hosts, members *prometheus.Desc
+	view                         *View
+	age, hosts, members, records *prometheus.Desc
 }
 
 // Describe implements prometheus.Collector.
@@ -33,6 +35,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- c.age
 	ch <- c.hosts
 	ch <- c.members
+	ch <- c.records
 }
 
 // Collect implements prometheus.Collector.
@@ -46,6 +49,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, status := range []fleet.MemberStatus{fleet.MemberAlive, fleet.MemberLeaving, fleet.MemberLeft, fleet.MemberFailed} {
 		ch <- prometheus.MustNewConstMetric(c.members, prometheus.GaugeValue, float64(members[status]), string(status))
+	}
+	for what, n := range c.view.countRecords() {
+		ch <- prometheus.MustNewConstMetric(c.records, prometheus.GaugeValue, float64(n), string(what.kind), string(what.standing))
 	}
 }
 

@@ -127,3 +127,24 @@ func (v *View) recordRow(r *fleet.Record) fleet.RecordRow {
 		Holders: slices.Clone(holders), AcceptorName: v.HostName(r.Acceptor),
 	}
 }
+
+// counted is what records are counted by.
+type counted struct {
+	kind     fleet.RecordKind
+	standing fleet.RecordStanding
+}
+
+// countRecords returns how many records there are of each kind, 0 of those of
+// which none stands.
+func (v *View) countRecords() map[counted]int {
+	out := map[counted]int{}
+	for _, kind := range []fleet.RecordKind{fleet.DeclareDead, fleet.Forget, fleet.DeleteIntent} {
+		out[counted{kind, fleet.RecordStands}] = 0
+	}
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	for _, r := range v.facts.index.All() {
+		out[counted{r.Kind, v.facts.index.Standing(&r, v.account(r.Covers.Host))}]++
+	}
+	return out
+}

@@ -16,6 +16,12 @@ func (c *Client) DecideHost(ctx context.Context, id fleet.HostID, kind fleet.Rec
 	return send[fleet.Decided](ctx, c, call{method: http.MethodPost, path: path}, ask)
 }
 
+// IntendDelete has an instance whose host cannot be heard deleted by it when it is
+// back. It may be sent again: that makes no second record.
+func (c *Client) IntendDelete(ctx context.Context, id fleet.InstanceID, ask fleet.Decide) (fleet.Decided, error) {
+	return send[fleet.Decided](ctx, c, call{method: http.MethodPost, path: "/v1/instances/" + id.String() + "/delete-intent"}, ask)
+}
+
 // Records returns a page of the facts that no host owns.
 func (c *Client) Records(ctx context.Context, q fleet.RecordQuery) (fleet.List[fleet.RecordRow], error) {
 	query := url.Values{}
