@@ -12,6 +12,7 @@ import (
 
 	"grapevine/agent/witness"
 	"grapevine/fleet"
+	"grapevine/grants/ask"
 )
 
 // fakeWitness is the real rule over a journal that is a map.
@@ -260,5 +261,51 @@ func TestFirstSetIsPinnedOnce(t *testing.T) {
 	report, err := c.ChangeWitnesses(t.Context(), fleet.WitnessChange{Members: []string{"hoste", "hostb", "hostc", "hostd", "hosta"}})
 	if err != nil || len(report.Members) != fleet.Witnesses {
 		t.Errorf("the same set again: %+v, %v", report, err)
+	}
+}
+
+// TestProof13PlacesOfAGroupAreGrantedOnce is the primitive of proof 13: of an
+// anti-affinity group, which has one place on each host, 12 askers at once want
+// places for instances of theirs, and two never get one on the same host.
+func TestProof13PlacesOfAGroupAreGrantedOnce(t *testing.T) {
+	w := pinned(t, 6)
+	one, _ := w.registry()
+	two, _ := w.registry()
+	var mu sync.Mutex
+	at := map[fleet.HostID][]fleet.InstanceID{}
+	var racing sync.WaitGroup
+	for n := range 12 {
+		c := []*core{one, two}[n%2]
+		racing.Go(func() {
+			id, order := newInstanceID(), rand.Perm(len(w.agents))
+			for _, i := range order {
+				host := w.agents[i].row.ID
+				grant := &fleet.Grant{Kind: fleet.GrantSlot, Token: ask.NewToken()}
+				grant.Instance, grant.Host, grant.Attempt = id, host, 1
+				outcome, err := c.asker.Change(t.Context(), c.keeper.Set(), fleet.SlotKey("db", host), fleet.GrantChange{Grant: grant})
+				if fleet.CodeOf(err) == fleet.CodeBusy || fleet.CodeOf(err) == fleet.CodeNoWitnesses {
+					continue // it has no place there, and may not act as if it had
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if outcome.Stored {
+					mu.Lock()
+					at[host] = append(at[host], id)
+					mu.Unlock()
+					return
+				}
+			}
+		})
+	}
+	racing.Wait()
+	for host, ids := range at {
+		if len(ids) > 1 {
+			t.Errorf("host %s was given to %v", host, ids)
+		}
+	}
+	if len(at) == 0 {
+		t.Error("nobody got a place")
 	}
 }

@@ -95,7 +95,7 @@ func (a *Asker) Change(ctx context.Context, set fleet.WitnessSet, key fleet.UUID
 			return grants.Outcome{}, &fleet.Error{Code: fleet.CodeBusy, Detail: "others ask for the same key at the same time; try again"}
 		}
 		number = max(number, t.outbid)
-		if !pause(ctx, mathrand.N(firstPause<<min(tried, 6))) {
+		if !pause(ctx, mathrand.N(firstPause<<min(tried, 8))) {
 			return grants.Outcome{}, t.none(ctx.Err())
 		}
 	}
