@@ -10,7 +10,7 @@ import (
 	"sync"
 	"testing"
 
-	"grapevine/agent/witness"
+	"grapevine/agent/witness" //nolint:depguard // the real rule stands in for that of an agent
 	"grapevine/fleet"
 	"grapevine/grants/ask"
 )
@@ -85,10 +85,10 @@ func (a *fakeAgent) ChangeWitnesses(context.Context, fleet.WitnessChange) (fleet
 	panic("asked to change the set")
 }
 
-// pinned is a fleet with a witness set: its first five agents.
-func pinned(t *testing.T, hosts int) *world {
+// pinned is a fleet of six with a witness set: its first five agents.
+func pinned(t *testing.T) *world {
 	t.Helper()
-	w := newWorld(t, hosts)
+	w := newWorld(t, fleet.Witnesses+1)
 	c, _ := w.registry()
 	if _, err := c.ChangeWitnesses(t.Context(), fleet.WitnessChange{Members: []string{"hosta", "hostb", "hostc", "hostd", "hoste"}}); err != nil {
 		t.Fatal(err)
@@ -124,7 +124,7 @@ func TestProof1TwoRegistriesAndAPartitionMakeOneMachine(t *testing.T) {
 		}
 	})
 	t.Run("by witnesses", func(t *testing.T) {
-		w := pinned(t, 6)
+		w := pinned(t)
 		for n := range 20 {
 			one, _ := w.registry()
 			two, cut := w.registry()
@@ -175,7 +175,7 @@ func (w *world) race(t *testing.T, key string, cores ...*core) {
 }
 
 func TestProof1GoesOnWithTwoWitnessesDeadAndNotWithThree(t *testing.T) {
-	w := pinned(t, 6)
+	w := pinned(t)
 	for dead := range 4 {
 		if dead > 0 {
 			w.dies(dead - 1)
@@ -205,7 +205,7 @@ func TestProof1GoesOnWithTwoWitnessesDeadAndNotWithThree(t *testing.T) {
 // TestProof1RegistryThatDiedLeavesItsKeyToTheNext: a registry's grant reached one
 // witness, and it died; another one ends what it began.
 func TestProof1RegistryThatDiedLeavesItsKeyToTheNext(t *testing.T) {
-	w := pinned(t, 6)
+	w := pinned(t)
 	rng := rand.New(rand.NewPCG(1, 1))
 	for n := range 20 {
 		ctx, die := context.WithCancel(t.Context())
@@ -241,7 +241,7 @@ func TestProof1RegistryThatDiedLeavesItsKeyToTheNext(t *testing.T) {
 }
 
 func TestKeyOfAHostThatKeepsItStillIsNobodyElses(t *testing.T) {
-	w := pinned(t, 6)
+	w := pinned(t)
 	w.agents[5].row.Follows = 0 // it has not heard of the set
 	c, _ := w.registry()
 	_, err := c.CreateInstance(t.Context(), create("vm", w.keyAt(5)))
@@ -252,7 +252,7 @@ func TestKeyOfAHostThatKeepsItStillIsNobodyElses(t *testing.T) {
 }
 
 func TestFirstSetIsPinnedOnce(t *testing.T) {
-	w := pinned(t, 6)
+	w := pinned(t)
 	c, _ := w.registry()
 	_, err := c.ChangeWitnesses(t.Context(), fleet.WitnessChange{Members: []string{"hosta", "hostb", "hostc", "hostd", "hostf"}})
 	wantCode(t, err, fleet.CodeConflict)
@@ -268,7 +268,7 @@ func TestFirstSetIsPinnedOnce(t *testing.T) {
 // anti-affinity group, which has one place on each host, 12 askers at once want
 // places for instances of theirs, and two never get one on the same host.
 func TestProof13PlacesOfAGroupAreGrantedOnce(t *testing.T) {
-	w := pinned(t, 6)
+	w := pinned(t)
 	one, _ := w.registry()
 	two, _ := w.registry()
 	var mu sync.Mutex

@@ -48,9 +48,9 @@ func (f *five) ask(r *grants.Round, now time.Time, of ...byte) (verdict grants.V
 	return verdict, o
 }
 
-func grant(attempt uint32, instance, token byte) *fleet.Grant {
+func grant(instance, token byte) *fleet.Grant {
 	g := &fleet.Grant{Kind: fleet.GrantName, Token: fleet.UUID{token}}
-	g.Instance, g.Attempt = fleet.UUID{instance}, attempt
+	g.Instance, g.Attempt = fleet.UUID{instance}, 1
 	return g
 }
 
@@ -77,10 +77,10 @@ func (f *five) take(t *testing.T, r *grants.Round, of ...byte) grants.Outcome {
 
 func TestGrantIsFoundByWhoAsksOtherWitnesses(t *testing.T) {
 	f := newFive()
-	if o := f.take(t, begin(1, grant(1, 10, 1)), 1, 2, 3); !o.Stored {
+	if o := f.take(t, begin(1, grant(10, 1)), 1, 2, 3); !o.Stored {
 		t.Fatal("the first to ask did not get the key")
 	}
-	o := f.take(t, begin(2, grant(1, 11, 2)), 3, 4, 5)
+	o := f.take(t, begin(2, grant(11, 2)), 3, 4, 5)
 	if o.Stored || o.Grant == nil || o.Grant.Instance != (fleet.UUID{10}) {
 		t.Errorf("got %+v; want the grant of the first", o)
 	}
@@ -88,10 +88,10 @@ func TestGrantIsFoundByWhoAsksOtherWitnesses(t *testing.T) {
 
 func TestGrantOfAMinorityIsCompletedAndNotContradicted(t *testing.T) {
 	f := newFive()
-	lost := begin(1, grant(1, 10, 1))
+	lost := begin(1, grant(10, 1))
 	f.ask(lost, at, 1, 2, 3)
 	f.ask(lost, at, 3) // the other two questions are lost
-	if o := f.take(t, begin(2, grant(1, 11, 2)), 3, 4, 5); o.Stored || o.Grant.Instance != (fleet.UUID{10}) {
+	if o := f.take(t, begin(2, grant(11, 2)), 3, 4, 5); o.Stored || o.Grant.Instance != (fleet.UUID{10}) {
 		t.Fatalf("got %+v; want what the third witness had accepted", o)
 	}
 	if o := f.take(t, begin(3, nil), 1, 2, 4); o.Grant == nil || o.Grant.Instance != (fleet.UUID{10}) {
@@ -101,7 +101,7 @@ func TestGrantOfAMinorityIsCompletedAndNotContradicted(t *testing.T) {
 
 func TestWhoseAnswerWasLostKnowsItsGrantAgain(t *testing.T) {
 	f := newFive()
-	mine := grant(1, 10, 1)
+	mine := grant(10, 1)
 	lost := begin(1, mine)
 	f.ask(lost, at, 1, 2, 3)
 	f.ask(lost, at, 2)
@@ -112,7 +112,7 @@ func TestWhoseAnswerWasLostKnowsItsGrantAgain(t *testing.T) {
 
 func TestRoundThatTookTooLongCountsForNothing(t *testing.T) {
 	f := newFive()
-	slow := begin(1, grant(1, 10, 1))
+	slow := begin(1, grant(10, 1))
 	if v, _ := f.ask(slow, at, 1, 2, 3); v != grants.Proceed {
 		t.Fatalf("got verdict %d, want to go on", v)
 	}
@@ -125,7 +125,7 @@ func TestRoundThatTookTooLongCountsForNothing(t *testing.T) {
 // later round and lost its memory; the older round's question comes then.
 func TestForgottenPromiseLetsNoOlderRoundThrough(t *testing.T) {
 	f := newFive()
-	older, later := begin(1, grant(1, 10, 1)), begin(2, grant(1, 11, 2))
+	older, later := begin(1, grant(10, 1)), begin(2, grant(11, 2))
 	f.ask(older, at, 2, 3, 4)
 	f.ask(later, at, 1, 2, 5)
 	delete(f.entries, fleet.HostID{2})
@@ -142,14 +142,14 @@ func TestForgottenPromiseLetsNoOlderRoundThrough(t *testing.T) {
 // which others still have; a new grant at a low ballot would later lose to it.
 func TestDroppedBallotsStayBelowNewOnes(t *testing.T) {
 	f := newFive()
-	f.take(t, begin(9, grant(1, 10, 1)), 1, 2, 3)
+	f.take(t, begin(9, grant(10, 1)), 1, 2, 3)
 	three := fleet.HostID{3}
 	f.offices[three].Drop(f.entries[three])
 	delete(f.entries, three)
-	if v, _ := f.ask(begin(2, grant(1, 11, 2)), at, 3, 4, 5); v != grants.Outbid {
+	if v, _ := f.ask(begin(2, grant(11, 2)), at, 3, 4, 5); v != grants.Outbid {
 		t.Fatalf("got verdict %d, want that the round is too low", v)
 	}
-	if o := f.take(t, begin(10, grant(1, 12, 3)), 3, 4, 5); !o.Stored {
+	if o := f.take(t, begin(10, grant(12, 3)), 3, 4, 5); !o.Stored {
 		t.Fatal("a round above the floor did not get the free key")
 	}
 	if o := f.take(t, begin(11, nil), 1, 2, 5); o.Grant.Instance != (fleet.UUID{12}) {
@@ -165,7 +165,7 @@ func TestWitnessAnswersOnlyUnderItsOwnNumber(t *testing.T) {
 	}
 	one := f.offices[fleet.HostID{1}]
 	one.Adopt(fleet.WitnessUpdate{Set: next})
-	_, answer, write := one.Judge(fleet.GrantEntry{}, begin(1, grant(1, 10, 1)).Ask())
+	_, answer, write := one.Judge(fleet.GrantEntry{}, begin(1, grant(10, 1)).Ask())
 	if write || answer.OK || answer.Set == nil || answer.Set.Number != 2 {
 		t.Errorf("got %+v, write %v; want the newer set and nothing else", answer, write)
 	}
@@ -227,7 +227,7 @@ func TestNewJournalLearnsFromAMajorityOfTheOthers(t *testing.T) {
 }
 
 func TestKeyIsForgottenOnlyWhenItsInstanceIsSurelyGone(t *testing.T) {
-	name, create := *grant(1, 10, 1), *grant(1, 10, 1)
+	name, create := *grant(10, 1), *grant(10, 1)
 	create.Kind = fleet.GrantCreate
 	back := name
 	back.Released = true

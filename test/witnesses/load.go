@@ -1,6 +1,7 @@
 package witnesses
 
 import (
+	"slices"
 	"time"
 
 	"grapevine/fleet"
@@ -90,7 +91,7 @@ func (w *world) settle(a *asker) {
 		next.Members = set.Old
 	}
 	for _, id := range next.Members {
-		if contains(set.Old, id) {
+		if slices.Contains(set.Old, id) {
 			continue
 		}
 		n := w.node(id)
@@ -120,13 +121,4 @@ func (w *world) decideSet(a *asker, next fleet.WitnessSet) {
 			}
 		}
 	})
-}
-
-func contains(ids []fleet.HostID, id fleet.HostID) bool {
-	for _, other := range ids {
-		if other == id {
-			return true
-		}
-	}
-	return false
 }
