@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -83,7 +84,7 @@ func isOther(asked, has string) bool { return has != "" && has != asked }
 const askEvery = 300 * time.Millisecond
 
 // follow waits for the end of an operation that transfers something, and draws
-// its progress.
+// its progress, under its steps, which are told, where it is called nothing.
 func (a *app) follow(ctx context.Context, node *client.Client, op fleet.Operation, what string, wait time.Duration) (fleet.Operation, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, wait, errNotYet)
 	defer cancel()
@@ -107,10 +108,14 @@ func (a *app) follow(ctx context.Context, node *client.Client, op fleet.Operatio
 		if err != nil {
 			continue
 		}
-		if op = now; op.Progress == nil {
+		step := op.Step
+		if op = now; what == "" && op.Step != step && op.State == fleet.OperationRunning {
+			a.note("%s", op.Step)
+		}
+		if op.Progress == nil {
 			continue
 		}
-		bars.show(a, what, op.Progress)
+		bars.show(a, cmp.Or(what, op.Step), op.Progress)
 	}
 	if op.State == fleet.OperationFailed {
 		return op, errors.New(op.Fault)

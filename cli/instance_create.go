@@ -152,6 +152,10 @@ func (a *app) createAll(ctx context.Context, node *client.Client, b *batch) erro
 		wait.Go(func() {
 			defer func() { <-slots }()
 			create, key := b.item(i + 1)
+			if a.terminal && b.count == 1 && b.wait > 0 {
+				accepted[i], errs[i] = a.createSeen(ctx, node, create, key, b.wait)
+				return
+			}
 			accepted[i], errs[i] = createOne(ctx, node, create, client.CreateOptions{Key: key, Wait: b.wait})
 		})
 	}
