@@ -79,6 +79,8 @@ type Agent struct {
 	uploads  *uploads.Desk
 	web      *download.Web
 	trust    trust
+	past     past
+	boots    rebooted
 	metrics  *metrics
 	drain    drain
 	tickets  consoles.Tickets
@@ -126,7 +128,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Agent, error) {
 		log: deps.Log.With("host", cfg.Name), ready: deps.Ready,
 		shelf: newShelf(), giving: make(giving, maxReaders), metrics: newMetrics(), stale: make(chan struct{}, 1), drain: drain{wake: make(chan struct{}, 1)}, left: rungroup.NewExit(),
 	}
-	a.trust.given = make(chan struct{})
+	a.trust.given, a.boots.wake = make(chan struct{}), make(chan struct{}, 1)
 	a.consoles = consoles.NewSessions(a.consoleEnded)
 	a.metrics.countConsoles(a.consoles)
 	a.metrics.registry.MustRegister(usageCollector{a})
@@ -228,6 +230,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	group.Add("return", a.keepJudged)
 	group.Add("drain", a.keepDraining)
 	group.Add("witness", a.keepWitness)
+	group.Add("autostart", a.keepStarted)
 	group.Add("consoles", a.consoles.Run)
 	group.Add("leave", a.left.Run)
 	a.serve(&group)

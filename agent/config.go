@@ -34,9 +34,10 @@ type Config struct {
 	SerfRPC     string `toml:"serf_rpc" help:"loopback address at which the stock serf command is answered, as 127.0.0.1:7373; empty for nowhere"`
 	SerfRPCAuth string `toml:"serf_rpc_auth" help:"file with the secret that the serf command must tell, 16 characters or more; serf_rpc needs it"`
 
-	ListEvery    time.Duration `toml:"list_every" help:"time between full listings of the hypervisor"`
-	StopGrace    time.Duration `toml:"stop_grace" help:"how long a guest may take to shut down by itself"`
-	BuildTimeout time.Duration `toml:"build_timeout" help:"how long a claim is held for an instance that is being built"`
+	ListEvery      time.Duration `toml:"list_every" help:"time between full listings of the hypervisor"`
+	StopGrace      time.Duration `toml:"stop_grace" help:"how long a guest may take to shut down by itself"`
+	AutostartEvery time.Duration `toml:"autostart_every" help:"time between two instances that are started after a reboot of the host; guests that boot together wait for the same disks"`
+	BuildTimeout   time.Duration `toml:"build_timeout" help:"how long a claim is held for an instance that is being built"`
 
 	OvercommitVCPUs  float64 `toml:"overcommit_vcpus" help:"vCPUs given out for each physical one"`
 	OvercommitMemory float64 `toml:"overcommit_memory" help:"memory given out for each physical MiB"`
@@ -67,6 +68,7 @@ func Default() Config {
 		ListEvery:        5 * time.Second,
 		StopGrace:        30 * time.Second,
 		BuildTimeout:     15 * time.Minute,
+		AutostartEvery:   2 * time.Second,
 		OvercommitVCPUs:  4,
 		OvercommitMemory: 1,
 		OvercommitDisk:   1,
@@ -102,6 +104,7 @@ func (c *Config) Validate() error {
 	}{
 		{"list_every", c.ListEvery, 100 * time.Millisecond},
 		{"stop_grace", c.StopGrace, 0},
+		{"autostart_every", c.AutostartEvery, 0},
 		{"build_timeout", c.BuildTimeout, time.Second},
 	} {
 		if key.value < key.low {

@@ -191,7 +191,7 @@ func (a *Agent) execute(ctx context.Context, op *journal.Operation) {
 	}
 	a.look(ctx, op, err == nil || outcome.Release)
 	if s, there := a.observer.Machine(op.Instance); there {
-		outcome.Seen = &journal.SeenMachine{Machine: s.Machine, At: s.At}
+		outcome.Seen = a.past.acted(op, s, err == nil)
 	}
 	ended := time.Now()
 	final := *op

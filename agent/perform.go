@@ -30,6 +30,8 @@ func (a *Agent) perform(ctx context.Context, op *journal.Operation) (journal.Out
 		return journal.Outcome{}, a.disown(ctx, op)
 	case verbResize:
 		return journal.Outcome{}, a.resize(ctx, op)
+	case fleet.VerbAutostart:
+		return journal.Outcome{}, a.remark(ctx, op)
 	case fleet.VerbRescue:
 		return journal.Outcome{}, a.rescue(ctx, op)
 	case fleet.VerbUnrescue:
@@ -129,6 +131,7 @@ func (a *Agent) mark(op *journal.Operation, p *fleet.Proposal) drivers.Mark {
 	return drivers.Mark{
 		ID: p.ID, Name: p.Name, Project: p.Project, Flavor: p.Flavor, Image: p.Image, DiskGiB: p.DiskGiB - fleet.DisksGiB(p.Disks),
 		CreatedAt: op.StartedAt, Labels: p.Labels, Generation: max(p.Generation, 1), RequestHash: p.RequestHash,
+		Autostart: p.Autostart, StartOrder: p.StartOrder,
 	}
 }
 

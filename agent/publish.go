@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"grapevine/agent/journal"
 	"grapevine/agent/observer"
 	"grapevine/drivers"
 	"grapevine/fleet"
@@ -80,7 +79,7 @@ func (a *Agent) keepPublished(ctx context.Context) error {
 			unsaved = true
 		case <-save.C:
 			a.tellReady()
-			if unsaved {
+			if unsaved || a.past.aged(time.Now()) {
 				unsaved = a.save() != nil
 			}
 		}
@@ -93,11 +92,11 @@ func (a *Agent) save() error {
 	if !p.Complete || p.Fault != "" {
 		return nil
 	}
-	seen := journal.Seen{Host: journal.SeenHost{Description: p.Description, Images: p.Images}}
-	for _, m := range p.Machines {
-		seen.Machines = append(seen.Machines, journal.SeenMachine{Machine: m.Machine, At: m.At})
+	if err := a.noteBoot(&p); err != nil {
+		a.log.Error("boot of the host not written", "error", err)
+		return err
 	}
-	if err := a.journal.SaveSeen(seen); err != nil {
+	if err := a.journal.SaveSeen(a.past.take(&p, time.Now())); err != nil {
 		a.log.Error("copy of what was seen not written", "error", err)
 		return err
 	}
@@ -107,7 +106,11 @@ func (a *Agent) save() error {
 // recall hands the observer what was seen before the restart.
 func (a *Agent) recall() error {
 	seen, ok, err := a.journal.Seen()
-	if err != nil || !ok {
+	if err != nil {
+		return err
+	}
+	a.past.restore(&seen)
+	if err := a.recallBoot(); err != nil || !ok {
 		return err
 	}
 	p := observer.Picture{

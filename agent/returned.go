@@ -144,8 +144,8 @@ func (a *Agent) facts() quarantine.Facts {
 	f := quarantine.Facts{
 		Now: time.Now(), New: back.Epoch == 0 && !back.Held,
 		Told: back.Held && !a.trust.weighed, Age: back.Age, AgeKnown: back.AgeKnown,
-		Decisions: a.View.Covering(a.hostID, cleared+1),
-		Others:    back.Others, Merged: back.Merged, Whole: back.Whole, Alone: back.Alone,
+		Decisions: a.View.Covering(a.hostID, cleared+1), Boot: a.boots.pending(),
+		Others: back.Others, Merged: back.Merged, Whole: back.Whole, Alone: back.Alone,
 	}
 	a.state.mu.Lock()
 	for id, m := range a.observer.Picture().Machines {
@@ -157,7 +157,7 @@ func (a *Agent) facts() quarantine.Facts {
 	}
 	for _, claim := range a.state.ledger.Claims() {
 		if _, built := a.observer.Machine(claim.ID()); !built {
-			f.Here = append(f.Here, quarantine.Copy{ID: claim.ID(), Host: a.hostID, Generation: 1, Managed: true})
+			f.Here = append(f.Here, quarantine.Copy{ID: claim.ID(), Host: a.hostID, Generation: max(claim.Proposal.Generation, 1), Managed: true})
 		}
 	}
 	a.state.mu.Unlock()

@@ -37,6 +37,7 @@ func machineRow(host *fleet.Host, s observer.Sighting, op *journal.Operation, fa
 		row.CreatedAt = s.Mark.CreatedAt
 		row.Labels = s.Mark.Labels
 		row.Generation = s.Mark.Generation
+		row.Autostart, row.StartOrder = s.Mark.Autostart, s.Mark.StartOrder
 	}
 	row.Task = taskOf(op)
 	return row
@@ -62,6 +63,8 @@ func claimRow(host *fleet.Host, c *ledger.Claim, op *journal.Operation, at time.
 		MemoryMiB:  p.MemoryMiB,
 		DiskGiB:    p.DiskGiB,
 		Labels:     p.Labels,
+		Autostart:  p.Autostart,
+		StartOrder: p.StartOrder,
 		CreatedAt:  at,
 		ObservedAt: at,
 	}
@@ -85,6 +88,8 @@ func taskOf(op *journal.Operation) fleet.Task {
 		return fleet.TaskDeleting
 	case op.Verb == verbResize:
 		return fleet.TaskResizing
+	case op.Verb == fleet.VerbAutostart:
+		return fleet.TaskMarking
 	case op.Verb == fleet.VerbRebuild:
 		return fleet.TaskRebuilding
 	case op.Verb == fleet.VerbRescue:

@@ -43,6 +43,7 @@ var access = map[string][]PrincipalRole{
 	"POST /v1/instances/{id}/resize":        mutators,
 	"POST /v1/instances/{id}/capture":       mutators,
 	"POST /v1/instances/{id}/rebuild":       mutators,
+	"POST /v1/instances/{id}/autostart":     mutators,
 	"POST /v1/instances/{id}/rescue":        mutators,
 	"POST /v1/instances/{id}/unrescue":      mutators,
 	"POST /v1/instances/{id}/export":        mutators,

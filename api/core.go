@@ -116,6 +116,8 @@ type Writer interface {
 	// instance's own host.
 	OpenConsole(ctx context.Context, id fleet.InstanceID, ask fleet.OpenConsole, who Principal) (fleet.ConsoleTicket, error)
 	ActHost(ctx context.Context, id fleet.HostID, action fleet.HostAction) (fleet.Host, error)
+	// SetAutostart says how an instance is brought up after a reboot of its host.
+	SetAutostart(ctx context.Context, id fleet.InstanceID, ask fleet.Booting) (fleet.Accepted, error)
 	// ReleaseHost ends a host's quarantine, whatever it waits for.
 	ReleaseHost(ctx context.Context, id fleet.HostID, decide fleet.Decide) (fleet.Host, error)
 	// DecideHost makes somebody's word about a host that cannot be heard a record.

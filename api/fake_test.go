@@ -232,6 +232,13 @@ func (f *fakeCore) ActHost(_ context.Context, id fleet.HostID, a fleet.HostActio
 	return f.actHost(id, a)
 }
 
+func (f *fakeCore) SetAutostart(_ context.Context, id fleet.InstanceID, ask fleet.Booting) (fleet.Accepted, error) {
+	return fleet.Accepted{
+		Instance:  fleet.Instance{ID: id, Autostart: ask.Autostart, StartOrder: ask.StartOrder, Task: fleet.TaskMarking},
+		Operation: fleet.OperationID(hostID, 4), Version: versionNow,
+	}, nil
+}
+
 func (f *fakeCore) ReleaseHost(_ context.Context, id fleet.HostID, decide fleet.Decide) (fleet.Host, error) {
 	f.decided = decide
 	return fleet.Host{ID: id, Name: "alpha", State: fleet.HostOK, Version: versionNow}, nil

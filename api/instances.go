@@ -28,6 +28,7 @@ func (s *server) addInstances() {
 	s.addDevices()
 	s.addRebuild()
 	s.addRescue()
+	s.addAutostart()
 	s.addUsage()
 }
 

@@ -92,6 +92,9 @@ func TestClientHasAMethodForEveryRoute(t *testing.T) {
 		"POST /v1/hosts/{id}/{action}": func(ctx context.Context, c *client.Client) (any, error) {
 			return c.ActHost(ctx, hostID, fleet.Cordon)
 		},
+		"POST /v1/instances/{id}/autostart": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.SetAutostart(ctx, instanceID, fleet.Booting{Autostart: fleet.AutostartAlways, StartOrder: 2}, time.Second)
+		},
 		"POST /v1/hosts/{id}/release": func(ctx context.Context, c *client.Client) (any, error) {
 			return c.ReleaseHost(ctx, hostID, fleet.Decide{Reason: "compared by hand"})
 		},

@@ -51,6 +51,7 @@ var good = map[string]struct {
 	"POST /v1/hosts/{id}/drain":                       {request{method: "POST", target: "/v1/hosts/" + hostText + "/drain", body: `{"mode":"stop","force":true}`}, 202, `"phase":"draining"`},
 	"POST /v1/hosts/{id}/undrain":                     {request{method: "POST", target: "/v1/hosts/" + hostText + "/undrain"}, 202, `"phase":"restoring"`},
 	"POST /v1/hosts/{id}/{action}":                    {request{method: "POST", target: "/v1/hosts/" + hostText + "/cordon"}, 200, `"state":"cordoned"`},
+	"POST /v1/instances/{id}/autostart":               {request{method: "POST", target: "/v1/instances/" + instanceText + "/autostart", body: `{"autostart":"never","start_order":3}`}, 202, `"start_order":3`},
 	"POST /v1/hosts/{id}/release":                     {request{method: "POST", target: "/v1/hosts/" + hostText + "/release", body: `{"reason":"compared by hand"}`}, 200, `"state":"ok"`},
 	"POST /v1/hosts/{id}/declare-dead":                {request{method: "POST", target: "/v1/hosts/" + hostText + "/declare-dead", body: `{"reason":"burnt"}`}, 200, `"holders":[]`},
 	"POST /v1/hosts/{id}/forget":                      {request{method: "POST", target: "/v1/hosts/" + hostText + "/forget", body: `{"reason":"sold"}`}, 200, `"kind":"forget"`},

@@ -20,7 +20,7 @@ func (a *app) instanceCommand() []*cobra.Command {
 	}
 	commands = append(commands,
 		a.instanceDelete(), a.instanceLog(), a.instanceConsole(), a.instanceResize(), a.instanceSnapshot(), a.instanceDevice(), a.instanceCapture(), a.instanceClone(),
-		a.instanceRebuild(), a.instanceRescue(), a.instanceUnrescue(), a.instanceExport(), a.instanceImport())
+		a.instanceRebuild(), a.instanceRescue(), a.instanceUnrescue(), a.instanceSet(), a.instanceExport(), a.instanceImport())
 	return []*cobra.Command{group("instance", "The virtual machines of the fleet", commands)}
 }
 
@@ -157,6 +157,9 @@ func instanceSheet(row *fleet.Instance, now time.Time) *sheet {
 		pairs = append(pairs, key+"="+row.Labels[key])
 	}
 	s.line("labels", text(strings.Join(pairs, " ")))
+	if row.Autostart != fleet.AutostartAsItWas || row.StartOrder != 0 {
+		s.line("autostart", text(bootingText(row.Autostart, row.StartOrder)))
+	}
 	s.line("created", text(moment(row.CreatedAt)))
 	s.line("generation", text(fmt.Sprint(row.Generation)))
 	if !row.SupersededBy.IsZero() {

@@ -31,6 +31,7 @@ type wish struct {
 	hypervisor string
 	pairs      []string
 	guestFlags
+	bootingFlags
 }
 
 // wishFlags adds the flags that describe an instance. A name is needed to make
@@ -47,6 +48,7 @@ func (a *app) wishFlags(cmd *cobra.Command, named bool) *wish {
 	flags.StringVar(&w.Project, "project", "", "project that it belongs to (default "+fleet.DefaultProject+")")
 	flags.StringArrayVar(&w.pairs, "label", nil, "label, key=value; may be repeated")
 	w.guestFlags.add(cmd)
+	w.bootingFlags.add(cmd)
 	if !named {
 		w.Name = "explain"
 	}
@@ -69,6 +71,9 @@ func (w *wish) create(cmd *cobra.Command, node *client.Client) (fleet.Create, er
 		return fleet.Create{}, err
 	}
 	if err := w.guestFlags.fill(cmd, &c); err != nil {
+		return fleet.Create{}, err
+	}
+	if err := w.bootingFlags.fill(cmd, &c.Booting); err != nil {
 		return fleet.Create{}, err
 	}
 	if c.Image, err = wholeImage(cmd.Context(), node, c.Image); err != nil {

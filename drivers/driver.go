@@ -149,6 +149,9 @@ type Description struct {
 	// Networks are the names that a card of Spec may be on, sorted, without the
 	// empty one.
 	Networks []string
+	// Boot names the time since the host was last started; it is another after
+	// each start. Empty where that is not known: an agent then starts nothing.
+	Boot string `json:",omitempty"`
 	// Traits are further words about the host, such as "accelerator-tcg".
 	Traits []string
 }
@@ -177,6 +180,10 @@ type Mark struct {
 	Labels      map[string]string `json:"labels,omitempty"`
 	Generation  uint64            `json:"generation"`
 	RequestHash string            `json:"request_hash,omitempty"`
+	// Autostart and StartOrder say whether and when it is started after a reboot
+	// of its host.
+	Autostart  fleet.Autostart `json:"autostart,omitempty"`
+	StartOrder int             `json:"start_order,omitempty"`
 	// Rebuilt is how often its first disk was made anew since it was built.
 	Rebuilt uint64 `json:"rebuilt,omitempty"`
 	// Rescue says by which image it is rescued, where it is.

@@ -24,8 +24,11 @@ type Booting struct {
 	StartOrder int `json:"start_order,omitempty" minimum:"0" maximum:"9999"`
 }
 
-// Validate judges what a person sent.
-func (b Booting) Validate() error {
+// VerbAutostart is the verb of the operation that changes it.
+const VerbAutostart = "autostart"
+
+// CheckBooting judges what a person sent.
+func CheckBooting(b Booting) error {
 	switch b.Autostart {
 	case AutostartAsItWas, AutostartAlways, AutostartNever:
 	default:

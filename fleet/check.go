@@ -22,6 +22,9 @@ func (c *Create) Validate() error {
 			return err
 		}
 	}
+	if err := CheckBooting(c.Booting); err != nil {
+		return err
+	}
 	if c.Source != "" {
 		return c.validateClone()
 	}
@@ -106,6 +109,9 @@ func (r *Request) Validate() error {
 	}
 	if !IsImageID(r.Image) {
 		return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("image %.80q is not an image id of 64 hexadecimal digits", r.Image)}
+	}
+	if err := CheckBooting(r.Booting); err != nil {
+		return err
 	}
 	if err := r.Resources.Validate(); err != nil {
 		return err

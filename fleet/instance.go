@@ -48,6 +48,7 @@ const (
 	TaskRebuilding   Task = "rebuilding"
 	TaskRescuing     Task = "rescuing"
 	TaskUnrescuing   Task = "unrescuing"
+	TaskMarking      Task = "marking"
 )
 
 // Instance is one virtual machine as the agent of its host describes it.

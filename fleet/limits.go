@@ -112,4 +112,10 @@ const (
 	// hold before it is trusted: as many as it has links of its own, so that one
 	// peer which was cut off itself does not speak for the fleet.
 	ReturnPeers = 3
+	// GoingDown is how long before its last sign of life a host may have begun to
+	// go down: what went off within that time, and nobody stopped, went off with
+	// its host. AliveEvery is how often an agent writes that it is alive, which is
+	// how much later than that its host may have died: half of it.
+	GoingDown  = 2 * time.Minute
+	AliveEvery = time.Minute
 )

@@ -22,6 +22,7 @@ type Create struct {
 	Disks    []Disk   `json:"disks,omitempty"`
 	Firmware Firmware `json:"firmware,omitempty" enum:"bios,uefi"`
 	Guest
+	Booting
 }
 
 // DefaultProject owns what names no project.
@@ -54,6 +55,7 @@ type Request struct {
 	// is not told of it by rows, its host fills in.
 	Source InstanceID `json:"source,omitzero"`
 	Guest
+	Booting
 }
 
 // Proposal is a registry's word to one host: take this instance. It is the

@@ -54,7 +54,7 @@ func (v *View) Resolve(ctx context.Context, c fleet.Create) (fleet.Request, erro
 	req := fleet.Request{
 		Name: c.Name, Project: c.Project, Flavor: c.Flavor,
 		Hypervisor: c.Hypervisor, Zone: c.Zone, Labels: maps.Clone(c.Labels),
-		Networks: c.Networks, Disks: c.Disks, Firmware: c.Firmware, Guest: c.Guest,
+		Networks: c.Networks, Disks: c.Disks, Firmware: c.Firmware, Guest: c.Guest, Booting: c.Booting,
 	}
 	if req.Project == "" {
 		req.Project = fleet.DefaultProject

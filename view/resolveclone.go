@@ -41,7 +41,7 @@ func (v *View) resolveClone(ctx context.Context, c *fleet.Create) (fleet.Request
 	}
 	req := fleet.Request{
 		Name: c.Name, Project: cmp.Or(c.Project, row.Project), Flavor: row.Flavor, Resources: row.Resources(), Image: row.Image,
-		Host: row.Host, Source: id, Labels: maps.Clone(c.Labels), Networks: c.Networks, Guest: c.Guest, Traits: []string{fleet.TraitCopyDisks},
+		Host: row.Host, Source: id, Labels: maps.Clone(c.Labels), Networks: c.Networks, Guest: c.Guest, Booting: c.Booting, Traits: []string{fleet.TraitCopyDisks},
 	}
 	if len(c.Labels) == 0 {
 		req.Labels = maps.Clone(row.Labels)

@@ -33,6 +33,7 @@ var (
 	imagesBucket     = []byte("images")
 	recordsBucket    = []byte("records")
 	witnessBucket    = []byte("witness")
+	startsBucket     = []byte("starts")
 )
 
 const (
@@ -69,7 +70,7 @@ func Open(path string) (*Journal, error) {
 
 func (j *Journal) prepare() error {
 	return j.db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{metaBucket, claimsBucket, operationsBucket, refusalsBucket, deletionsBucket, keysBucket, seenBucket, imagesBucket, recordsBucket, witnessBucket} {
+		for _, name := range [][]byte{metaBucket, claimsBucket, operationsBucket, refusalsBucket, deletionsBucket, keysBucket, seenBucket, imagesBucket, recordsBucket, witnessBucket, startsBucket} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return err
 			}

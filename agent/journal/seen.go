@@ -25,12 +25,18 @@ type Seen struct {
 type SeenHost struct {
 	Description drivers.Description `json:"description"`
 	Images      []fleet.Image       `json:"images"`
+	// Alive is a sign of life: when the copy was last written, or a little before.
+	Alive time.Time `json:"alive,omitzero"`
 }
 
 // SeenMachine is a machine and when it was last seen to change.
 type SeenMachine struct {
 	drivers.Machine
 	At time.Time
+	// DownSince is when one that does not run was seen to stop, and Halted says
+	// that an operator stopped it and nobody started it since.
+	DownSince time.Time `json:"down_since,omitzero"`
+	Halted    bool      `json:"halted,omitempty"`
 }
 
 // seenHostKey is the host's entry in the bucket of machines, whose keys are

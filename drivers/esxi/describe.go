@@ -3,6 +3,7 @@ package esxi
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/vmware/govmomi/vim25/mo"
 
@@ -22,7 +23,7 @@ func (d *Driver) Describe(ctx context.Context) (drivers.Description, error) {
 
 func (s *session) describe(ctx context.Context) (drivers.Description, error) {
 	var host mo.HostSystem
-	if err := s.properties().RetrieveOne(ctx, s.host.Reference(), []string{"summary.hardware", pathMaintenance}, &host); err != nil {
+	if err := s.properties().RetrieveOne(ctx, s.host.Reference(), []string{"summary.hardware", pathMaintenance, pathBootTime}, &host); err != nil {
 		return drivers.Description{}, fmt.Errorf("read hardware: %w", err)
 	}
 	var store mo.Datastore
@@ -52,7 +53,20 @@ func (s *session) describe(ctx context.Context) (drivers.Description, error) {
 		Networks: networks,
 
 		Maintenance: host.Runtime.InMaintenanceMode,
+		Boot:        bootOf(host.Runtime.BootTime),
 	}, nil
+}
+
+// pathBootTime says when the host was booted.
+const pathBootTime = "runtime.bootTime"
+
+// bootOf names a boot by its minute: what the host says of the second may change
+// with its clock.
+func bootOf(at *time.Time) string {
+	if at == nil {
+		return ""
+	}
+	return at.UTC().Round(time.Minute).Format(time.RFC3339)
 }
 
 // pathMaintenance says whether the host is in maintenance mode.

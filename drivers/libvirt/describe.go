@@ -57,7 +57,20 @@ func (d *Driver) describe(ctx context.Context) (desc drivers.Description, err er
 		return desc, err
 	}
 	desc.Total, desc.Reserved, err = d.totals(ctx)
+	desc.Boot = bootOf(bootIDPath)
 	return desc, err
+}
+
+const bootIDPath = "/proc/sys/kernel/random/boot_id"
+
+// bootOf names the boot of the machine that this process runs on, which is the
+// hypervisor's: the driver speaks to nothing but unix sockets.
+func bootOf(path string) string {
+	id, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(id))
 }
 
 // version is that of the hypervisor.

@@ -60,6 +60,7 @@ type Hypervisor struct {
 	store  *store
 	// maintenance: a person has taken the host out of use.
 	maintenance atomic.Bool
+	boot        atomic.Int64 // how often the host was started anew
 
 	mu       sync.Mutex // guards all below
 	latency  Latency
@@ -115,6 +116,7 @@ func (h *Hypervisor) describe() drivers.Description {
 		Version:    "simulated " + string(h.config.Hypervisor),
 		Total:      h.config.Resources,
 		Hardware:   h.config.Hardware,
+		Boot:       h.booted(),
 
 		Maintenance: h.maintenance.Load(),
 		Features: []drivers.Feature{

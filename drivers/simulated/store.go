@@ -66,6 +66,7 @@ func (s *store) load(h *Hypervisor) error {
 		}
 	}
 	return errors.Join(
+		s.loadBoot(h),
 		each(s, machinesDir, func(m machine) { h.machines[m.ID] = &m }),
 		each(s, disksDir, func(d disk) { h.disks[d.ID] = d.GiB }),
 		each(s, imagesDir, func(im fleet.Image) { h.images[im.ID] = im }),
