@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/vim25/types"
@@ -110,10 +111,8 @@ func (s *session) tidyRescue(ctx context.Context, m found) error {
 	if err != nil {
 		return fmt.Errorf("read devices: %w", err)
 	}
-	for _, device := range devices {
-		if isRescueDisk(device) {
-			return nil
-		}
+	if slices.ContainsFunc(devices, isRescueDisk) {
+		return nil
 	}
 	return s.removeDisk(ctx, rescuePath(m.ID))
 }
