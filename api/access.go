@@ -24,6 +24,8 @@ var access = map[string][]PrincipalRole{
 	"GET /v1/hosts":                readers,
 	"GET /v1/hosts/{id}":           readers,
 	"GET /v1/hosts/{id}/hardware":  readers,
+	"GET /v1/verify":               readers,
+	"GET /v1/hosts/{id}/verify":    readers,
 	"GET /v1/hosts/{id}/drain":     readers,
 	"POST /v1/hosts/{id}/drain":    mutators,
 	"POST /v1/hosts/{id}/undrain":  mutators,

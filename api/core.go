@@ -77,6 +77,9 @@ type Reads interface {
 	// PlanDrain asks the host how it is being emptied or, with a mode, what that
 	// would do to each of its machines.
 	PlanDrain(ctx context.Context, id fleet.HostID, req fleet.DrainRequest) (fleet.Drain, error)
+	// Verify asks every host, and VerifyHost one, what does not add up.
+	Verify(ctx context.Context) (fleet.Verification, error)
+	VerifyHost(ctx context.Context, id fleet.HostID) (fleet.Verification, error)
 	// FreshHost and FreshInstance ask the host itself, which asks its hypervisor
 	// first. Where it cannot be asked the error is CodeNotCurrent.
 	FreshHost(ctx context.Context, id fleet.HostID) (fleet.Host, error)

@@ -92,6 +92,14 @@ func (f *fakeCore) Undrain(_ context.Context, id fleet.HostID) (fleet.Drain, err
 	return fleet.Drain{Host: id, Phase: fleet.DrainRestoring, Version: versionNow}, nil
 }
 
+func (f *fakeCore) Verify(context.Context) (fleet.Verification, error) {
+	return fleet.Verification{Coverage: fleet.Coverage{Heard: 1, Known: 2}}, nil
+}
+
+func (f *fakeCore) VerifyHost(_ context.Context, id fleet.HostID) (fleet.Verification, error) {
+	return fleet.Verification{Items: []fleet.Finding{{Type: fleet.FindGhost, Host: id, Instance: instanceID}}}, nil
+}
+
 func (f *fakeCore) FreshHost(_ context.Context, id fleet.HostID) (fleet.Host, error) {
 	return fleet.Host{ID: id, Name: "fresh"}, nil
 }

@@ -26,6 +26,7 @@ func (s *server) addHosts() {
 		description: "The host is asked: its processors and NUMA cells, storage pools, networks, and devices worth naming. What its hypervisor does not tell is empty.",
 	}, s.getHardware)
 	s.addDrain()
+	s.addVerify()
 	add(s, route{
 		method: http.MethodPost, path: "/v1/hosts/{id}/{action}", id: "act-host", tag: "hosts", summary: "Cordon or uncordon a host",
 		description: "The host has done it durably when this answers.",

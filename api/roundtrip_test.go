@@ -80,8 +80,10 @@ func TestClientHasAMethodForEveryRoute(t *testing.T) {
 		"POST /v1/instances/{id}/delete-intent": func(ctx context.Context, c *client.Client) (any, error) {
 			return c.IntendDelete(ctx, instanceID, fleet.Decide{Reason: "old"})
 		},
-		"GET /v1/records":      func(ctx context.Context, c *client.Client) (any, error) { return c.AllRecords(ctx, hostID) },
-		"PUT /v1/records/{id}": func(ctx context.Context, c *client.Client) (any, error) { return c.PutRecord(ctx, recordNow) },
+		"GET /v1/records":           func(ctx context.Context, c *client.Client) (any, error) { return c.AllRecords(ctx, hostID) },
+		"PUT /v1/records/{id}":      func(ctx context.Context, c *client.Client) (any, error) { return c.PutRecord(ctx, recordNow) },
+		"GET /v1/verify":            func(ctx context.Context, c *client.Client) (any, error) { return c.Verify(ctx) },
+		"GET /v1/hosts/{id}/verify": func(ctx context.Context, c *client.Client) (any, error) { return c.VerifyHost(ctx, hostID) },
 		"GET /v1/hosts/{id}/drain": func(ctx context.Context, c *client.Client) (any, error) {
 			return c.PlanDrain(ctx, hostID, fleet.DrainRequest{Mode: fleet.DrainStop, DeadlineMS: 5000, Force: true})
 		},

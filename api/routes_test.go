@@ -47,6 +47,8 @@ var good = map[string]struct {
 	"GET /v1/hosts":                                   {request{method: "GET", target: "/v1/hosts"}, 200, `"coverage":{"heard":1,"known":2}`},
 	"GET /v1/hosts/{id}":                              {request{method: "GET", target: "/v1/hosts/" + hostText}, 200, `"traits":[],"images":[]`},
 	"GET /v1/hosts/{id}/hardware":                     {request{method: "GET", target: "/v1/hosts/" + hostText + "/hardware"}, 200, `"cpu":{"model":"EPYC"`},
+	"GET /v1/verify":                                  {request{method: "GET", target: "/v1/verify"}, 200, `"items":[],"coverage":{"heard":1,"known":2}`},
+	"GET /v1/hosts/{id}/verify":                       {request{method: "GET", target: "/v1/hosts/" + hostText + "/verify"}, 200, `"type":"ghost"`},
 	"GET /v1/hosts/{id}/drain":                        {request{method: "GET", target: "/v1/hosts/" + hostText + "/drain?mode=stop&deadline_ms=10&force=true"}, 200, `"machines":[]`},
 	"POST /v1/hosts/{id}/drain":                       {request{method: "POST", target: "/v1/hosts/" + hostText + "/drain", body: `{"mode":"stop","force":true}`}, 202, `"phase":"draining"`},
 	"POST /v1/hosts/{id}/undrain":                     {request{method: "POST", target: "/v1/hosts/" + hostText + "/undrain"}, 202, `"phase":"restoring"`},

@@ -56,6 +56,8 @@ type Local interface {
 	Hardware(ctx context.Context, id fleet.HostID) (fleet.Hardware, error)
 	// PlanDrain is of the host itself alone, too.
 	PlanDrain(ctx context.Context, id fleet.HostID, req fleet.DrainRequest) (fleet.Drain, error)
+	// VerifyHost compares hypervisor, storage and journal, and changes nothing.
+	VerifyHost(ctx context.Context, id fleet.HostID) (fleet.Verification, error)
 	// OwnHost and OwnInstance look at the hypervisor first. What is not of this
 	// host is CodeMisdirected.
 	OwnHost(ctx context.Context, id fleet.HostID) (fleet.Host, error)
