@@ -71,7 +71,7 @@ type Agent struct {
 	mesh     *mesh.Mesh
 	peers    *client.Peers
 	state    *state
-	keys     keyed
+	keys     idLock
 	shelf    *shelf
 	told     told
 	giving   giving
