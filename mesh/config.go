@@ -57,6 +57,10 @@ type Config struct {
 	// KeyringDir is where the keys are kept as they are changed while running,
 	// so that they outlive the process; empty forgets them.
 	KeyringDir string
+	// SavedFleet is the file where what is held of the fleet is saved, so that
+	// hosts that stay down are not forgotten when all go down; empty saves
+	// nothing.
+	SavedFleet string
 	// SerfRPC is the loopback host:port at which the stock serf command is
 	// answered, empty for nowhere, and SerfRPCSecret what it has to say.
 	SerfRPC       string

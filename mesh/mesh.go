@@ -65,7 +65,9 @@ func newMembers(cfg Config) (Membership, error) {
 
 // newMesh returns a member whose membership is given.
 func newMesh(cfg Config, members Membership) (*Mesh, error) {
-	return newMeshHolding(cfg, members, replica.New())
+	r := replica.New()
+	loadSaved(&cfg, r)
+	return newMeshHolding(cfg, members, r)
 }
 
 // newMeshHolding returns a member that holds r from the start.
@@ -102,6 +104,9 @@ func (m *Mesh) Run(ctx context.Context) error {
 	changed := m.members.Changed()
 	m.start(running)
 	m.work.Go(func() { m.watchMembers(running, changed) })
+	if m.cfg.SavedFleet != "" {
+		m.work.Go(func() { m.keepSaved(running) })
+	}
 	m.work.Go(func() {
 		if err := m.members.Run(running); err != nil {
 			stop(err)

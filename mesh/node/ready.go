@@ -88,13 +88,20 @@ func (n *Node) unmerged(now time.Time) (absent map[fleet.HostID]bool, err error)
 	}
 }
 
-// awaited yields the agents that gossip lists and that are neither held nor
+// heardSinceStart reports whether a block is held that came in this life: one
+// that the last life saved is too old to answer with.
+func (n *Node) heardSinceStart(id fleet.HostID) bool {
+	_, at, ok := n.replica.Learnt(id)
+	return ok && !at.Before(n.started)
+}
+
+// awaited yields the agents that gossip lists and that are neither heard of nor
 // absent; nobody where absent is nil.
 func (n *Node) awaited(absent map[fleet.HostID]bool) iter.Seq[*fleet.Member] {
 	return func(yield func(*fleet.Member) bool) {
 		for i := range n.members.list {
 			o := &n.members.list[i]
-			if absent != nil && n.isOther(o) && n.replica.Block(o.ID) == nil && !absent[o.ID] && !yield(o) {
+			if absent != nil && n.isOther(o) && !n.heardSinceStart(o.ID) && !absent[o.ID] && !yield(o) {
 				return
 			}
 		}
