@@ -36,6 +36,7 @@ type Network struct {
 	opts       Options
 	rng        *rand.Rand
 	cut        map[[2]string]bool // from, to
+	isolated   map[string]bool
 	listeners  map[string]*Listener
 	transports map[string]*Transport
 	taken      map[int64]bool // arrival times given out
@@ -45,7 +46,7 @@ type Network struct {
 // New returns a network without nodes.
 func New(opts Options) *Network {
 	return &Network{
-		opts: opts, rng: rand.New(rand.NewPCG(opts.Seed, 0)), cut: map[[2]string]bool{}, // repeatable
+		opts: opts, rng: rand.New(rand.NewPCG(opts.Seed, 0)), cut: map[[2]string]bool{}, isolated: map[string]bool{}, // repeatable
 		listeners: map[string]*Listener{}, transports: map[string]*Transport{}, taken: map[int64]bool{},
 	}
 }
@@ -80,6 +81,21 @@ func (n *Network) Partition(one, other []string) {
 	}
 }
 
+// Isolate stops everything from and to a node, as when its machine is off.
+// Heal does not end that, but Restore.
+func (n *Network) Isolate(node string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.isolated[node] = true
+}
+
+// Restore ends the isolation of a node.
+func (n *Network) Restore(node string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.isolated, node)
+}
+
 // Heal ends all cuts.
 func (n *Network) Heal() {
 	n.mu.Lock()
@@ -98,7 +114,7 @@ func (n *Network) Bytes() uint64 {
 func (n *Network) arrival(from, to string, loss float64) (time.Time, bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.cut[[2]string{from, to}] || loss > 0 && n.rng.Float64() < loss {
+	if n.cut[[2]string{from, to}] || n.isolated[from] || n.isolated[to] || loss > 0 && n.rng.Float64() < loss {
 		return time.Time{}, false
 	}
 	delay := n.opts.MinDelay

@@ -36,7 +36,7 @@ func (n *node) root() string {
 
 // Without any registry every agent answers for the fleet, and a registry that
 // starts from nothing shows the same inventory.
-func TestRegistriesCanBeDeletedAtAnyMoment(t *testing.T) {
+func TestProof14RegistriesKilledAndBegunAnewShowTheSame(t *testing.T) {
 	w, agents, registries := fleetOfThree(t)
 	registries[0].importTiny()
 	for i := range 4 {

@@ -1,0 +1,229 @@
+package proofs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"path/filepath"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
+	"grapevine/api/client"
+	"grapevine/fleet"
+)
+
+// verb is what a client of the history asked of an instance.
+type verb string
+
+const (
+	doCreate verb = "create"
+	doStart  verb = "start"
+	doStop   verb = "stop"
+	doDelete verb = "delete"
+	doRead   verb = "read"
+)
+
+// asked is one call of a history: of which instance, and what.
+type asked struct {
+	instance int
+	verb     verb
+}
+
+// answer is what came back: that it was done, that nobody knows, or, to a read,
+// the state.
+type answer string
+
+const (
+	done    answer = "done"
+	unknown answer = "unknown"
+	absent  answer = "absent"
+	running answer = "running"
+	stopped answer = "stopped"
+	deleted answer = "deleted" // and absent for good
+)
+
+// effect is what a verb makes of a state, empty where it cannot be done then.
+func effect(v verb, state answer) answer {
+	switch {
+	case v == doCreate && state == absent:
+		return running
+	case v == doCreate && state != deleted:
+		return state // it is there: the same answer again
+	case v == doStart && (state == running || state == stopped):
+		return running
+	case v == doStop && (state == running || state == stopped):
+		return stopped
+	case v == doDelete && (state == running || state == stopped):
+		return deleted
+	default:
+		return ""
+	}
+}
+
+// instanceModel is an instance as its users are promised it: one thing that is
+// absent, runs, is stopped, or is gone for good, and that changes at one moment
+// between the question and the answer.
+var instanceModel = porcupine.NondeterministicModel{
+	Partition: func(history []porcupine.Operation) [][]porcupine.Operation {
+		parts := map[int][]porcupine.Operation{}
+		for _, op := range history {
+			n := op.Input.(asked).instance
+			parts[n] = append(parts[n], op)
+		}
+		list := make([][]porcupine.Operation, 0, len(parts))
+		for _, part := range parts {
+			list = append(list, part)
+		}
+		return list
+	},
+	Init: func() []any { return []any{absent} },
+	Step: func(state, input, output any) []any {
+		in, was := input.(asked), state.(answer)
+		switch out := output.(answer); {
+		case in.verb == doRead && (out == was || out == absent && was == deleted):
+			return []any{was}
+		case in.verb == doRead:
+			return nil
+		case out == unknown && effect(in.verb, was) != "":
+			return []any{was, effect(in.verb, was)}
+		case out == unknown:
+			return []any{was}
+		case effect(in.verb, was) != "":
+			return []any{effect(in.verb, was)}
+		default:
+			return nil
+		}
+	},
+	DescribeOperation: func(input, output any) string { return fmt.Sprint(input, " -> ", output) },
+}
+
+// recorder writes a history down.
+type recorder struct {
+	mu   sync.Mutex
+	list []porcupine.Operation
+}
+
+func (r *recorder) note(who int, in asked, out answer, called time.Time) {
+	returned := time.Now().UnixNano()
+	if out == unknown {
+		returned = math.MaxInt64 // it may come yet
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.list = append(r.list, porcupine.Operation{ClientId: who, Input: in, Call: called.UnixNano(), Output: out, Return: returned})
+}
+
+// TestProof16InstancesAreLinearizable has clients create, start, stop, delete
+// and read a few instances at once, through two registries, while agents are
+// killed and the network is cut; what they were answered must be explained by
+// one thing that changes at one moment for each answer.
+func TestProof16InstancesAreLinearizable(t *testing.T) {
+	const clients, instances = 6, 8
+	rounds := long(20, 1)
+	synctest.Test(t, func(t *testing.T) {
+		w := NewWorld(t, 16, 4, 2, fleet.Resources{VCPUs: 16, MemoryMiB: 4096, DiskGiB: 100})
+		h := NewHistory(w)
+		r := &recorder{}
+		for round := range rounds {
+			end := time.Now().Add(5 * time.Minute)
+			var all sync.WaitGroup
+			for c := range clients {
+				rng := rand.New(rand.NewPCG(uint64(c), uint64(round))) // repeatable
+				all.Go(func() { w.use(r, rng, c, round*instances, instances, end) })
+			}
+			for time.Now().Before(end) {
+				time.Sleep(time.Duration(h.rng.ExpFloat64() * float64(15*time.Second)))
+				h.mendWhatIsDue(time.Now())
+				h.disturb()
+			}
+			all.Wait()
+			h.mendWhatIsDue(forever)
+			w.Await(5*time.Minute, "all hear all", w.heard)
+		}
+		model := instanceModel.ToModel()
+		result, info := porcupine.CheckOperationsVerbose(model, r.list, 0)
+		if result != porcupine.Ok {
+			picture := filepath.Join(t.ArtifactDir(), "history.html")
+			t.Errorf("%d answers are %s; see %s: %v", len(r.list), result, picture, porcupine.VisualizePath(model, info, picture))
+		}
+		answered := map[string]int{}
+		for _, op := range r.list {
+			answered[fmt.Sprint(op.Input.(asked).verb, " ", op.Output)]++
+		}
+		t.Logf("%d calls were checked: %v", len(r.list), answered)
+	})
+}
+
+// disturb does to the fleet what leaves machines as they are.
+func (h *History) disturb() {
+	host := h.Hosts[h.rng.IntN(len(h.Hosts))]
+	switch h.rng.IntN(4) {
+	case 0, 1:
+		h.killHost(host, h.rng.IntN(2) == 0)
+	case 2:
+		h.cutPair(host, h.Hosts[h.rng.IntN(len(h.Hosts))])
+	case 3:
+		h.partition()
+	}
+}
+
+// use is one client's life.
+func (w *World) use(r *recorder, rng *rand.Rand, who, first, instances int, end time.Time) {
+	verbs := []verb{doCreate, doCreate, doStart, doStart, doStop, doStop, doRead, doRead, doRead, doRead, doDelete}
+	for time.Now().Before(end) {
+		time.Sleep(time.Duration(rng.ExpFloat64() * float64(2*time.Second)))
+		in := asked{instance: first + rng.IntN(instances), verb: verbs[rng.IntN(len(verbs))]}
+		at := w.Registries[rng.IntN(len(w.Registries))].Client
+		called := time.Now()
+		if out, tells := w.ask(at, in); tells {
+			r.note(who, in, out, called)
+		}
+	}
+}
+
+// ask sends one call and waits until it is done. It returns false where the
+// answer tells nothing of the instance.
+func (w *World) ask(at *client.Client, in asked) (answer, bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	key := fmt.Sprint("linear-", in.instance)
+	id := fleet.KeyedInstanceID(fleet.DefaultProject, key)
+	if in.verb == doRead {
+		row, err := at.FreshInstance(ctx, id)
+		switch {
+		case errors.Is(err, &fleet.Error{Code: fleet.CodeNotFound}):
+			return absent, true
+		case err != nil, row.Task != fleet.TaskNone:
+			return "", false
+		case row.Power == fleet.PowerRunning:
+			return running, true
+		default:
+			return stopped, true
+		}
+	}
+	const wait = 30 * time.Second
+	var row fleet.Accepted
+	var err error
+	switch in.verb {
+	case doCreate:
+		row, err = at.CreateInstance(ctx, fleet.Create{Name: key, Flavor: "nano", Image: "tiny"}, client.CreateOptions{Key: key, Wait: wait})
+	case doDelete:
+		row, err = at.DeleteInstance(ctx, id, wait)
+	default:
+		row, err = at.ActInstance(ctx, id, fleet.InstanceAction(in.verb), client.ActOptions{Wait: wait})
+	}
+	switch {
+	case err != nil && surely(err), err != nil && fleet.CodeOf(err) == fleet.CodeConflict, err != nil && fleet.CodeOf(err) == fleet.CodeBusy:
+		return "", false
+	case err != nil, row.Instance.Task != fleet.TaskNone:
+		return unknown, true
+	default:
+		return done, true
+	}
+}

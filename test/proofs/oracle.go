@@ -1,0 +1,220 @@
+package proofs
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"grapevine/api/client"
+	"grapevine/fleet"
+)
+
+// fate is all that is known of one instance from outside: what was asked for
+// it, and what came of that.
+type fate struct {
+	id   fleet.InstanceID
+	key  string
+	name string
+
+	pending  int  // requests under way
+	accepted bool // a create was promised
+	doubted  bool // the outcome of a create is unknown
+	deleting bool // a delete was asked for, whatever came of it
+	deleted  bool // a delete was accepted
+	removed  bool // its machine was removed behind the agent's back
+	stopped  bool // it was powered off behind the agent's back, and nobody has started it since
+}
+
+// oracle remembers the fate of every instance that was ever asked for.
+type oracle struct {
+	mu     sync.Mutex
+	fates  map[fleet.InstanceID]*fate
+	order  []*fate // as they were first asked for
+	counts map[string]int
+}
+
+func newOracle() *oracle {
+	return &oracle{fates: map[fleet.InstanceID]*fate{}, counts: map[string]int{}}
+}
+
+// count counts what happened, under a word.
+func (o *oracle) count(word string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.counts[word]++
+}
+
+// asks begins a request about an instance: what is noted before it is sent.
+func (o *oracle) asks(f *fate, note func(*fate)) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.fates[f.id] == nil {
+		o.fates[f.id] = f
+		o.order = append(o.order, f)
+	}
+	f.pending++
+	if note != nil {
+		note(f)
+	}
+}
+
+// told ends a request: what is noted of its answer.
+func (o *oracle) told(f *fate, what string, err error, note func(*fate)) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	f.pending--
+	word := "accepted"
+	if err != nil {
+		word = string(fleet.CodeOf(err))
+		switch {
+		case errors.Is(err, client.ErrUnreachable):
+			word = "unreachable"
+		case errors.Is(err, client.ErrOutcomeUnknown):
+			word = "unanswered"
+		}
+	}
+	o.counts[what+" "+word]++
+	note(f)
+}
+
+// pick returns an instance for which ok holds, nil if there is none.
+func (o *oracle) pick(n func(int) int, ok func(*fate) bool) *fate {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var fit []*fate
+	for _, f := range o.order {
+		if ok(f) {
+			fit = append(fit, f)
+		}
+	}
+	if len(fit) == 0 {
+		return nil
+	}
+	return fit[n(len(fit))]
+}
+
+// surely reports whether the error says that nothing was done and nothing will
+// be.
+func surely(err error) bool {
+	if e, ok := errors.AsType[*fleet.Error](err); ok {
+		switch e.Code {
+		case fleet.CodeOutcomeUnknown, fleet.CodeInternal, fleet.CodeKeyHomeUnreachable, fleet.CodeHostUnreachable, fleet.CodeBusy, fleet.CodeConflict:
+			return false
+		default:
+			return true
+		}
+	}
+	return errors.Is(err, client.ErrUnreachable)
+}
+
+// copies maps each machine to the hosts on whose hypervisors it is.
+func (w *World) copies() map[fleet.InstanceID][]*Host {
+	all := map[fleet.InstanceID][]*Host{}
+	for _, h := range w.Hosts {
+		for _, m := range h.Hypervisor.Machines() {
+			all[m.ID] = append(all[m.ID], h)
+		}
+	}
+	return all
+}
+
+// always checks what holds at every moment: no machine is twice, and no
+// hypervisor holds more than it can.
+func (o *oracle) always(w *World) error {
+	var errs []error
+	for id, hosts := range w.copies() {
+		if len(hosts) > 1 {
+			errs = append(errs, fmt.Errorf("instance %s is on %s and %s", id, hosts[0].Name, hosts[1].Name))
+		}
+	}
+	for _, h := range w.Hosts {
+		if used := h.used(); used.MemoryMiB > h.size.MemoryMiB || used.VCPUs > h.size.VCPUs {
+			errs = append(errs, fmt.Errorf("%s holds %d MiB and %d vCPUs, and has %d and %d", h.Name, used.MemoryMiB, used.VCPUs, h.size.MemoryMiB, h.size.VCPUs))
+		}
+		if err := h.Died(); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// used is what the machines of the hypervisor take.
+func (h *Host) used() fleet.Resources {
+	var sum fleet.Resources
+	for _, m := range h.Hypervisor.Machines() {
+		sum.VCPUs += m.Resources.VCPUs
+		sum.MemoryMiB += m.Resources.MemoryMiB
+		sum.DiskGiB += m.Resources.DiskGiB
+	}
+	return sum
+}
+
+// healed checks, by the fleet as a registry shows it, what holds once all is
+// heard, up, and done.
+func (o *oracle) healed(w *World, hosts []fleet.Host, rows []fleet.Instance) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	shown := map[fleet.InstanceID][]fleet.Instance{}
+	for i := range rows {
+		shown[rows[i].ID] = append(shown[rows[i].ID], rows[i])
+	}
+	there := w.copies()
+	var errs []error
+	for _, f := range o.order {
+		if err := f.judge(there[f.id], shown[f.id]); err != nil {
+			errs = append(errs, fmt.Errorf("instance %s (%s): %w", f.id, f.name, err))
+		}
+	}
+	for _, h := range w.Hosts {
+		errs = append(errs, h.judge(hosts, shown))
+	}
+	return errors.Join(errs...)
+}
+
+// judge says what of an instance is not as it was promised.
+func (f *fate) judge(on []*Host, rows []fleet.Instance) error {
+	failed := len(rows) == 1 && rows[0].Fault != "" && len(on) == 0
+	switch {
+	case len(on) > 1 || len(rows) > 1:
+		return fmt.Errorf("%d machines and %d rows", len(on), len(rows))
+	case len(on) != len(rows) && !failed:
+		return fmt.Errorf("%d machines, and %d rows that show it: %+v", len(on), len(rows), rows)
+	case f.accepted && !f.deleting && !f.removed && len(on) == 0 && !failed:
+		return errors.New("it was promised, nobody deleted it, and it is not there")
+	case f.deleted && len(on)+len(rows) > 0:
+		return fmt.Errorf("it was deleted, and is there: %+v", rows)
+	case !f.accepted && !f.doubted && len(on)+len(rows) > 0:
+		return fmt.Errorf("it was surely refused, and is there: %+v", rows)
+	case f.stopped && !f.deleting && len(on) == 1 && rows[0].Power != fleet.PowerStopped:
+		return fmt.Errorf("it was powered off by hand, nobody started it, and it is %s", rows[0].Power)
+	default:
+		return nil
+	}
+}
+
+// judge compares what a registry shows of a host with its hypervisor.
+func (h *Host) judge(hosts []fleet.Host, shown map[fleet.InstanceID][]fleet.Instance) error {
+	var errs []error
+	i := slices.IndexFunc(hosts, func(o fleet.Host) bool { return o.ID == h.ID })
+	if i < 0 {
+		return fmt.Errorf("%s is not listed", h.Name)
+	}
+	used, c := h.used(), hosts[i].Capacity
+	if c.MemoryMiB.Allocated != used.MemoryMiB || c.VCPUs.Allocated != used.VCPUs {
+		errs = append(errs, fmt.Errorf("%s has %d MiB and %d vCPUs allocated, and its machines take %d and %d",
+			h.Name, c.MemoryMiB.Allocated, c.VCPUs.Allocated, used.MemoryMiB, used.VCPUs))
+	}
+	disks := h.Hypervisor.Disks()
+	for _, m := range h.Hypervisor.Machines() {
+		rows := shown[m.ID]
+		if len(rows) != 1 || rows[0].Host != h.ID || rows[0].Power != m.Power {
+			errs = append(errs, fmt.Errorf("%s has machine %s, %s, and the rows are %+v", h.Name, m.ID, m.Power, rows))
+		}
+		disks = slices.DeleteFunc(disks, func(id fleet.InstanceID) bool { return id == m.ID })
+	}
+	if len(disks) > 0 {
+		errs = append(errs, fmt.Errorf("%s has disks of no machine: %v", h.Name, disks))
+	}
+	return errors.Join(errs...)
+}
