@@ -14,12 +14,14 @@ LINT_VERSION := v2.15.0
 HOSTS    ?= 6
 FUZZTIME ?= 20s
 SIMTIME  ?= 10m
+PROOFFOR ?= 10h
+PROOFSEED ?= 17
 SIMSEED  ?= $(shell date +%s)
 # The pure cores and the glue, which run under the race detector.
 RACE     := ./fleet/... ./mesh/... ./agent/... ./placement/... ./view/... ./registry/... ./api/... ./internal/...
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check fmt fmt-check tidy tidy-check lint race cover fuzz sim sim-witnesses sim-detection bench xen-lab xen-conformance generate tools install uninstall dist clean
+.PHONY: help build run test check fmt fmt-check tidy tidy-check lint race cover fuzz sim sim-witnesses proofs sim-detection bench xen-lab xen-conformance generate tools install uninstall dist clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +67,10 @@ sim: ## try random histories of faults for SIMTIME=10m, from a seed that is prin
 
 sim-witnesses: ## try random histories of grants from witnesses for SIMTIME=10m, from a seed that is printed
 	GRAPEVINE_WITNESSES_FOR=$(SIMTIME) GRAPEVINE_WITNESSES_SEED=$(SIMSEED) go test -v -count=1 -run NoKey -timeout 0 ./test/witnesses
+
+proofs: ## all proofs of docs/guarantees.md at full length: a random life of PROOFFOR=10h of virtual time from PROOFSEED=17, and the mistakes that must be caught (hours)
+	GRAPEVINE_PROOFS=long GRAPEVINE_PROOFS_FOR=$(PROOFFOR) GRAPEVINE_PROOFS_SEED=$(PROOFSEED) go test -v -count=1 -timeout 0 ./test/proofs
+	go test -v -count=1 -timeout 60m -run '^TestProof' $$(go list ./... | grep -v /test/proofs)
 
 sim-detection: ## who is given up among 100 members, half an hour of virtual time behind a bad network, a sixth of them busy (10 minutes of processor)
 	GRAPEVINE_SIM=long GOGC=800 go test -v -count=1 -run TestFailureDetection -timeout 0 ./mesh

@@ -111,7 +111,7 @@ func (w *world) dies(n int) { _ = w.agents[n].server.Close() }
 
 // TestProof1 is proof 1: two registries, the same key, the same instant, and a
 // partition between them make one machine; by the home rule and by witnesses.
-func TestProof1TwoRegistriesAndAPartitionMakeOneMachine(t *testing.T) {
+func TestProof01TwoRegistriesAndAPartitionMakeOneMachine(t *testing.T) {
 	t.Run("by the home rule", func(t *testing.T) {
 		w := newWorld(t, 4)
 		for n := range 20 {
@@ -174,7 +174,7 @@ func (w *world) race(t *testing.T, key string, cores ...*core) {
 	}
 }
 
-func TestProof1GoesOnWithTwoWitnessesDeadAndNotWithThree(t *testing.T) {
+func TestProof01GoesOnWithTwoWitnessesDeadAndNotWithThree(t *testing.T) {
 	w := pinned(t)
 	for dead := range 4 {
 		if dead > 0 {
@@ -202,9 +202,9 @@ func TestProof1GoesOnWithTwoWitnessesDeadAndNotWithThree(t *testing.T) {
 	}
 }
 
-// TestProof1RegistryThatDiedLeavesItsKeyToTheNext: a registry's grant reached one
+// TestProof01RegistryThatDiedLeavesItsKeyToTheNext: a registry's grant reached one
 // witness, and it died; another one ends what it began.
-func TestProof1RegistryThatDiedLeavesItsKeyToTheNext(t *testing.T) {
+func TestProof01RegistryThatDiedLeavesItsKeyToTheNext(t *testing.T) {
 	w := pinned(t)
 	rng := rand.New(rand.NewPCG(1, 1))
 	for n := range 20 {

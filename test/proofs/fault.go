@@ -18,7 +18,7 @@ const longest = 15 * time.Minute
 
 // lasts has a fault end by itself after a while, or with the next heal.
 func (h *History) lasts(do func()) {
-	d := min(longest, time.Duration(h.rng.ExpFloat64()*float64(2*faultEvery)))
+	d := min(longest, time.Duration(h.rng.ExpFloat64()*float64(2*time.Minute)))
 	h.mends = append(h.mends, mend{at: time.Now().Add(d), do: do})
 }
 

@@ -21,6 +21,7 @@ type History struct {
 	oracle *oracle
 	ops    sync.WaitGroup
 	named  int
+	sent   int      // operations
 	faults []string // with their moments, for people
 	mends  []mend   // what ends the faults there are
 	began  time.Time
@@ -33,8 +34,8 @@ func NewHistory(w *World) *History {
 
 // The rates of a history, on average.
 const (
-	opEvery    = time.Second
-	faultEvery = time.Minute
+	opEvery    = 600 * time.Millisecond
+	faultEvery = 40 * time.Second
 	healEvery  = 10 * time.Minute
 	// answerWithin is how long a client waits.
 	answerWithin = 45 * time.Second
@@ -89,6 +90,20 @@ func (h *History) String() string {
 	return strings.Join(append(lines, h.faults[max(0, len(h.faults)-40):]...), "\n")
 }
 
+// rates says which of the rates that a proof is to have, one operation a second
+// and one fault a minute, the history did not have.
+func (h *History) rates() error {
+	lived := time.Since(h.began)
+	switch {
+	case h.sent < int(lived.Seconds()):
+		return fmt.Errorf("%d operations in %v", h.sent, lived)
+	case len(h.faults) < int(lived.Minutes()):
+		return fmt.Errorf("%d faults in %v", len(h.faults), lived)
+	default:
+		return nil
+	}
+}
+
 // registry returns a registry that is up, nil if none is.
 func (h *History) registry() *client.Client {
 	up := slices.DeleteFunc(slices.Clone(h.Registries), func(r *Registry) bool { return !r.Up() })
@@ -104,6 +119,7 @@ func (h *History) operate() {
 	if at == nil {
 		return
 	}
+	h.sent++
 	switch n := h.rng.IntN(20); {
 	case n < 6:
 		f := h.newFate()
