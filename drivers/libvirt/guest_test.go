@@ -37,6 +37,7 @@ func TestRealGuests(t *testing.T) {
 	t.Run("FollowedConsoleLogIsNotTakenForTheFileAfterIt", l.followedConsole)
 	t.Run("UnboundedConsoleLogIsFound", l.unboundedLog)
 	t.Run("InterruptedImportIsSweptAway", l.interruptedImport)
+	t.Run("VolumesAreToldWithTheirMachines", l.volumes)
 	t.Run("FullPoolIsOutOfSpace", l.fullPool)
 	t.Run("PoolOfAFileSystemHoldsMachines", l.mountedPool)
 	t.Run("PoolWithoutFilesIsRefused", l.blockPool)

@@ -3,6 +3,7 @@ package e2e
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"grapevine/fleet"
@@ -37,6 +38,9 @@ func TestDrainedHostIsEmptyAndComesBackAsItWas(t *testing.T) {
 	registry.do("host", "undrain", "sim-1", "--wait", "60s")
 	for _, row := range rows[:2] {
 		w.seen("it running again", row.ID, []*node{registry}, has(fleet.PowerRunning))
+	}
+	if out := registry.do("verify"); !strings.Contains(out, "all adds up") {
+		t.Errorf("verify says %s", out)
 	}
 	w.seen("it stopped as before", rows[2].ID, []*node{registry}, has(fleet.PowerStopped))
 }
