@@ -113,14 +113,15 @@ func (a *Agent) keepStarted(ctx context.Context) error {
 	}
 }
 
-// mayStart reports whether the host is trusted, with the boot that it has.
+// mayStart reports whether the host is trusted, with the boot that it has, and
+// not being emptied: then its machines are started when that ends.
 func (a *Agent) mayStart() bool {
 	if p := a.observer.Picture(); !p.Complete || p.Fault != "" || !a.mesh.Settled() || a.judge() != nil {
 		return false
 	}
 	a.state.mu.Lock()
 	defer a.state.mu.Unlock()
-	return !a.state.back.On()
+	return !a.state.back.On() && a.state.base.State != fleet.HostDraining
 }
 
 // again are the codes of what may be otherwise in a moment.
