@@ -22,8 +22,9 @@ type driverConfig struct {
 
 	LibvirtURI      string `toml:"libvirt_uri" help:"libvirt's connection URI; qemu:///system when empty, xen:///system for Xen"`
 	LibvirtSocket   string `toml:"libvirt_socket" help:"libvirt's unix socket; the first that exists of libvirtd's and virtqemud's when empty"`
-	LibvirtPool     string `toml:"libvirt_pool" help:"storage pool for images and disks; grapevine when empty, made when absent"`
+	LibvirtPool     string `toml:"libvirt_pool" help:"storage pool for images, disks and logs; grapevine when empty, made when absent"`
 	LibvirtPoolPath string `toml:"libvirt_pool_path" help:"folder of a pool that is made; /var/lib/libvirt/images/grapevine when empty"`
+	LibvirtDiskPool string `toml:"libvirt_disk_pool" help:"storage pool for disks, which may be on LVM; libvirt_pool when empty"`
 	LibvirtNetwork  string `toml:"libvirt_network" help:"libvirt network of new machines; default when empty"`
 	Accelerator     string `toml:"accelerator" help:"auto, kvm or tcg; auto takes KVM when libvirt says that this processor can"`
 
@@ -57,7 +58,7 @@ func (c *driverConfig) open(log *slog.Logger) (drivers.Driver, error) {
 	case "libvirt":
 		return libvirt.New(libvirt.Config{
 			URI: c.LibvirtURI, Socket: c.LibvirtSocket, Accelerator: c.Accelerator,
-			Pool: c.LibvirtPool, PoolPath: c.LibvirtPoolPath, Network: c.LibvirtNetwork, Log: log,
+			Pool: c.LibvirtPool, PoolPath: c.LibvirtPoolPath, DiskPool: c.LibvirtDiskPool, Network: c.LibvirtNetwork, Log: log,
 		})
 	case "esxi":
 		password, err := readPassword(c.ESXiPasswordFile)

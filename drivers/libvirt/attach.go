@@ -41,21 +41,21 @@ func (d *Driver) attachDisk(ctx context.Context, t *tree, id fleet.InstanceID, a
 	if !ok {
 		return drivers.Unfit("no disk can be called %q", a.Name)
 	}
-	pool, err := d.storage.Pool(ctx)
+	p, err := d.places(ctx)
 	if err != nil {
 		return err
 	}
-	volume := diskVolume(id, number)
-	if err := pool.Delete(ctx, volume); err != nil {
+	names := p.diskNames(id, number)
+	if err := p.disks.Clear(ctx, names[:]...); err != nil {
 		return err
 	}
-	vol, err := pool.Create(ctx, storage.Disk(volume, a.SizeGiB, "", ""))
+	at, err := d.makeDisk(ctx, p, id, names[0], a.SizeGiB, content{})
+	if err == nil {
+		disk := d.flavour.volumeXML(at, t.seen.diskPlace(number))
+		err = d.plug(ctx, t, &disk)
+	}
 	if err != nil {
-		return err
-	}
-	disk := d.flavour.diskXML(vol.Key, t.seen.diskPlace(number))
-	if err := d.plug(ctx, t, &disk); err != nil {
-		return pool.Undo(ctx, err, volume)
+		return p.disks.Undo(ctx, err, names[0])
 	}
 	return nil
 }

@@ -35,16 +35,16 @@ func (d *Driver) build(ctx context.Context, spec drivers.Spec) error {
 	case err == nil || !errors.Is(err, drivers.ErrNotFound):
 		return err
 	}
-	pool, err := d.storage.Pool(ctx)
+	p, err := d.places(ctx)
 	if err != nil {
 		return err
 	}
-	plan, err := d.plan(ctx, pool, spec)
+	plan, err := d.plan(ctx, p.files, spec)
 	if err != nil {
 		return err
 	}
-	if err := d.assemble(ctx, pool, plan); err != nil {
-		return pool.Undo(ctx, err, append(machineVolumes(spec.Mark.ID, len(spec.Disks)), consoleName(spec.Mark.ID))...)
+	if err := d.assemble(ctx, p, plan); err != nil {
+		return p.undo(ctx, err, spec.Mark.ID, len(spec.Disks), consoleName(spec.Mark.ID))
 	}
 	return nil
 }
@@ -112,22 +112,22 @@ func (d *Driver) freeName(ctx context.Context, mark drivers.Mark) (string, error
 
 // assemble makes the volumes and defines the domain, looking at ctx between
 // steps.
-func (d *Driver) assemble(ctx context.Context, pool *storage.Pool, b blueprint) error {
+func (d *Driver) assemble(ctx context.Context, p places, b blueprint) error {
 	var err error
 	id := b.spec.Mark.ID
-	if err := pool.Clear(ctx, append(machineVolumes(id, len(b.spec.Disks)), consoleName(id))...); err != nil {
+	if err := p.clear(ctx, id, len(b.spec.Disks), consoleName(id)); err != nil {
 		return err
 	}
-	if b.disks, err = d.makeDisks(ctx, pool, &b.spec); err != nil {
+	if b.disks, err = d.makeDisks(ctx, p, &b.spec); err != nil {
 		return err
 	}
-	if b.seed, err = d.makeSeed(ctx, pool, seedName(id), &b.spec, nicsOf(b.cards)); err != nil {
+	if b.seed, err = d.makeSeed(ctx, p.files, seedName(id), &b.spec, nicsOf(b.cards)); err != nil {
 		return err
 	}
 	if !b.flavour.records(b) {
 		// The log is a volume from the start, so that libvirt knows it without
 		// looking through the pool.
-		console, err := pool.Create(ctx, storage.Raw(consoleName(id), 0))
+		console, err := p.files.Create(ctx, storage.Raw(consoleName(id), 0))
 		if err != nil {
 			return err
 		}
@@ -178,6 +178,9 @@ func (d *Driver) remove(ctx context.Context, id fleet.InstanceID) error {
 	if err := d.discardLog(ctx, dom); err != nil {
 		return err
 	}
+	if err := d.discardHeld(ctx, dom); err != nil {
+		return err
+	}
 	if err := d.discard(ctx, id); err != nil {
 		return err
 	}
@@ -219,5 +222,13 @@ func (d *Driver) discard(ctx context.Context, id fleet.InstanceID) error {
 	if err := pool.Refresh(ctx); err != nil {
 		return err
 	}
-	return pool.Delete(ctx, append(logParts(consoleName(id), d.flavour.rotated), machineVolumes(id, fleet.MaxDisks)...)...)
+	err = pool.Delete(ctx, append(logParts(consoleName(id), d.flavour.rotated), machineVolumes(id, fleet.MaxDisks)...)...)
+	if err != nil || !d.storage.Apart() {
+		return err
+	}
+	p := places{files: pool}
+	if p.disks, err = d.storage.Disks(ctx); err != nil {
+		return err
+	}
+	return p.disks.Delete(ctx, p.volumesApart(id, fleet.MaxDisks)...)
 }

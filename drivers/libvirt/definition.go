@@ -89,10 +89,10 @@ func (d *Driver) snapshotCount(ctx context.Context, dom golibvirt.Domain) (n int
 	return n, err
 }
 
-// disk returns the domain's disk in this file, nil where none is.
+// disk returns the domain's disk in this file or block device, nil where none is.
 func (def *definition) disk(file string) *libvirtxml.DomainDisk {
 	disks := def.xml.Devices.Disks
-	i := slices.IndexFunc(disks, func(d libvirtxml.DomainDisk) bool { return fileOf(&d) == file })
+	i := slices.IndexFunc(disks, func(d libvirtxml.DomainDisk) bool { return pathOf(&d) == file })
 	if i < 0 || file == "" {
 		return nil
 	}
@@ -116,15 +116,10 @@ func fileOf(disk *libvirtxml.DomainDisk) string {
 	return disk.Source.File.File
 }
 
-// lieIn puts another file in the place of a disk's.
-func lieIn(disk *libvirtxml.DomainDisk, file string) {
-	disk.Source = &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{File: file}}
-	disk.BackingStore = nil // that of the old one, where it was told
-}
-
-// names reports whether the definition names a file of this name.
+// names reports whether the definition names a file or a block device of this
+// name.
 func (def *definition) names(volume string) bool {
-	return slices.ContainsFunc(def.xml.Devices.Disks, func(d libvirtxml.DomainDisk) bool { return filepath.Base(fileOf(&d)) == volume })
+	return slices.ContainsFunc(def.xml.Devices.Disks, func(d libvirtxml.DomainDisk) bool { return filepath.Base(pathOf(&d)) == volume })
 }
 
 // mark puts a Mark in the place of the one that the definition carries.

@@ -56,10 +56,20 @@ func (d *Driver) describe(ctx context.Context) (desc drivers.Description, err er
 	if desc.Version, err = d.version(ctx); err != nil {
 		return desc, err
 	}
-	desc.Total, desc.Reserved, err = d.totals(ctx)
+	p, err := d.places(ctx)
+	if err != nil {
+		return desc, err
+	}
+	if p.disks.Blocks() {
+		desc.Features = slices.DeleteFunc(desc.Features, func(f drivers.Feature) bool { return slices.Contains(ofFiles, f) })
+	}
+	desc.Total, desc.Reserved, err = d.totals(ctx, p.disks)
 	desc.Boot = bootOf(bootIDPath)
 	return desc, err
 }
+
+// ofFiles are the features of machines whose disks are files.
+var ofFiles = []drivers.Feature{drivers.FeatureSnapshot, drivers.FeatureGrowRunning}
 
 const bootIDPath = "/proc/sys/kernel/random/boot_id"
 
@@ -87,14 +97,10 @@ func (d *Driver) version(ctx context.Context) (version string, err error) {
 	return version, err
 }
 
-// totals are the machine's processors, its memory and the pool's size, and
-// what of them no guest can have.
-func (d *Driver) totals(ctx context.Context) (total, reserved fleet.Resources, err error) {
-	pool, err := d.storage.Pool(ctx)
-	if err != nil {
-		return total, reserved, err
-	}
-	size, err := pool.Bytes(ctx)
+// totals are the machine's processors, its memory and the size of the pool of
+// disks, and what of them no guest can have.
+func (d *Driver) totals(ctx context.Context, disks *storage.Pool) (total, reserved fleet.Resources, err error) {
+	size, err := disks.Bytes(ctx)
 	if err != nil {
 		return total, reserved, err
 	}

@@ -2,7 +2,6 @@ package libvirt
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -36,7 +35,7 @@ func (d *Driver) detach(ctx context.Context, t *tree, id fleet.InstanceID, name 
 		return d.update(ctx, t, &empty)
 	case disk != nil:
 		unplug := libvirtxml.DomainDisk{
-			Device: "disk", Source: &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{File: disk.Source.File}},
+			Device: "disk", Source: sourceOf(lair{disk.path(), disk.Source.Dev != ""}),
 			Target: &libvirtxml.DomainDiskTarget{Dev: disk.Target.Dev},
 		}
 		if err := d.unplug(ctx, t, id, name, &unplug); err != nil {
@@ -65,14 +64,12 @@ func (d *Driver) discardDisk(ctx context.Context, id fleet.InstanceID, name stri
 	if !ok || number == 0 {
 		return nil
 	}
-	pool, err := d.storage.Find(ctx)
-	if errors.Is(err, drivers.ErrNotFound) {
-		return nil
-	}
+	p, err := d.places(ctx)
 	if err != nil {
 		return err
 	}
-	return pool.Delete(ctx, diskVolume(id, number))
+	names := p.diskNames(id, number)
+	return p.delete(ctx, append(names[:], fileNames(id, number)[0])...)
 }
 
 // letGo is how long a guest may take to let go of a device.

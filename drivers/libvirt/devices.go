@@ -1,6 +1,7 @@
 package libvirt
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -114,6 +115,10 @@ func (s *seenDisk) place() libvirtxml.DomainDiskTarget {
 	return libvirtxml.DomainDiskTarget{Dev: s.Target.Dev, Bus: s.Target.Bus}
 }
 
+// path is the file or the block device that the disk lies in, empty where it is
+// neither.
+func (s *seenDisk) path() string { return cmp.Or(s.Source.File, s.Source.Dev) }
+
 // isSeed tells a seed, which is no disk to its machine's owner.
 func (s *seenDisk) isSeed() bool { return isSeed(s.Source.File) }
 
@@ -199,19 +204,4 @@ func (d *Driver) grow(ctx context.Context, t *tree, name string, gib int64) erro
 		return fmt.Errorf("%w: a disk of a machine that runs cannot grow here", drivers.ErrUnsupported)
 	}
 	return d.enlarge(ctx, t, disk, gib)
-}
-
-// enlarge gives a disk a size that is larger than what it has.
-func (d *Driver) enlarge(ctx context.Context, t *tree, disk *seenDisk, gib int64) error {
-	size := uint64(gib) << 30 // not negative
-	return d.session.Settle(ctx, func(rpc *golibvirt.Libvirt) error {
-		if t.active {
-			return rpc.DomainBlockResize(t.dom, disk.Target.Dev, size, golibvirt.DomainBlockResizeBytes)
-		}
-		vol, err := rpc.StorageVolLookupByPath(disk.Source.File)
-		if err != nil {
-			return err
-		}
-		return rpc.StorageVolResize(vol, size, 0)
-	})
 }

@@ -16,6 +16,32 @@ func (f *flavour) diskXML(path string, place int) libvirtxml.DomainDisk {
 	}
 }
 
+// volumeXML is a machine's disk at this place.
+func (f *flavour) volumeXML(at lair, place int) libvirtxml.DomainDisk {
+	disk := f.diskXML(at.path, place)
+	f.lie(&disk, at)
+	return disk
+}
+
+// lie lets a disk lie elsewhere than it does. A block device is the disk.
+func (f *flavour) lie(disk *libvirtxml.DomainDisk, at lair) {
+	disk.Source, disk.BackingStore = sourceOf(at), nil // that of the old one, where it was told
+	name, format := "qemu", fleet.FormatQCOW2
+	if at.blocks {
+		name, format = f.blocks, fleet.FormatRaw
+	}
+	if disk.Driver == nil || disk.Driver.Name != name || disk.Driver.Type != format {
+		disk.Driver = &libvirtxml.DomainDiskDriver{Name: name, Type: format, Discard: "unmap"}
+	}
+}
+
+func sourceOf(at lair) *libvirtxml.DomainDiskSource {
+	if at.blocks {
+		return &libvirtxml.DomainDiskSource{Block: &libvirtxml.DomainDiskSourceBlock{Dev: at.path}}
+	}
+	return &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{File: at.path}}
+}
+
 // The CD drives of a machine are SATA's, of which a Q35's controller has six.
 // firstDrive is there from the start, without a CD: a drive cannot be plugged
 // into a machine that runs, and a CD can be put into it.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"strings"
 	"syscall"
 
 	golibvirt "github.com/digitalocean/go-libvirt"
@@ -25,7 +24,11 @@ func (d *Driver) Diagnose(ctx context.Context) []drivers.Finding {
 	if connection.Severity == drivers.SeverityError {
 		return []drivers.Finding{connection}
 	}
-	found := []drivers.Finding{connection, d.diagnoseAccelerator(ctx), d.diagnosePool(ctx), d.diagnoseNetwork(ctx)}
+	found := []drivers.Finding{connection, d.diagnoseAccelerator(ctx), d.diagnosePool(ctx, d.config.Pool, storage.Kinds)}
+	if d.storage.Apart() {
+		found = append(found, d.diagnosePool(ctx, d.config.DiskPool, storage.DiskKinds))
+	}
+	found = append(found, d.diagnoseNetwork(ctx))
 	if d.flavour.hypervisor == fleet.Xen {
 		found = append(found, d.diagnoseXenLogs(ctx))
 	}
@@ -67,13 +70,13 @@ func (d *Driver) diagnoseAccelerator(ctx context.Context) drivers.Finding {
 	return d.flavour.advise(d, caps, g)
 }
 
-func (d *Driver) diagnosePool(ctx context.Context) drivers.Finding {
-	f := drivers.Finding{Code: "pool_ok", Severity: drivers.SeverityOK, Subject: d.config.Pool}
+func (d *Driver) diagnosePool(ctx context.Context, name string, taken []string) drivers.Finding {
+	f := drivers.Finding{Code: "pool_ok", Severity: drivers.SeverityOK, Subject: name}
 	var active int32
 	var free uint64
 	var kind string
 	err := d.session.Call(ctx, func(rpc *golibvirt.Libvirt) error {
-		pool, err := rpc.StoragePoolLookupByName(d.config.Pool)
+		pool, err := rpc.StoragePoolLookupByName(name)
 		if err != nil {
 			return err
 		}
@@ -87,22 +90,28 @@ func (d *Driver) diagnosePool(ctx context.Context) drivers.Finding {
 		return err
 	})
 	switch {
+	case session.IsCode(err, golibvirt.ErrNoStoragePool) && name != d.config.Pool:
+		f.Code, f.Severity = "pool_missing", drivers.SeverityError
+		f.Detail = "there is no storage pool of this name, and no disk can be made"
+		f.Fix = "Define it (virsh pool-define-as) and start it, or leave libvirt_disk_pool empty."
 	case session.IsCode(err, golibvirt.ErrNoStoragePool):
 		f.Code, f.Severity = "pool_missing", drivers.SeverityWarning
 		f.Detail = "there is no storage pool of this name yet"
 		f.Fix = "Start the agent, which makes it at " + d.config.PoolPath + ", or make one of this name elsewhere: virsh pool-define-as."
 	case err != nil:
 		return failed(f, err)
-	case !slices.Contains(storage.Kinds, kind):
-		f.Code, f.Severity = "pool_unusable", drivers.SeverityError
-		f.Detail = "the storage pool is of type " + kind + ", which holds no files; images, disks and console logs are files"
-		f.Fix = "Set libvirt_pool to a pool of type " + strings.Join(storage.Kinds, ", ") + ", or to a name that no pool has, to have one made."
+	case !slices.Contains(taken, kind):
+		f.Code, f.Severity, f.Detail = "pool_unusable", drivers.SeverityError, storage.Unfit(kind, taken)
+		f.Fix = "Set libvirt_disk_pool to a pool of another type."
+		if name == d.config.Pool {
+			f.Fix = "Set libvirt_pool to a pool of another type, or to a name that no pool has, to have one made; a pool on LVM can be libvirt_disk_pool."
+		}
 	case active == 0:
 		f.Code, f.Severity, f.Detail = "pool_inactive", drivers.SeverityWarning, "the storage pool is not started"
-		f.Fix = "Start it: virsh pool-start " + d.config.Pool + " (the agent tries to, too)."
+		f.Fix = "Start it: virsh pool-start " + name + " (the agent tries to, too)."
 	case free < 1<<30:
 		f.Code, f.Severity, f.Detail = "pool_full", drivers.SeverityWarning, fmt.Sprintf("the storage pool has %d MiB left", free>>20)
-		f.Fix = "Remove images or machines, or enlarge its file system."
+		f.Fix = "Remove images or machines, or enlarge it."
 	default:
 		f.Detail = fmt.Sprintf("the storage pool has %d GiB left", free>>30)
 	}

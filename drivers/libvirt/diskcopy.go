@@ -13,54 +13,67 @@ import (
 	"grapevine/fleet"
 )
 
-// copying makes a volume as a copy of a disk, of the machine with this id.
-func (d *Driver) copying(pool *storage.Pool, o *drivers.Origin, id fleet.InstanceID) func(context.Context, *libvirtxml.StorageVolume) (golibvirt.StorageVol, error) {
-	return func(ctx context.Context, volume *libvirtxml.StorageVolume) (golibvirt.StorageVol, error) {
-		copied := d.copyOfImage
-		if !o.Machine.IsZero() {
-			copied = d.copyOfMachine
-		}
-		vol, err := copied(ctx, pool, o, id, volume)
-		if err != nil {
-			return vol, err
-		}
-		return vol, d.stretch(ctx, vol, volume.Capacity.Value)
+// makeDiskOf is makeDisk of a disk that is a copy of another one, where it has
+// an origin.
+func (d *Driver) makeDiskOf(ctx context.Context, p places, id fleet.InstanceID, name string, gib int64, o *drivers.Origin, begin content) (lair, error) {
+	switch {
+	case o.IsZero():
+		return d.makeDisk(ctx, p, id, name, gib, begin)
+	case !o.Machine.IsZero():
+		return d.copyOfMachine(ctx, p, o, id, name, gib)
+	default:
+		return d.copyOfImage(ctx, p, o, id, name, gib)
 	}
 }
 
 // copyOfMachine copies a disk of another machine, at which nothing else is done
 // meanwhile.
-func (d *Driver) copyOfMachine(ctx context.Context, pool *storage.Pool, o *drivers.Origin, _ fleet.InstanceID, volume *libvirtxml.StorageVolume) (vol golibvirt.StorageVol, err error) {
+func (d *Driver) copyOfMachine(ctx context.Context, p places, o *drivers.Origin, id fleet.InstanceID, name string, gib int64) (lair, error) {
 	release, err := d.builds.Take(ctx, o.Machine)
 	if err != nil {
-		return vol, err
+		return lair{}, err
 	}
 	defer release()
-	from, _, err := d.idleDisk(ctx, o.Machine, o.Disk)
+	from, err := d.idleDisk(ctx, o.Machine, o.Disk)
 	if err != nil {
-		return vol, fmt.Errorf("find %s of machine %s: %w", o.Disk, o.Machine, err)
+		return lair{}, fmt.Errorf("find %s of machine %s: %w", o.Disk, o.Machine, err)
 	}
-	return pool.Copy(ctx, volume, from)
+	if p.disks.Blocks() {
+		return d.makeDisk(ctx, p, id, name, gib, from.content)
+	}
+	return d.copyToFile(ctx, p, name, gib, from.vol)
 }
 
 // copyOfImage copies the disk of an image. Its volume is bytes to libvirt, and
 // what format they are is told by an empty disk over it, which is there as long.
-func (d *Driver) copyOfImage(ctx context.Context, pool *storage.Pool, o *drivers.Origin, id fleet.InstanceID, volume *libvirtxml.StorageVolume) (vol golibvirt.StorageVol, err error) {
-	im, err := d.storage.Image(ctx, pool, o.Image.ID)
+func (d *Driver) copyOfImage(ctx context.Context, p places, o *drivers.Origin, id fleet.InstanceID, name string, gib int64) (lair, error) {
+	im, err := d.storage.Image(ctx, p.files, o.Image.ID)
 	if err != nil {
-		return vol, err
+		return lair{}, err
 	}
-	backing, err := pool.Path(ctx, storage.FileName(im.ID, fleet.RoleDisk))
+	begin, err := imageContent(ctx, p.files, &im)
 	if err != nil {
-		return vol, fmt.Errorf("find the disk of image %.12s: %w", im.ID, err)
+		return lair{}, fmt.Errorf("find the disk of image %.12s: %w", im.ID, err)
 	}
-	disk, _ := im.StoredFile(fleet.RoleDisk)
-	name := readVolume(id)
-	over, err := pool.Create(ctx, storage.Disk(name, fleet.WholeGiB(int64(volume.Capacity.Value)), backing, disk.Format))
+	if p.disks.Blocks() {
+		return d.makeDisk(ctx, p, id, name, gib, begin)
+	}
+	over, err := p.files.Create(ctx, storage.Disk(readVolume(id), gib, begin.path, begin.format))
+	var at lair
 	if err == nil {
-		vol, err = pool.Copy(ctx, volume, over)
+		at, err = d.copyToFile(ctx, p, name, gib, over)
 	}
-	return vol, pool.Undo(ctx, err, name)
+	return at, p.files.Undo(ctx, err, readVolume(id))
+}
+
+// copyToFile makes a disk that is a file, and a copy of this one.
+func (d *Driver) copyToFile(ctx context.Context, p places, name string, gib int64, from golibvirt.StorageVol) (lair, error) {
+	volume := storage.Disk(name, gib, "", "")
+	vol, err := p.disks.Copy(ctx, volume, from)
+	if err == nil {
+		err = d.stretch(ctx, vol, volume.Capacity.Value)
+	}
+	return lair{path: vol.Key}, err
 }
 
 // stretch makes a volume so large, where it is smaller.
@@ -77,6 +90,7 @@ func (d *Driver) stretch(ctx context.Context, vol golibvirt.StorageVol, bytes ui
 // sameFormat makes sure that libvirt would read a volume as what its machine
 // uses it as. Libvirt guesses formats by content, and the content of a raw disk
 // is the guest's: what looks like qcow2 there could name any file of the host.
+// Block devices it reads as they are.
 func (d *Driver) sameFormat(ctx context.Context, vol golibvirt.StorageVol, disk *seenDisk) error {
 	var text string
 	err := d.session.Call(ctx, func(rpc *golibvirt.Libvirt) (err error) {
@@ -91,7 +105,7 @@ func (d *Driver) sameFormat(ctx context.Context, vol golibvirt.StorageVol, disk 
 		return fmt.Errorf("read description of volume %s: %w", vol.Name, err)
 	}
 	var held string
-	if described.Target != nil && described.Target.Format != nil {
+	if described.Type != "block" && described.Target != nil && described.Target.Format != nil {
 		held = described.Target.Format.Type
 	}
 	if used := cmp.Or(disk.Driver.Type, fleet.FormatRaw); cmp.Or(held, fleet.FormatRaw) != used {

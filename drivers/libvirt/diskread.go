@@ -1,6 +1,7 @@
 package libvirt
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,7 +43,7 @@ func (d *Driver) readDisk(ctx context.Context, id fleet.InstanceID, disk string)
 
 // copied makes the copy and begins to read it.
 func (d *Driver) copied(ctx context.Context, id fleet.InstanceID, disk string) (*copiedDisk, error) {
-	from, gib, err := d.idleDisk(ctx, id, disk)
+	from, err := d.idleDisk(ctx, id, disk)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +56,7 @@ func (d *Driver) copied(ctx context.Context, id fleet.InstanceID, disk string) (
 		return nil, err
 	}
 	c := &copiedDisk{pool: pool, name: name, ctx: ctx}
-	vol, err := pool.Copy(ctx, storage.Disk(name, gib, "", ""), from)
+	vol, err := pool.Copy(ctx, storage.Disk(name, from.gib, "", ""), from.vol)
 	if err == nil {
 		c.bytes, err = pool.FileBytes(ctx, vol)
 	}
@@ -84,45 +85,50 @@ func (c *copiedDisk) Close() error {
 	return c.pool.Undo(c.ctx, c.ReadCloser.Close(), c.name)
 }
 
-// idleDisk finds the volume of a disk that nobody writes to, and its size.
-func (d *Driver) idleDisk(ctx context.Context, id fleet.InstanceID, name string) (vol golibvirt.StorageVol, gib int64, err error) {
+// idle is a disk that nobody writes to.
+type idle struct {
+	vol golibvirt.StorageVol
+	content
+	gib int64
+}
+
+// idleDisk finds a disk that nobody writes to.
+func (d *Driver) idleDisk(ctx context.Context, id fleet.InstanceID, name string) (found idle, err error) {
 	m, err := d.inspect(ctx, id)
 	if err != nil {
-		return vol, 0, err
+		return found, err
 	}
 	if err := drivers.Readable(m); err != nil {
-		return vol, 0, err
+		return found, err
 	}
 	t, err := d.tree(ctx, id)
 	if err != nil {
-		return vol, 0, err
+		return found, err
 	}
 	if err := d.whole(ctx, t.dom); err != nil {
-		return vol, 0, err
+		return found, err
 	}
 	disk := t.disk(name)
 	if disk == nil || disk.Device == "cdrom" {
-		return vol, 0, drivers.ErrNotFound
+		return found, drivers.ErrNotFound
 	}
-	path := disk.Source.File
-	if path == "" {
-		path = disk.Source.Dev
+	found.content = content{disk.path(), cmp.Or(disk.Driver.Type, fleet.FormatRaw)}
+	if found.path == "" {
+		return found, drivers.Unfit("the disk lies in no file and no block device")
 	}
-	if path == "" {
-		return vol, 0, drivers.Unfit("the disk lies in no file and no block device")
-	}
-	vol, err = d.storage.At(ctx, path)
+	found.vol, err = d.storage.At(ctx, found.path)
 	if errors.Is(err, drivers.ErrNotFound) {
-		return vol, 0, drivers.Unfit("the disk, %s, lies in no storage pool that libvirt knows; define one over it", path)
+		return found, drivers.Unfit("the disk, %s, lies in no storage pool that libvirt knows; define one over it", found.path)
 	}
 	if err != nil {
-		return vol, 0, err
+		return found, err
 	}
-	if err := d.sameFormat(ctx, vol, disk); err != nil {
-		return vol, 0, err
+	if err := d.sameFormat(ctx, found.vol, disk); err != nil {
+		return found, err
 	}
 	bytes, err := d.diskBytes(ctx, t.dom, *disk)
-	return vol, fleet.WholeGiB(int64(bytes)), err
+	found.gib = fleet.WholeGiB(int64(bytes))
+	return found, err
 }
 
 // whole refuses a machine whose memory was saved to a file when it was stopped:

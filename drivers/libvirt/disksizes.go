@@ -96,9 +96,9 @@ func (d *Driver) diskGiB(ctx context.Context, dom golibvirt.Domain, seen *seenDo
 
 func (d *Driver) diskBytes(ctx context.Context, dom golibvirt.Domain, disk seenDisk) (size uint64, err error) {
 	err = d.session.Call(ctx, func(rpc *golibvirt.Libvirt) error {
-		if disk.Source.File != "" {
+		if path := disk.path(); path != "" {
 			// A volume of any pool has its size without asking QEMU.
-			if vol, err := rpc.StorageVolLookupByPath(disk.Source.File); err == nil {
+			if vol, err := rpc.StorageVolLookupByPath(path); err == nil {
 				_, size, _, err = rpc.StorageVolGetInfo(vol)
 				return err
 			}

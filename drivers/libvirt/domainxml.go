@@ -66,7 +66,7 @@ func domainXML(b blueprint) (string, error) {
 func devices(b blueprint) *libvirtxml.DomainDeviceList {
 	list := &libvirtxml.DomainDeviceList{}
 	for _, disk := range b.disks {
-		list.Disks = append(list.Disks, b.flavour.diskXML(disk.path, disk.number))
+		list.Disks = append(list.Disks, b.flavour.volumeXML(disk.at, disk.number))
 	}
 	for _, card := range b.cards {
 		list.Interfaces = append(list.Interfaces, b.flavour.cardXML(card))

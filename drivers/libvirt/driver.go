@@ -35,6 +35,9 @@ type Config struct {
 	// PoolPath is where an absent pool is made,
 	// /var/lib/libvirt/images/grapevine when empty.
 	PoolPath string
+	// DiskPool names the storage pool for disks of machines, Pool when empty. It
+	// may be one of block devices, and is not made when absent.
+	DiskPool string
 	// Network is the libvirt network that machines get a card on, "default"
 	// when empty. Machines built while it does not run have no card.
 	Network string
@@ -98,7 +101,7 @@ func New(config Config) (*Driver, error) {
 	d.flavour = flavourOf(scheme)
 	d.session = session.New(d.socket, uri)
 	d.asking = newAsking(session.New(d.socket, uri), d.flavour.asks)
-	d.storage = storage.New(d.session, storage.Config{Pool: config.Pool, Path: config.PoolPath, Log: d.log})
+	d.storage = storage.New(d.session, storage.Config{Pool: config.Pool, Path: config.PoolPath, Disks: config.DiskPool, Log: d.log})
 	return d, nil
 }
 

@@ -41,6 +41,8 @@ type flavour struct {
 	// bus and disks are how a machine's disks are wired, and how their names
 	// begin.
 	bus, disks string
+	// blocks is what serves a disk that is a block device.
+	blocks string
 	// card is the model of its network card, empty for libvirt's choice.
 	card string
 	// locksSeed: the guest cannot write to its seed. QEMU before version 8 opens

@@ -41,6 +41,7 @@ func TestRealGuests(t *testing.T) {
 	t.Run("FullPoolIsOutOfSpace", l.fullPool)
 	t.Run("PoolOfAFileSystemHoldsMachines", l.mountedPool)
 	t.Run("PoolWithoutFilesIsRefused", l.blockPool)
+	t.Run("DisksLieInAPoolOfTheirOwn", l.diskPool)
 	t.Run("HungDaemonDoesNotHoldCallers", l.hungDaemon)
 	t.Run("TestDriverShowsForeignMachine", l.testDriver)
 }

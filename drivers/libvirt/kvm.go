@@ -31,7 +31,7 @@ func kvmFlavour() *flavour {
 		memory:   kernelMemory,
 		usage:    qemuUsage,
 		platform: kvmPlatform,
-		bus:      "virtio", disks: "vd", card: "virtio", locksSeed: true,
+		bus:      "virtio", disks: "vd", card: "virtio", blocks: "qemu", locksSeed: true,
 		records:  func(blueprint) bool { return false },
 		rotated:  byVirtlogd,
 		console:  poolConsole,

@@ -28,7 +28,7 @@ func testMark(name string) drivers.Mark {
 }
 
 var (
-	aDisk = []madeDisk{{0, "/pool/disk.qcow2"}}
+	aDisk = []madeDisk{{0, lair{path: "/pool/disk.qcow2"}}}
 	aCard = []wiredCard{{NIC: fleet.NIC{Network: "default", MAC: "02:00:00:00:00:01"}}}
 )
 
@@ -47,12 +47,16 @@ func TestDomainXMLIsGolden(t *testing.T) {
 	xenDisk.flavour = xenFlavour()
 	all := disk
 	all.spec.Firmware, all.iso, all.seed = fleet.UEFI, "/pool/cd.iso", "/pool/seed.iso"
-	all.disks = append(all.disks, madeDisk{1, "/pool/disk-1.qcow2"})
+	all.disks = append(all.disks, madeDisk{1, lair{path: "/pool/disk-1.qcow2"}})
 	all.cards = append(all.cards, wiredCard{NIC: fleet.NIC{Network: "br0", MAC: "02:00:00:00:00:02", VLAN: 12}, bridge: true})
 	allXen := all
 	allXen.flavour, allXen.spec.Firmware, allXen.iso = xenFlavour(), "", ""
-	allXen.disks = append(slices.Clip(all.disks), madeDisk{2, "/pool/disk-2.qcow2"}, madeDisk{3, "/pool/disk-3.qcow2"})
+	allXen.disks = append(slices.Clip(all.disks), madeDisk{2, lair{path: "/pool/disk-2.qcow2"}}, madeDisk{3, lair{path: "/pool/disk-3.qcow2"}})
+	blocks, blocksXen := disk, xenKernel
+	blocks.disks = []madeDisk{{0, lair{"/dev/vg/disk", true}}}
+	blocksXen.disks = append(slices.Clip(blocks.disks), madeDisk{1, lair{"/dev/vg/disk-1", true}})
 	for name, b := range map[string]blueprint{
+		"blocks-kvm": blocks, "blocks-xen": blocksXen,
 		"kernel-tcg": kernel, "disk-kvm": disk, "disk-aarch64": other, "kernel-xen": xenKernel, "disk-xen": xenDisk, "all-kvm": all, "all-xen": allXen,
 	} {
 		t.Run(name, func(t *testing.T) {

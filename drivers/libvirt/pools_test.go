@@ -62,8 +62,64 @@ func (l *lab) blockPool(t *testing.T) {
 	if err := d.ImportImage(t.Context(), im, bytes.NewReader(content)); !errors.Is(err, drivers.ErrUnsupported) || !strings.Contains(err.Error(), "type logical") {
 		t.Errorf("import: got %v, want ErrUnsupported and the type", err)
 	}
+	gone := driver(t, l, func(c *libvirt.Config) { c.DiskPool = "absent" })
+	if !slices.ContainsFunc(gone.Diagnose(t.Context()), func(f drivers.Finding) bool {
+		return f.Code == "pool_missing" && f.Subject == "absent" && f.Severity == drivers.SeverityError
+	}) {
+		t.Errorf("doctor says %+v, want that the pool of disks is absent", gone.Diagnose(t.Context()))
+	}
+	if _, err := gone.Describe(t.Context()); err == nil {
+		t.Error("a host without its pool of disks describes itself")
+	}
 	i := slices.IndexFunc(d.Diagnose(t.Context()), func(f drivers.Finding) bool { return f.Code == "pool_unusable" })
 	if i < 0 {
 		t.Errorf("doctor says %+v, want that the pool is of no use", d.Diagnose(t.Context()))
+	}
+}
+
+// diskPool keeps disks in one pool and all else in another: a machine of before
+// keeps its disk until it is rebuilt, and a delete finds a disk also in a pool
+// that is not configured any more.
+func (l *lab) diskPool(t *testing.T) {
+	elsewhere := filepath.Join(l.dir, "elsewhere")
+	l.virsh(t, "pool-define-as", "elsewhere", "dir", "--target", elsewhere)
+	before := driver(t, l, nil)
+	im, content := tinyGuest()
+	old := spec(t, before, im, content, 1)
+	must(t, before.Build(t.Context(), old))
+	d := driver(t, l, func(c *libvirt.Config) { c.DiskPool = "elsewhere" })
+	s := spec(t, d, im, content, 1)
+	s.Disks, s.Guest = []fleet.Disk{{SizeGiB: 1}}, fleet.Guest{Hostname: "web"}
+	must(t, d.Build(t.Context(), s))
+	holds := func(dir string, id fleet.InstanceID) (names []string) {
+		found, err := filepath.Glob(filepath.Join(dir, "*"+id.String()+"*"))
+		must(t, err)
+		for _, path := range found {
+			names = append(names, strings.Replace(filepath.Base(path), id.String(), "ID", 1))
+		}
+		return names
+	}
+	want := func(dir string, id fleet.InstanceID, names ...string) {
+		t.Helper()
+		if got := holds(dir, id); !slices.Equal(got, names) {
+			t.Errorf("in %s there are %q, want %q", filepath.Base(dir), got, names)
+		}
+	}
+	want(elsewhere, s.Mark.ID, "disk-ID-1.qcow2", "disk-ID.qcow2")
+	want(l.pool(), s.Mark.ID, "console-ID.log", "seed-ID.iso")
+
+	must(t, d.GrowDisk(t.Context(), old.Mark.ID, drivers.DiskName(0), 2))
+	want(l.pool(), old.Mark.ID, "console-ID.log", "disk-ID.qcow2")
+	mark := old.Mark
+	mark.Rebuilt++
+	must(t, d.Rebuild(t.Context(), old.Mark.ID, drivers.Rebuild{Mark: mark, Image: im}))
+	want(l.pool(), old.Mark.ID, "console-ID.log")
+	if moved := holds(elsewhere, old.Mark.ID); len(moved) != 1 {
+		t.Errorf("after its rebuild it has %q in the pool of disks, want one disk", moved)
+	}
+	for _, id := range []fleet.InstanceID{s.Mark.ID, old.Mark.ID} {
+		must(t, before.Delete(t.Context(), id))
+		want(elsewhere, id)
+		want(l.pool(), id)
 	}
 }

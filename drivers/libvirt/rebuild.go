@@ -22,29 +22,35 @@ var _ drivers.Rebuilder = (*Driver)(nil)
 // Rebuild implements drivers.Rebuilder. Disk and seed have two names each, and
 // what is made anew has the one that the domain does not name.
 func (d *Driver) Rebuild(ctx context.Context, id fleet.InstanceID, r drivers.Rebuild) error {
-	err := d.alone(ctx, id, func(pool *storage.Pool, m *drivers.Machine) error { return d.rebuild(ctx, pool, m, &r) })
+	err := d.alone(ctx, id, func(_ *storage.Pool, m *drivers.Machine) error {
+		p, err := d.places(ctx)
+		if err != nil {
+			return err
+		}
+		return d.rebuild(ctx, p, m, &r)
+	})
 	if err != nil {
 		return fmt.Errorf("rebuild machine %s: %w", id, err)
 	}
 	return nil
 }
 
-func (d *Driver) rebuild(ctx context.Context, pool *storage.Pool, m *drivers.Machine, r *drivers.Rebuild) error {
+func (d *Driver) rebuild(ctx context.Context, p places, m *drivers.Machine, r *drivers.Rebuild) error {
 	if r.Done(m.Mark) {
-		return d.tidy(ctx, pool, m.ID)
+		return d.tidy(ctx, p, m.ID)
 	}
-	work, err := d.planRebuild(ctx, pool, m, r)
+	work, err := d.planRebuild(ctx, p, m, r)
 	if err != nil {
 		return err
 	}
-	if err := d.tidy(ctx, pool, m.ID); err != nil {
+	if err := d.tidy(ctx, p, m.ID); err != nil {
 		return err
 	}
-	err = d.renew(ctx, pool, work)
+	err = d.renew(ctx, p, work)
 	// What became of a definition whose answer was lost, the domain itself says.
 	tidying, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyLimit)
 	defer cancel()
-	return errors.Join(err, d.tidy(tidying, pool, m.ID))
+	return errors.Join(err, d.tidy(tidying, p, m.ID))
 }
 
 // alone does something to a managed machine while no build of it does.
@@ -82,12 +88,12 @@ type renewal struct {
 }
 
 // planRebuild finds out whether a machine can be rebuilt so; it changes nothing.
-func (d *Driver) planRebuild(ctx context.Context, pool *storage.Pool, m *drivers.Machine, r *drivers.Rebuild) (*renewal, error) {
+func (d *Driver) planRebuild(ctx context.Context, p places, m *drivers.Machine, r *drivers.Rebuild) (*renewal, error) {
 	dom, err := d.lookup(ctx, m.ID)
 	if err != nil {
 		return nil, err
 	}
-	held, err := d.storage.Image(ctx, pool, r.Image.ID)
+	held, err := d.storage.Image(ctx, p.files, r.Image.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +102,7 @@ func (d *Driver) planRebuild(ctx context.Context, pool *storage.Pool, m *drivers
 	if w.def, err = d.definition(ctx, dom); err != nil {
 		return nil, err
 	}
-	if err := d.ourFirstDisk(ctx, pool, m, w); err != nil {
+	if err := d.ourFirstDisk(ctx, p, m, w); err != nil {
 		return nil, err
 	}
 	if err := drivers.Rebuildable(m, w.gib, &r.Image); err != nil {
@@ -105,7 +111,7 @@ func (d *Driver) planRebuild(ctx context.Context, pool *storage.Pool, m *drivers
 	if boots := w.def.xml.OS != nil && w.def.xml.OS.Kernel != ""; boots != r.Image.BootsKernel() {
 		return nil, drivers.Unfit("of machine and image only one boots a kernel")
 	}
-	w.disk, w.seed = unused(w.def, firstVolumes(m.ID)), unused(w.def, seedVolumes(m.ID))
+	w.disk, w.seed = unused(w.def, p.diskNames(m.ID, 0)), unused(w.def, seedVolumes(m.ID))
 	switch n, err := d.snapshotCount(ctx, dom); {
 	case err != nil:
 		return nil, err
@@ -117,7 +123,7 @@ func (d *Driver) planRebuild(ctx context.Context, pool *storage.Pool, m *drivers
 
 // ourFirstDisk finds the machine's first disk, which must be one that Build made,
 // as one of a machine that was adopted is not.
-func (d *Driver) ourFirstDisk(ctx context.Context, pool *storage.Pool, m *drivers.Machine, w *renewal) error {
+func (d *Driver) ourFirstDisk(ctx context.Context, p places, m *drivers.Machine, w *renewal) error {
 	if m.Mark.Image == "" {
 		return drivers.Unfit("it was adopted, and its disk was not made from an image")
 	}
@@ -129,11 +135,12 @@ func (d *Driver) ourFirstDisk(ctx context.Context, pool *storage.Pool, m *driver
 	if seen == nil {
 		return nil
 	}
-	path, err := pool.Path(ctx, filepath.Base(seen.Source.File))
-	if err != nil && !errors.Is(err, drivers.ErrNotFound) {
+	path, names, files := seen.path(), p.diskNames(m.ID, 0), fileNames(m.ID, 0)
+	ours, err := p.holds(ctx, path, append(names[:], files[:]...)...)
+	if err != nil {
 		return err
 	}
-	if ours := firstVolumes(m.ID); path != seen.Source.File || !slices.Contains(ours[:], filepath.Base(path)) {
+	if !ours {
 		return drivers.Unfit("its first disk is not one that was made for it")
 	}
 	bytes, err := d.diskBytes(ctx, t.dom, *seen)
@@ -156,23 +163,23 @@ func unused(def *definition, names [2]string) string {
 }
 
 // renew makes disk and seed and lets the domain have them.
-func (d *Driver) renew(ctx context.Context, pool *storage.Pool, w *renewal) error {
-	guest, err := d.guestOf(ctx, pool, w)
+func (d *Driver) renew(ctx context.Context, p places, w *renewal) error {
+	guest, err := d.guestOf(ctx, p.files, w)
 	if err != nil {
 		return err
 	}
 	spec := &drivers.Spec{Mark: w.Mark, Resources: fleet.Resources{DiskGiB: w.gib}, Image: w.Image, Guest: guest}
 	if w.first != nil {
-		path, err := d.makeFirstDisk(ctx, pool, w.disk, spec)
+		at, err := d.makeFirstDisk(ctx, p, w.disk, spec)
 		if err != nil {
 			return err
 		}
-		lieIn(w.first, path)
+		d.flavour.lie(w.first, at)
 	}
-	if err := d.reseed(ctx, pool, w, spec); err != nil {
+	if err := d.reseed(ctx, p.files, w, spec); err != nil {
 		return err
 	}
-	if err := d.bootFrom(ctx, pool, w.def, &w.Image); err != nil {
+	if err := d.bootFrom(ctx, p.files, w.def, &w.Image); err != nil {
 		return err
 	}
 	if err := w.def.mark(w.Mark); err != nil {
@@ -206,7 +213,7 @@ func (d *Driver) reseed(ctx context.Context, pool *storage.Pool, w *renewal, spe
 	case path == "":
 		*disks = slices.DeleteFunc(*disks, func(disk libvirtxml.DomainDisk) bool { return isSeed(fileOf(&disk)) })
 	case old != nil:
-		lieIn(old, path)
+		old.Source, old.BackingStore = sourceOf(lair{path: path}), nil
 	default:
 		*disks = append(*disks, d.flavour.seedXML(path))
 	}
@@ -244,7 +251,7 @@ func (d *Driver) bootFrom(ctx context.Context, pool *storage.Pool, def *definiti
 
 // tidy removes of a machine's two disks and two seeds those that it does not
 // have.
-func (d *Driver) tidy(ctx context.Context, pool *storage.Pool, id fleet.InstanceID) error {
+func (d *Driver) tidy(ctx context.Context, p places, id fleet.InstanceID) error {
 	dom, err := d.lookup(ctx, id)
 	if err != nil {
 		return err
@@ -254,14 +261,14 @@ func (d *Driver) tidy(ctx context.Context, pool *storage.Pool, id fleet.Instance
 		return err
 	}
 	var spare []string
-	for _, pair := range [][2]string{firstVolumes(id), seedVolumes(id)} {
+	for _, pair := range [][2]string{fileNames(id, 0), p.diskNames(id, 0), seedVolumes(id)} {
 		for _, name := range pair {
 			if !def.names(name) {
 				spare = append(spare, name)
 			}
 		}
 	}
-	return pool.Delete(ctx, spare...)
+	return p.delete(ctx, spare...)
 }
 
 // readSeed reads what a seed says.

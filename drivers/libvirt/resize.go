@@ -87,6 +87,9 @@ func (d *Driver) resizable(ctx context.Context, id fleet.InstanceID, size fleet.
 	if m.Power == fleet.PowerRunning {
 		err = t.seen.takes(size)
 	}
+	if err == nil {
+		err = growsNow(t, m, size)
+	}
 	return m, t, err
 }
 
@@ -168,8 +171,8 @@ func setVCPUs(rpc *golibvirt.Libvirt, dom golibvirt.Domain, n uint32) error {
 // volume, for Build made it so, or somebody did who uses pools.
 func (d *Driver) growFirst(ctx context.Context, t *tree, gib int64) error {
 	first := t.disk(drivers.DiskName(0))
-	if first == nil || first.Source.File == "" {
-		return drivers.Unfit("its first disk lies in no file")
+	if first == nil || first.path() == "" {
+		return drivers.Unfit("its first disk lies in no file and no block device")
 	}
 	bytes, err := d.diskBytes(ctx, t.dom, *first)
 	if err != nil {

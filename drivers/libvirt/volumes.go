@@ -17,89 +17,80 @@ func seedName(id fleet.InstanceID) string    { return seedPrefix + id.String() +
 
 const seedPrefix = "seed-"
 
-// diskVolume names the volume of a machine's disk with this number, from 0.
-func diskVolume(id fleet.InstanceID, number int) string {
-	if number == 0 {
-		return "disk-" + id.String() + ".qcow2"
+const (
+	diskPrefix = "disk-"
+	qcow2      = ".qcow2"
+)
+
+// fileNames are the two names that the file of a machine's disk with this
+// number, from 0, can have; that of a further disk has the first one.
+func fileNames(id fleet.InstanceID, number int) [2]string {
+	name := diskPrefix + id.String()
+	if number > 0 {
+		name = fmt.Sprintf("%s-%d", name, number)
 	}
-	return fmt.Sprintf("disk-%s-%d.qcow2", id, number)
+	return [2]string{name + qcow2, name + "-0" + qcow2}
 }
 
-// readVolume names the copy of a machine's disk that is being read out.
-func readVolume(id fleet.InstanceID) string { return "read-" + id.String() + ".qcow2" }
+// readVolume names the copy of a machine's disk that is being read out, and the
+// empty file over what a disk is copied from.
+func readVolume(id fleet.InstanceID) string { return "read-" + id.String() + qcow2 }
 
-// firstVolumes and seedVolumes are the two names that a machine's first disk,
-// and its seed, can have: a rebuild makes the new one beside the old one.
-func firstVolumes(id fleet.InstanceID) [2]string {
-	return [2]string{diskVolume(id, 0), fmt.Sprintf("disk-%s-0.qcow2", id)}
-}
-
+// seedVolumes are the two names that a machine's seed can have: a rebuild makes
+// the new one beside the old one.
 func seedVolumes(id fleet.InstanceID) [2]string {
 	return [2]string{seedName(id), seedPrefix + id.String() + "-0.iso"}
 }
 
-// machineVolumes are the names of the volumes that a machine with so many
-// further disks may have, but for its console log.
+// machineVolumes are the names of the files that a machine with so many further
+// disks may have, but for its console log.
 func machineVolumes(id fleet.InstanceID, further int) []string {
-	seeds, firsts := seedVolumes(id), firstVolumes(id)
+	seeds, firsts := seedVolumes(id), fileNames(id, 0)
 	names := append(append(seeds[:], firsts[:]...), readVolume(id), rescueVolume(id))
 	for n := range further {
-		names = append(names, diskVolume(id, n+1))
+		names = append(names, fileNames(id, n+1)[0])
 	}
 	return names
 }
 
-// madeDisk is a disk with its number and its path.
+// madeDisk is a disk with its number and where it lies.
 type madeDisk struct {
 	number int
-	path   string
+	at     lair
 }
 
-// makeDisks makes the machine's disks, the first over that of its image.
-func (d *Driver) makeDisks(ctx context.Context, pool *storage.Pool, spec *drivers.Spec) (disks []madeDisk, err error) {
-	first, err := d.makeFirstDisk(ctx, pool, diskVolume(spec.Mark.ID, 0), spec)
+// makeDisks makes the machine's disks, the first of that of its image.
+func (d *Driver) makeDisks(ctx context.Context, p places, spec *drivers.Spec) (disks []madeDisk, err error) {
+	id := spec.Mark.ID
+	first, err := d.makeFirstDisk(ctx, p, p.diskNames(id, 0)[0], spec)
 	if err != nil {
 		return nil, err
 	}
-	if first != "" {
+	if first.path != "" {
 		disks = append(disks, madeDisk{0, first})
 	}
 	for i, further := range spec.Disks {
-		volume := storage.Disk(diskVolume(spec.Mark.ID, i+1), further.SizeGiB, "", "")
-		made := pool.Create
-		if o := spec.Origin(i + 1); !o.IsZero() {
-			made = d.copying(pool, o, spec.Mark.ID)
-		}
-		vol, err := made(ctx, volume)
+		at, err := d.makeDiskOf(ctx, p, id, p.diskNames(id, i+1)[0], further.SizeGiB, spec.Origin(i+1), content{})
 		if err != nil {
 			return nil, err
 		}
-		disks = append(disks, madeDisk{i + 1, vol.Key})
+		disks = append(disks, madeDisk{i + 1, at})
 	}
 	return disks, nil
 }
 
 // makeFirstDisk makes it in a volume of this name. It returns no path where the
 // machine has no disk.
-func (d *Driver) makeFirstDisk(ctx context.Context, pool *storage.Pool, name string, spec *drivers.Spec) (string, error) {
+func (d *Driver) makeFirstDisk(ctx context.Context, p places, name string, spec *drivers.Spec) (lair, error) {
 	gib := spec.DiskGiB()
 	if gib == 0 {
-		return "", nil
+		return lair{}, nil
 	}
-	if o := spec.Origin(0); !o.IsZero() {
-		vol, err := d.copying(pool, o, spec.Mark.ID)(ctx, storage.Disk(name, gib, "", ""))
-		return vol.Key, err
+	begin, err := imageContent(ctx, p.files, &spec.Image)
+	if err != nil {
+		return lair{}, err
 	}
-	var backing string
-	image, ok := spec.Image.StoredFile(fleet.RoleDisk)
-	if ok {
-		var err error
-		if backing, err = pool.Path(ctx, storage.FileName(spec.Image.ID, fleet.RoleDisk)); err != nil {
-			return "", fmt.Errorf("find the image's disk: %w", err)
-		}
-	}
-	vol, err := pool.Create(ctx, storage.Disk(name, gib, backing, image.Format))
-	return vol.Key, err
+	return d.makeDiskOf(ctx, p, spec.Mark.ID, name, gib, spec.Origin(0), begin)
 }
 
 // makeSeed makes the volume that cloud-init reads, under this name, and returns

@@ -31,7 +31,7 @@ func xenFlavour() *flavour {
 		memory:   grantableMemory,
 		usage:    xenUsage,
 		platform: xenPlatform,
-		bus:      "xen", disks: "xvd",
+		bus:      "xen", disks: "xvd", blocks: "phy",
 		records:  func(b blueprint) bool { return b.kernel != "" },
 		rotated:  byLogrotate,
 		console:  xenConsole,

@@ -47,8 +47,8 @@ func kindOf(said golibvirt.Error) error {
 		return drivers.ErrUnsupported
 	default: // most of libvirt's hundred codes mean nothing to callers
 	}
-	// libvirt has no code for a full disk, only the system's words.
-	for _, words := range []string{"No space left on device", "Disk quota exceeded", "not enough space"} {
+	// libvirt has no code for a full disk, only the system's words, and LVM's.
+	for _, words := range []string{"No space left on device", "Disk quota exceeded", "not enough space", "insufficient free space"} {
 		if strings.Contains(said.Message, words) {
 			return drivers.ErrOutOfSpace
 		}

@@ -17,31 +17,48 @@ import (
 // a block device or of a server that libvirt mounts there.
 var Kinds = []string{"dir", "fs", "netfs"}
 
-// judged remembers the pools that were found to be of such a type; a pool of
-// another one has another UUID.
+// BlockKinds are the types of pools whose volumes are block devices. Machines'
+// disks can lie in one, and nothing else.
+var BlockKinds = []string{"logical"}
+
+// DiskKinds are the types of pools for machines' disks.
+var DiskKinds = slices.Concat(Kinds, BlockKinds)
+
+// judged remembers the types of pools that can be used; a pool of another type
+// has another UUID.
 type judged struct {
 	mu    sync.Mutex
-	fit   golibvirt.UUID
-	known bool
+	kinds map[golibvirt.UUID]string
 }
 
-// judge says why the pool cannot be used.
-func (j *judged) judge(rpc *golibvirt.Libvirt, pool golibvirt.StoragePool) error {
+// judge returns the pool's type, or says why a pool of it is not taken.
+func (j *judged) judge(rpc *golibvirt.Libvirt, pool golibvirt.StoragePool, taken []string) (string, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.known && j.fit == pool.UUID {
-		return nil
+	kind, known := j.kinds[pool.UUID]
+	if !known {
+		var err error
+		if kind, err = KindOf(rpc, pool); err != nil {
+			return "", err
+		}
 	}
-	kind, err := KindOf(rpc, pool)
-	if err != nil {
-		return err
+	if !slices.Contains(taken, kind) {
+		return "", fmt.Errorf("%w: %s", drivers.ErrUnsupported, Unfit(kind, taken))
 	}
-	if !slices.Contains(Kinds, kind) {
-		return fmt.Errorf("%w: a pool of type %s holds no files, and images, disks and console logs are files; use one of type %s",
-			drivers.ErrUnsupported, kind, strings.Join(Kinds, ", "))
+	if j.kinds == nil {
+		j.kinds = make(map[golibvirt.UUID]string)
 	}
-	j.fit, j.known = pool.UUID, true
-	return nil
+	j.kinds[pool.UUID] = kind
+	return kind, nil
+}
+
+// Unfit says why a pool of this type is none of those that are taken.
+func Unfit(kind string, taken []string) string {
+	why := "machines' disks cannot be made in it"
+	if !slices.Contains(taken, BlockKinds[0]) {
+		why = "it holds no files, as images, console logs and, where no other pool is named for them, disks are"
+	}
+	return fmt.Sprintf("the storage pool is of type %s: %s; use one of type %s", kind, why, strings.Join(taken, ", "))
 }
 
 // KindOf is the type of a pool.

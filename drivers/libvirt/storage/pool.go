@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	golibvirt "github.com/digitalocean/go-libvirt"
 	"libvirt.org/go/libvirtxml"
@@ -18,6 +19,9 @@ type Config struct {
 	Pool string
 	// Path is where an absent pool is made.
 	Path string
+	// Disks names the pool of machines' disks, where it is another one. It is
+	// not made.
+	Disks string
 	// Log gets what is done beside what is asked.
 	Log *slog.Logger
 }
@@ -41,39 +45,75 @@ func New(session *session.Session, config Config) *Storage {
 type Pool struct {
 	session *session.Session
 	libvirt golibvirt.StoragePool
+	kind    string // empty where it was not asked for
 }
+
+// Blocks reports whether the pool's volumes are block devices, and not files.
+func (p *Pool) Blocks() bool { return slices.Contains(BlockKinds, p.kind) }
 
 // Pool returns the storage pool, defined and started when it was not.
 func (s *Storage) Pool(ctx context.Context) (*Pool, error) {
-	var pool golibvirt.StoragePool
-	err := s.session.Call(ctx, func(rpc *golibvirt.Libvirt) error {
-		var err error
-		pool, err = rpc.StoragePoolLookupByName(s.config.Pool)
+	return s.open(ctx, s.config.Pool, Kinds, func(rpc *golibvirt.Libvirt, err error) (golibvirt.StoragePool, error) {
 		if session.IsCode(err, golibvirt.ErrNoStoragePool) {
-			pool, err = s.define(rpc)
+			return s.define(rpc)
+		}
+		return golibvirt.StoragePool{}, err
+	})
+}
+
+// Apart reports whether machines' disks lie in a pool of their own.
+func (s *Storage) Apart() bool { return s.config.Disks != "" && s.config.Disks != s.config.Pool }
+
+// Disks returns the pool of machines' disks, started when it was not.
+func (s *Storage) Disks(ctx context.Context) (*Pool, error) {
+	if !s.Apart() {
+		return s.Pool(ctx)
+	}
+	return s.open(ctx, s.config.Disks, DiskKinds, func(_ *golibvirt.Libvirt, err error) (golibvirt.StoragePool, error) {
+		return golibvirt.StoragePool{}, err
+	})
+}
+
+// open returns a pool of one of these types, started when it was not; absent
+// has the last word where it is not there.
+func (s *Storage) open(ctx context.Context, name string, taken []string, absent func(*golibvirt.Libvirt, error) (golibvirt.StoragePool, error)) (*Pool, error) {
+	p := &Pool{session: s.session}
+	err := s.session.Call(ctx, func(rpc *golibvirt.Libvirt) (err error) {
+		if p.libvirt, err = rpc.StoragePoolLookupByName(name); err != nil {
+			p.libvirt, err = absent(rpc, err)
 		}
 		if err == nil {
-			err = s.judged.judge(rpc, pool)
+			p.kind, err = s.judged.judge(rpc, p.libvirt, taken)
 		}
 		if err != nil {
 			return err
 		}
-		active, err := rpc.StoragePoolIsActive(pool)
-		if err != nil || active == 1 {
-			return err
-		}
-		if err := rpc.StoragePoolCreate(pool, golibvirt.StoragePoolCreateWithBuild); err != nil {
-			if again, err := rpc.StoragePoolIsActive(pool); err == nil && again == 1 {
-				return nil // another driver was first
-			}
-			return err
-		}
-		return nil
+		return p.start(rpc)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("start storage pool %q: %w", s.config.Pool, err)
+		return nil, fmt.Errorf("start storage pool %q: %w", name, err)
 	}
-	return &Pool{session: s.session, libvirt: pool}, nil
+	return p, nil
+}
+
+// start starts the pool when it was not. To build one is to make its folder,
+// and of one of block devices to make it anew.
+func (p *Pool) start(rpc *golibvirt.Libvirt) error {
+	active, err := rpc.StoragePoolIsActive(p.libvirt)
+	if err != nil || active == 1 {
+		return err
+	}
+	how := golibvirt.StoragePoolCreateWithBuild
+	if p.Blocks() {
+		how = golibvirt.StoragePoolCreateNormal
+	}
+	if err := rpc.StoragePoolCreate(p.libvirt, how); err != nil {
+		if again, err := rpc.StoragePoolIsActive(p.libvirt); err == nil && again == 1 {
+			return nil // another driver was first
+		}
+		return err
+	}
+	return nil
 }
 
 func (s *Storage) define(rpc *golibvirt.Libvirt) (golibvirt.StoragePool, error) {

@@ -43,6 +43,13 @@ func Disk(name string, gib int64, backing, format string) *libvirtxml.StorageVol
 	return vol
 }
 
+// Block describes a volume that is a block device, with all of its room from the
+// start.
+func Block(name string, gib int64) *libvirtxml.StorageVolume {
+	size := &libvirtxml.StorageVolumeSize{Value: uint64(gib) << 30}
+	return &libvirtxml.StorageVolume{Name: name, Capacity: size, Allocation: size}
+}
+
 // Volume returns the volume with this name, or ErrNotFound.
 func (p *Pool) Volume(ctx context.Context, name string) (vol golibvirt.StorageVol, err error) {
 	err = p.session.Call(ctx, func(rpc *golibvirt.Libvirt) error {
@@ -72,6 +79,18 @@ func (p *Pool) Path(ctx context.Context, name string) (path string, err error) {
 		if err != nil {
 			return err
 		}
+		path, err = rpc.StorageVolGetPath(vol)
+		return err
+	})
+	return path, err
+}
+
+// PathOf returns where a volume is on the host. Of a file it is the key, too.
+func (p *Pool) PathOf(ctx context.Context, vol golibvirt.StorageVol) (path string, err error) {
+	if !p.Blocks() {
+		return vol.Key, nil
+	}
+	err = p.session.Call(ctx, func(rpc *golibvirt.Libvirt) error {
 		path, err = rpc.StorageVolGetPath(vol)
 		return err
 	})
@@ -110,11 +129,29 @@ func (p *Pool) Delete(ctx context.Context, names ...string) error {
 const busyLimit = 5 * time.Second
 
 func (p *Pool) delete(ctx context.Context, name string) error {
-	ctx, cancel := context.WithTimeout(ctx, busyLimit)
+	return remove(ctx, p.session, func(rpc *golibvirt.Libvirt) (golibvirt.StorageVol, error) {
+		return rpc.StorageVolLookupByName(p.libvirt, name)
+	})
+}
+
+// DeleteAt deletes the volume of any pool that lies at this path, where there is
+// one.
+func (s *Storage) DeleteAt(ctx context.Context, path string) error {
+	err := remove(ctx, s.session, func(rpc *golibvirt.Libvirt) (golibvirt.StorageVol, error) {
+		return rpc.StorageVolLookupByPath(path)
+	})
+	if err != nil {
+		return fmt.Errorf("delete volume %s: %w", path, err)
+	}
+	return nil
+}
+
+func remove(ctx context.Context, s *session.Session, find func(*golibvirt.Libvirt) (golibvirt.StorageVol, error)) error {
+	busy, cancel := context.WithTimeout(ctx, busyLimit)
 	defer cancel()
 	for {
-		err := p.session.Call(ctx, func(rpc *golibvirt.Libvirt) error {
-			vol, err := rpc.StorageVolLookupByName(p.libvirt, name)
+		err := s.Call(ctx, func(rpc *golibvirt.Libvirt) error {
+			vol, err := find(rpc)
 			if err != nil {
 				return err
 			}
@@ -126,7 +163,7 @@ func (p *Pool) delete(ctx context.Context, name string) error {
 		if !session.IsCode(err, golibvirt.ErrOperationInvalid) {
 			return err
 		}
-		if !pause.For(ctx, 50*time.Millisecond) {
+		if !pause.For(busy, 50*time.Millisecond) {
 			return err
 		}
 	}
@@ -136,11 +173,11 @@ func (p *Pool) delete(ctx context.Context, name string) error {
 const undoLimit = 30 * time.Second
 
 // Undo deletes the volumes of something that failed with this error, also when
-// ctx has ended, and returns the error.
+// ctx has ended and libvirt is still at a copy, and returns the error.
 func (p *Pool) Undo(ctx context.Context, failed error, names ...string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoLimit)
 	defer cancel()
-	if err := p.Delete(ctx, names...); err != nil {
+	if err := p.Clear(ctx, names...); err != nil {
 		return errors.Join(failed, fmt.Errorf("clean up: %w", err))
 	}
 	return failed
