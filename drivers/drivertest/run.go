@@ -13,8 +13,29 @@ import (
 // hypervisor.
 func Run(t *testing.T, h Harness) {
 	t.Helper()
-	features := featuresOf(t, h)
+	run(t, h, cases())
+}
+
+// RunThese runs the cases of these names, for a hypervisor that Run is run on
+// already, and that is set up in another way.
+func RunThese(t *testing.T, h Harness, names ...string) {
+	t.Helper()
+	var chosen []testCase
 	for _, c := range cases() {
+		if slices.Contains(names, c.name) {
+			chosen = append(chosen, c)
+		}
+	}
+	if len(chosen) != len(names) {
+		t.Fatalf("of %d cases there are only %d", len(names), len(chosen))
+	}
+	run(t, h, chosen)
+}
+
+func run(t *testing.T, h Harness, chosen []testCase) {
+	t.Helper()
+	features := featuresOf(t, h)
+	for _, c := range chosen {
 		t.Run(c.name, func(t *testing.T) {
 			if c.needs != "" && !slices.Contains(features, c.needs) {
 				t.Skipf("the driver does not declare the feature %s", c.needs)

@@ -42,11 +42,13 @@ type harness struct {
 	relay  *xenlab.Relay
 	behind *golibvirt.Libvirt
 	guest  tiny
+	// disks is the pool of machines' disks, where it is one of block devices.
+	disks string
 }
 
 func (h *harness) Open(tb testing.TB) drivers.Driver {
 	tb.Helper()
-	d, err := libvirt.New(libvirt.Config{URI: "xen:///system", Socket: h.relay.Path(), Dial: h.host.DialLoopback})
+	d, err := libvirt.New(libvirt.Config{URI: "xen:///system", Socket: h.relay.Path(), Dial: h.host.DialLoopback, DiskPool: h.disks})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -160,12 +162,12 @@ func (h *harness) Guest(tb testing.TB, id fleet.InstanceID) string {
 
 func (h *harness) WriteDisk(tb testing.TB, id fleet.InstanceID, disk string, offset int64, data []byte) {
 	tb.Helper()
-	volume := "disk-" + id.String() + ".qcow2"
-	if disk != "disk-0" {
-		volume = "disk-" + id.String() + strings.TrimPrefix(disk, "disk") + ".qcow2"
+	format, volume := "qcow2", "/var/lib/libvirt/images/grapevine/disk-"+id.String()+strings.TrimPrefix(disk[4:], "-0")+".qcow2"
+	if h.disks != "" {
+		format, volume = "raw", "/dev/"+h.disks+"/disk-"+id.String()+strings.TrimPrefix(disk[4:], "-0")
 	}
-	_, err := h.host.Shell(tb.Context(), fmt.Sprintf(`f=$(mktemp) && echo %s | base64 -d >"$f" && qemu-io -f qcow2 -c "write -s $f %d %d" /var/lib/libvirt/images/grapevine/%s && rm "$f"`,
-		base64.StdEncoding.EncodeToString(data), offset, len(data), volume))
+	_, err := h.host.Shell(tb.Context(), fmt.Sprintf(`f=$(mktemp) && echo %s | base64 -d >"$f" && qemu-io -f %s -c "write -s $f %d %d" %s && rm "$f"`,
+		base64.StdEncoding.EncodeToString(data), format, offset, len(data), volume))
 	if err != nil {
 		tb.Fatal(err)
 	}

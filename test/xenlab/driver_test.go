@@ -32,6 +32,9 @@ func TestDriverOnXen(t *testing.T) {
 	t.Run("ConsoleLogsAreBounded", b.boundedLogs)
 	t.Run("SerialLogsAreBounded", b.boundedSerial)
 	t.Run("SnapshotsAreRefused", b.snapshots)
+	t.Run("CardIsOnABridgeByName", b.bridged)
+	t.Run("PoolOnNFSHoldsMachines", b.nfs)
+	t.Run("DisksOnLVMLiveAndGo", b.logical)
 	t.Run("WithoutItsFolderNoConsoleIsRecorded", b.unrecorded) // last: the folder is gone then
 }
 
