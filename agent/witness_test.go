@@ -67,8 +67,8 @@ func (s *site) settled(number uint64, hosts ...string) {
 	})
 }
 
-func names(from, to int) (out []string) {
-	for n := from; n <= to; n++ {
+func names(to int) (out []string) {
+	for n := 1; n <= to; n++ {
 		out = append(out, fmt.Sprintf("host-%d", n))
 	}
 	return out
@@ -91,9 +91,9 @@ func TestKeysOfTheHomeRuleAreHandedToTheWitnesses(t *testing.T) {
 	if len(before) == 0 {
 		t.Fatal("nothing was created under the home rule")
 	}
-	one.pin(names(1, 5)...)
+	one.pin(names(5)...)
 	for _, s := range sites {
-		s.settled(1, names(1, 5)...)
+		s.settled(1, names(5)...)
 	}
 	for key, id := range before {
 		one.running(id)
@@ -113,8 +113,8 @@ func TestKeysOfTheHomeRuleAreHandedToTheWitnesses(t *testing.T) {
 func TestWitnessIsReplacedWhileKeysAreGranted(t *testing.T) {
 	sites := college(t, 6)
 	one := sites[0]
-	one.pin(names(1, 5)...)
-	one.settled(1, names(1, 5)...)
+	one.pin(names(5)...)
+	one.settled(1, names(5)...)
 	first, err := one.create("first")
 	if err != nil {
 		t.Fatal(err)
@@ -147,8 +147,8 @@ func TestWitnessIsReplacedWhileKeysAreGranted(t *testing.T) {
 func TestWitnessWithANewJournalLearnsBeforeItGrants(t *testing.T) {
 	sites := college(t, 6)
 	one, lost := sites[0], sites[1]
-	one.pin(names(1, 5)...)
-	one.settled(1, names(1, 5)...)
+	one.pin(names(5)...)
+	one.settled(1, names(5)...)
 	made, err := one.create("kept")
 	if err != nil {
 		t.Fatal(err)
@@ -158,7 +158,7 @@ func TestWitnessWithANewJournalLearnsBeforeItGrants(t *testing.T) {
 		t.Fatal(err)
 	}
 	lost.start()
-	one.settled(1, names(1, 5)...)
+	one.settled(1, names(5)...)
 	sites[2].stop()
 	sites[3].stop()
 	again, err := one.create("kept")

@@ -196,8 +196,15 @@ func undrained(d *fleet.Drain, wait time.Duration) error {
 
 func drainTable(d *fleet.Drain) *table {
 	t := &table{columns: []column{
-		{title: "NAME"}, {title: "ID"}, {title: "OWNER"}, {title: "POWER"}, {title: "TASK", sparse: true}, {title: "STEP"},
-		{title: "OUTCOME", sparse: true}, {title: "REMAINS"}, {title: "WHY", sparse: true},
+		{title: "NAME"},
+		{title: "ID"},
+		{title: "OWNER"},
+		{title: "POWER"},
+		{title: "TASK", sparse: true},
+		{title: "STEP"},
+		{title: "OUTCOME", sparse: true},
+		{title: "REMAINS"},
+		{title: "WHY", sparse: true},
 	}}
 	for _, m := range d.Machines {
 		remains := cell{"no", good}

@@ -9,7 +9,9 @@ import (
 
 // StartDrain implements api.Drainer: the host's own agent does it.
 func (c *core) StartDrain(ctx context.Context, id fleet.HostID, req fleet.DrainRequest) (fleet.Drain, error) {
-	return c.drain(ctx, id, func(ctx context.Context, peer *client.Client) (fleet.Drain, error) { return peer.StartDrain(ctx, id, req) })
+	return c.drain(ctx, id, func(ctx context.Context, peer *client.Client) (fleet.Drain, error) {
+		return peer.StartDrain(ctx, id, req)
+	})
 }
 
 // Undrain implements api.Drainer: the host's own agent does it.

@@ -433,7 +433,8 @@ func TestDisksOfXensPCsLeaveTheDriveItsPlace(t *testing.T) {
 		"a PC of Xen's": {domain("xen", "hvm", disk("disk", "hda"), disk("disk", "xvdb"), disk("disk", "xvdc"), disk("disk", "xvde"), disk("cdrom", "hdd")), []string{"disk-0", "disk-1", "disk-2", "disk-3", "iso-0"}, 5},
 		"a PC that is rescued": {
 			domain("xen", "hvm", `<disk type="file" device="disk"><source file="/pool/rescue-1.qcow2"/><target dev="hda"/></disk>`, disk("disk", "xvdy"), disk("disk", "xvdb")),
-			[]string{"", "disk-0", "disk-1"}, 5,
+			[]string{"", "disk-0", "disk-1"},
+			5,
 		},
 		"somebody else's PC":   {domain("xen", "hvm", disk("disk", "hda"), disk("disk", "xvdd"), disk("disk", "xvde"), disk("cdrom", "hdc")), []string{"disk-0", "disk-3", "disk-4", "iso-1"}, 4},
 		"a PV guest":           {domain("xen", "linux", disk("disk", "xvda"), disk("disk", "xvdd"), disk("disk", "xvde")), []string{"disk-0", "disk-3", "disk-4"}, 4},
