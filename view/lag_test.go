@@ -72,7 +72,7 @@ func scrape(tb testing.TB, v *View) string {
 	return w.Body.String()
 }
 
-func TestMetricsOfAgeSayTheirUnitAndPassTheLinter(t *testing.T) {
+func TestMetricsOfTheViewSayTheirUnitAndPassTheLinter(t *testing.T) {
 	_, v := lagging(t)
 	want := `
 # HELP grapevine_mesh_host_age_seconds Seconds for which this node has had no sure sign of life of a host, by percentile of the hosts (100 is the oldest): hosts="heard" are those that can be heard, whose ages stay near the beat of 30 seconds; hosts="known" are all, also those that are down.
@@ -95,6 +95,11 @@ grapevine_mesh_members{status="alive"} 2
 grapevine_mesh_members{status="failed"} 1
 grapevine_mesh_members{status="leaving"} 0
 grapevine_mesh_members{status="left"} 0
+# HELP grapevine_records Number of facts that no host owns, decisions and delete intents, by kind and by whether they stand, are superseded or spent.
+# TYPE grapevine_records gauge
+grapevine_records{kind="declare-dead",standing="stands"} 0
+grapevine_records{kind="delete-intent",standing="stands"} 0
+grapevine_records{kind="forget",standing="stands"} 0
 `
 	got := scrape(t, v)
 	if diff := cmp.Diff(strings.TrimPrefix(want, "\n"), got); diff != "" {
