@@ -89,7 +89,7 @@ func rebooting(t *testing.T, every time.Duration) (*site, *started, map[string]f
 
 // Proof 18: a host reboots, and its machines come back in order, once; none that
 // is never to be started, and none that an operator stopped.
-func TestRebootedHostStartsItsMachinesInOrderOnce(t *testing.T) {
+func TestProof18RebootedHostStartsItsMachinesInOrderOnce(t *testing.T) {
 	s, seen, ids := rebooting(t, 0)
 	s.powerCycled()
 	s.running(ids["last"])

@@ -305,7 +305,7 @@ func TestKeyedCreateAtTheAgentTakesTheKeyOver(t *testing.T) {
 	code(t, err, fleet.CodeKeyReused)
 }
 
-func TestCopiedDiskOnOtherHardwareIsRefused(t *testing.T) {
+func TestProof08CopiedDiskOnOtherHardwareIsRefused(t *testing.T) {
 	s := newSite(t, nil)
 	s.stop()
 	original := s.hypervisor

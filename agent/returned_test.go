@@ -115,7 +115,7 @@ func TestQuarantineOutlivesTheAgentAndEndsByAnOperator(t *testing.T) {
 
 // A host that comes back, and finds its instance at another one, leaves both
 // copies as they are and does nothing to its own until a person has decided.
-func TestReturningHostLeavesWhatAnotherHostHas(t *testing.T) {
+func TestProof06ReturningHostLeavesWhatAnotherHostHas(t *testing.T) {
 	first, second, p := apart(t)
 	second.away()
 	together(first, second)

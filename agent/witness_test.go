@@ -67,12 +67,8 @@ func (s *site) settled(number uint64, hosts ...string) {
 	})
 }
 
-func names(to int) (out []string) {
-	for n := 1; n <= to; n++ {
-		out = append(out, fmt.Sprintf("host-%d", n))
-	}
-	return out
-}
+// five are the names of the first five hosts.
+var five = []string{"host-1", "host-2", "host-3", "host-4", "host-5"}
 
 func TestKeysOfTheHomeRuleAreHandedToTheWitnesses(t *testing.T) {
 	sites := college(t, 6)
@@ -91,9 +87,9 @@ func TestKeysOfTheHomeRuleAreHandedToTheWitnesses(t *testing.T) {
 	if len(before) == 0 {
 		t.Fatal("nothing was created under the home rule")
 	}
-	one.pin(names(5)...)
+	one.pin(five...)
 	for _, s := range sites {
-		s.settled(1, names(5)...)
+		s.settled(1, five...)
 	}
 	for key, id := range before {
 		one.running(id)
@@ -113,8 +109,8 @@ func TestKeysOfTheHomeRuleAreHandedToTheWitnesses(t *testing.T) {
 func TestWitnessIsReplacedWhileKeysAreGranted(t *testing.T) {
 	sites := college(t, 6)
 	one := sites[0]
-	one.pin(names(5)...)
-	one.settled(1, names(5)...)
+	one.pin(five...)
+	one.settled(1, five...)
 	first, err := one.create("first")
 	if err != nil {
 		t.Fatal(err)
@@ -147,8 +143,8 @@ func TestWitnessIsReplacedWhileKeysAreGranted(t *testing.T) {
 func TestWitnessWithANewJournalLearnsBeforeItGrants(t *testing.T) {
 	sites := college(t, 6)
 	one, lost := sites[0], sites[1]
-	one.pin(names(5)...)
-	one.settled(1, names(5)...)
+	one.pin(five...)
+	one.settled(1, five...)
 	made, err := one.create("kept")
 	if err != nil {
 		t.Fatal(err)
@@ -158,7 +154,7 @@ func TestWitnessWithANewJournalLearnsBeforeItGrants(t *testing.T) {
 		t.Fatal(err)
 	}
 	lost.start()
-	one.settled(1, names(5)...)
+	one.settled(1, five...)
 	sites[2].stop()
 	sites[3].stop()
 	again, err := one.create("kept")

@@ -108,7 +108,7 @@ func logged(at *node, id fleet.InstanceID, line string, times int) error {
 }
 
 // What people do at the host is seen, and not undone.
-func TestWhatIsDoneByHandAtTheHostIsSeenAndLeftAlone(t *testing.T) {
+func TestProof05WhatIsDoneByHandAtTheHostIsSeenAndLeftAlone(t *testing.T) {
 	w, real, agents, registries := fleetOnLibvirt(t)
 	everywhere := append(append([]*node{}, registries...), agents...)
 	free := hostNamed(t, registries[1], "kvm-1").Capacity.MemoryMiB.Free
@@ -169,7 +169,7 @@ func hostNamed(t *testing.T, at *node, name string) fleet.Host {
 }
 
 // A silent libvirtd is never read as stopped machines.
-func TestHaltedLibvirtdMarksItsRowsAndStopsNothing(t *testing.T) {
+func TestProof04HaltedLibvirtdMarksItsRowsAndStopsNothing(t *testing.T) {
 	w, real, agents, registries := fleetOnLibvirt(t)
 	everywhere := append(append([]*node{}, registries...), agents...)
 	id := real.byHand("legacy", 96)
