@@ -29,8 +29,19 @@ func (l *local) Operation(_ context.Context, id string) (fleet.Operation, error)
 	case !ok:
 		return fleet.Operation{}, errorf(fleet.CodeNotFound, "host %s has no operation %s; ended ones are kept for a day", l.cfg.Name, id)
 	}
+	l.state.untilFree(&op.Operation)
 	op.Progress = (*Agent)(l).progress(&op.Operation)
 	return op.Operation, nil
+}
+
+// untilFree shows an operation as under way that the journal has the end of,
+// while its instance is not free yet: who has seen it end may ask for the next.
+func (s *state) untilFree(op *fleet.Operation) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if busy := s.busy[op.Instance]; busy != nil && busy.ID == op.ID {
+		op.State, op.EndedAt, op.Fault = fleet.OperationRunning, nil, ""
+	}
 }
 
 // InstanceLog returns what a machine of this host printed.

@@ -126,7 +126,7 @@ func TestEpochRisesWhenOldLifeIsHeardLate(t *testing.T) {
 	})
 }
 
-func TestCloneIsRefusedAndTheOriginalGoesOn(t *testing.T) {
+func TestProof08CloneIsRefusedAndTheOriginalGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, lan())
 		members := fleetOf(w, 5)
