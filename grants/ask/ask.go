@@ -14,6 +14,7 @@ import (
 
 	"grapevine/fleet"
 	"grapevine/grants"
+	"grapevine/internal/pause"
 )
 
 // Witness is one witness: a client of its API, or an agent itself.
@@ -95,7 +96,7 @@ func (a *Asker) Change(ctx context.Context, set fleet.WitnessSet, key fleet.UUID
 			return grants.Outcome{}, &fleet.Error{Code: fleet.CodeBusy, Detail: "others ask for the same key at the same time; try again"}
 		}
 		number = max(number, t.outbid)
-		if !pause(ctx, mathrand.N(firstPause<<min(tried, 8))) {
+		if !pause.For(ctx, mathrand.N(firstPause<<min(tried, 8))) {
 			return grants.Outcome{}, t.none(ctx.Err())
 		}
 	}
@@ -112,18 +113,6 @@ func (a *Asker) raise(floor uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.floor = max(a.floor, floor)
-}
-
-// pause waits, and reports whether ctx goes on.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }
 
 // try is one round on its way.
