@@ -3,6 +3,7 @@ package agent_test
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -120,7 +121,11 @@ func TestRecordOutlivesItsAcceptor(t *testing.T) {
 	s.stop()
 	second.stop()
 	third.cfg.Join = []string{}
-	third.restart() // it has nothing of the others now but what is on its disk
+	third.stop()
+	if err := os.Remove(filepath.Join(third.cfg.DataDir, "fleet.saved")); err != nil { // what the others said
+		t.Fatal(err)
+	}
+	third.start()
 	third.until("the record is read from the disk", func() bool {
 		list, err := third.AllRecords(t.Context(), lost.id)
 		return err == nil && len(list.Items) == 1 && list.Items[0].Record == done.Record && slices.Equal(list.Items[0].Holders, []fleet.HostID{third.id})
