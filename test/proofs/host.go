@@ -30,8 +30,8 @@ type Host struct {
 	size  fleet.Resources
 	own   *identity.Identity
 	place place
-	dirs  []string // of each life
-	life  *life    // nil while it is down
+	dir   string // what the present life, or the next one, has on its disk
+	life  *life  // nil while it is down
 }
 
 // life is a process: an agent's or a registry's.
@@ -75,11 +75,11 @@ func (h *Host) Ready() bool { return h.Up() && h.life.ready.Load() }
 // Start begins a life of the agent, with what the last one left on the disk.
 func (h *Host) Start() {
 	h.w.t.Helper()
-	if len(h.dirs) == 0 {
-		h.dirs = append(h.dirs, h.newDir())
+	if h.dir == "" {
+		h.dir = h.newDir()
 	}
 	cfg := agent.Default()
-	cfg.Name, cfg.DataDir, cfg.Socket = h.Name, h.dirs[len(h.dirs)-1], ""
+	cfg.Name, cfg.DataDir, cfg.Socket = h.Name, h.dir, ""
 	cfg.Listen, cfg.GossipBind = h.place.name+":7947", h.place.name+":7946"
 	cfg.Join = []string{"10.0.0.1", "10.0.0.2"}
 	cfg.ReserveMemoryMiB, cfg.OvercommitVCPUs = 0, 1
@@ -104,7 +104,7 @@ func (h *Host) Kill() {
 	h.w.t.Helper()
 	synctest.Wait()
 	next := h.newDir()
-	if err := os.CopyFS(next, os.DirFS(h.dirs[len(h.dirs)-1])); err != nil {
+	if err := os.CopyFS(next, os.DirFS(h.dir)); err != nil {
 		h.w.t.Fatalf("keep the disk of %s: %v", h.Name, err)
 	}
 	h.w.net.Isolate(h.place.name)
@@ -113,10 +113,8 @@ func (h *Host) Kill() {
 	_ = h.life.driver.Close()
 	h.life.end(h.w, h.Name)
 	h.life = nil
-	if len(h.dirs) > 1 {
-		_ = os.RemoveAll(h.dirs[len(h.dirs)-2])
-	}
-	h.dirs = append(h.dirs, next)
+	_ = os.RemoveAll(h.dir)
+	h.dir = next
 }
 
 // end ends a process and says if it would not.
@@ -149,7 +147,7 @@ func (h *Host) Died() error {
 
 func (h *Host) newDir() string {
 	h.w.t.Helper()
-	dir, err := os.MkdirTemp("", "grapevine-proofs-")
+	dir, err := os.MkdirTemp(h.w.dir, h.ID.String())
 	if err != nil {
 		h.w.t.Fatal(err)
 	}

@@ -22,6 +22,7 @@ import (
 // World is one fleet. It is made and used inside a synctest bubble.
 type World struct {
 	t          *testing.T
+	dir        string // of all journals
 	rng        *rand.Rand
 	net        *meshtest.Network
 	roster     *roster
@@ -44,7 +45,7 @@ func NewWorld(t *testing.T, seed uint64, hosts, registries int, size fleet.Resou
 		t.Fatal(err)
 	}
 	w := &World{
-		t: t, rng: rand.New(rand.NewPCG(seed, 5)), // repeatable
+		t: t, dir: t.TempDir(), rng: rand.New(rand.NewPCG(seed, 5)), // repeatable
 		net:    meshtest.New(meshtest.Options{Seed: seed, MinDelay: 200 * time.Microsecond, MaxDelay: 2 * time.Millisecond}),
 		roster: newRoster(), ca: ca, key: identity.NewGossipKey(), log: slog.New(slog.DiscardHandler),
 	}
@@ -120,9 +121,6 @@ func (w *World) end() {
 	for _, h := range w.Hosts {
 		if h.Up() {
 			h.Kill()
-		}
-		for _, dir := range h.dirs {
-			_ = os.RemoveAll(dir)
 		}
 	}
 	time.Sleep(2 * detection) // the roster's alarms, and dials under way
