@@ -56,13 +56,30 @@ func (w *World) row(id fleet.InstanceID) (fleet.Instance, error) {
 	return w.Registries[0].Client.Instance(ctx, id)
 }
 
+// keptElsewhere creates an instance whose key is not at home at its own host:
+// that could be used again only once the host is forgotten.
+func (w *World) keptElsewhere() (key string, made fleet.Instance) {
+	w.t.Helper()
+	ids := make([]fleet.HostID, len(w.Hosts))
+	for i, h := range w.Hosts {
+		ids[i] = h.ID
+	}
+	for n := 0; ; n++ {
+		key = fmt.Sprint("web-", n)
+		made = w.keyed(key)
+		if home, _ := fleet.HomeOf(made.ID, ids); home != made.Host {
+			return key, made
+		}
+	}
+}
+
 // TestProof06MachineOfADeadHostIsMadeElsewhereAndTheOldOneUntouched loses a
 // host, declares it dead, makes its machine anew elsewhere by the same request,
 // and brings the host back.
 func TestProof06MachineOfADeadHostIsMadeElsewhereAndTheOldOneUntouched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := NewWorld(t, 6, 5, 2, fleet.Resources{VCPUs: 8, MemoryMiB: 4096, DiskGiB: 100})
-		first := w.keyed("web")
+		key, first := w.keptElsewhere()
 		lost := w.hostOf(first.Host)
 		lost.Kill()
 		w.Await(time.Minute, "the host is unreachable", func() error {
@@ -75,7 +92,7 @@ func TestProof06MachineOfADeadHostIsMadeElsewhereAndTheOldOneUntouched(t *testin
 		if _, err := w.Registries[0].Client.DecideHost(t.Context(), lost.ID, fleet.DeclareDead, fleet.Decide{Reason: "it burnt"}); err != nil {
 			t.Fatal(err)
 		}
-		again := w.keyed("web")
+		again := w.keyed(key)
 		if again.ID != first.ID || again.Host == first.Host {
 			t.Fatalf("the same request made %s on %s, and before %s on %s", again.ID, again.HostName, first.ID, first.HostName)
 		}
