@@ -122,4 +122,26 @@ func (l *lab) diskPool(t *testing.T) {
 		want(elsewhere, id)
 		want(l.pool(), id)
 	}
+	l.lostApart(t, d)
+}
+
+// lostApart: disks that belong to no machine are told of the pool of disks too,
+// also under the names that block devices have.
+func (l *lab) lostApart(t *testing.T, d *libvirt.Driver) {
+	t.Helper()
+	lost := randomID()
+	var want []drivers.Volume
+	for _, end := range []string{"", "-1", ".qcow2"} {
+		name := "disk-" + lost.String() + end
+		l.virsh(t, "vol-create-as", "elsewhere", name, "1M")
+		t.Cleanup(func() { l.virsh(t, "vol-delete", name, "--pool", "elsewhere") })
+		want = append(want, drivers.Volume{Machine: lost, Name: name})
+	}
+	got, err := d.Volumes(t.Context())
+	must(t, err)
+	for _, volume := range want {
+		if !slices.Contains(got, volume) {
+			t.Errorf("got %v; want %s of the pool of disks among them", got, volume.Name)
+		}
+	}
 }
