@@ -162,6 +162,7 @@ func cases() []testCase {
 		{name: "CopyHasFurtherDisks", needs: drivers.FeatureDevices, run: copyHasFurtherDisks},
 		{name: "FurtherDiskBeginsAsAnImage", needs: drivers.FeatureDevices, run: diskOfAnImage},
 		{name: "UsageRisesWhileAMachineRuns", needs: drivers.FeatureUsage, run: usageRises},
+		{name: "VolumesAreToldWithTheirMachines", run: volumesAreTold},
 		{name: "ManyMachinesAreListed", run: manyMachines},
 		{name: "ConcurrentUse", run: concurrentUse},
 		{name: "CloseLeavesNoGoroutine", run: closeLeavesNothing},

@@ -11,8 +11,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/vmware/govmomi/vim25/types"
-
 	"grapevine/drivers"
 	"grapevine/fleet"
 )
@@ -41,34 +39,10 @@ func (d *Driver) Images(ctx context.Context) ([]fleet.Image, error) {
 	return images, err
 }
 
-// imageFolders lists the folders below that of the images.
+// imageFolders lists the images that have a folder.
 func (s *session) imageFolders(ctx context.Context) ([]string, error) {
-	browser, err := s.datastore.Browser(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("find browser: %w", err)
-	}
-	task, err := browser.SearchDatastore(ctx, s.datastore.Path(imagesFolder), &types.HostDatastoreBrowserSearchSpec{
-		Query:        []types.BaseFileQuery{&types.FolderFileQuery{}},
-		MatchPattern: []string{"*"},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("browse images: %w", err)
-	}
-	info, err := s.result(ctx, task.Reference())
-	if isNoFile(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("browse images: %w", err)
-	}
-	results, _ := info.Result.(types.HostDatastoreBrowserSearchResults)
-	var ids []string
-	for _, f := range results.File {
-		if name := f.GetFileInfo().Path; fleet.IsImageID(name) {
-			ids = append(ids, name)
-		}
-	}
-	return ids, nil
+	names, err := s.foldersIn(ctx, imagesFolder)
+	return slices.DeleteFunc(names, func(name string) bool { return !fleet.IsImageID(name) }), err
 }
 
 // manifest reads the manifest of an image; held is false when there is none,

@@ -58,6 +58,35 @@ func (s *session) removeFile(ctx context.Context, name string) error {
 	return s.removeFolder(ctx, name)
 }
 
+// foldersIn lists the names of the folders in a folder; one that is not there has
+// none.
+func (s *session) foldersIn(ctx context.Context, folder string) ([]string, error) {
+	browser, err := s.datastore.Browser(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("find browser: %w", err)
+	}
+	task, err := browser.SearchDatastore(ctx, s.datastore.Path(folder), &types.HostDatastoreBrowserSearchSpec{
+		Query:        []types.BaseFileQuery{&types.FolderFileQuery{}},
+		MatchPattern: []string{"*"},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("browse %s: %w", folder, err)
+	}
+	info, err := s.result(ctx, task.Reference())
+	if isNoFile(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("browse %s: %w", folder, err)
+	}
+	results, _ := info.Result.(types.HostDatastoreBrowserSearchResults)
+	names := make([]string, len(results.File))
+	for i, f := range results.File {
+		names[i] = f.GetFileInfo().Path
+	}
+	return names, nil
+}
+
 // copyDisk copies a disk; the copy has the host's own form and is thin,
 // whatever form the source has.
 func (s *session) copyDisk(ctx context.Context, from, to string) error {

@@ -114,6 +114,25 @@ func (h *Host) Remove(id fleet.InstanceID) error {
 	return h.act(id, func(ctx context.Context, vm *object.VirtualMachine) (*object.Task, error) { return vm.Destroy(ctx) })
 }
 
+// Unregister takes any stopped machine off the host's inventory, as a person
+// would; its files stay.
+func (h *Host) Unregister(id fleet.InstanceID) error {
+	client, err := h.client()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := deadline()
+	defer cancel()
+	vm, err := machine(ctx, client.Client, id)
+	if err != nil {
+		return err
+	}
+	if err := vm.Unregister(ctx); err != nil {
+		return fmt.Errorf("unregister machine %s: %w", id, err)
+	}
+	return nil
+}
+
 // Configure sets one of a machine's extra options, as a person would; keys
 // that begin with "SET." change what the simulator says of the guest.
 func (h *Host) Configure(id fleet.InstanceID, key, value string) error {
