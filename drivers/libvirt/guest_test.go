@@ -31,6 +31,7 @@ func TestRealGuests(t *testing.T) {
 	t.Run("DiskBootsAndHoldsItsImage", l.diskGuest)
 	t.Run("CardOnActiveNetworkOnly", l.networkCard)
 	t.Run("CardOnABridgeOfTheHostByName", l.bridgedCard)
+	t.Run("CardIsTaggedOnOpenVSwitch", l.taggedCard)
 	t.Run("AddressesAreFoundByLeaseAgentAndARP", l.addresses)
 	t.Run("RunningGuestSeesWhatItIsGiven", l.growth)
 	t.Run("RotatedConsoleLogIsReadWholeAndDeleted", l.rotatedConsole)
