@@ -39,6 +39,7 @@ func (v *View) refresh() {
 	for _, id := range hosts {
 		about = append(about, v.takeIn(v.cfg.Source.Replica().Block(id), now, touched)...)
 	}
+	v.facts.index.Settle()
 	if members {
 		about = append(about, v.decidedHosts()...)
 	}

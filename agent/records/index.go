@@ -13,6 +13,7 @@ import (
 // it.
 type Index struct {
 	by      map[fleet.HostID][]fleet.Record // by holder
+	stale   bool                            // by has changed since the rest was worked out
 	union   Union
 	holders map[fleet.RecordID][]fleet.HostID
 	// about has the decisions about each host that none supersedes, those that
@@ -23,14 +24,14 @@ type Index struct {
 
 // NewIndex returns an index of nothing.
 func NewIndex() *Index {
-	x := &Index{by: map[fleet.HostID][]fleet.Record{}}
-	x.rebuild()
+	x := &Index{by: map[fleet.HostID][]fleet.Record{}, stale: true}
+	x.Settle()
 	return x
 }
 
 // Take replaces what a holder's block bears, and returns the hosts that what
-// came or went is about. Records that are not valid, or of kinds that are not
-// known, are passed over.
+// came or went is about. It counts from the next Settle on. Records that are
+// not valid, or of kinds that are not known, are passed over.
 func (x *Index) Take(holder fleet.HostID, bears []fleet.Record) []fleet.HostID {
 	valid := make([]fleet.Record, 0, len(bears))
 	for i := range bears {
@@ -50,13 +51,18 @@ func (x *Index) Take(holder fleet.HostID, bears []fleet.Record) []fleet.HostID {
 	if x.by[holder] = valid; len(valid) == 0 {
 		delete(x.by, holder)
 	}
-	x.rebuild()
+	x.stale = true
 	slices.SortFunc(touched, fleet.UUID.Compare)
 	return slices.Compact(touched)
 }
 
-// rebuild works the union out anew: records come seldom and are few.
-func (x *Index) rebuild() {
+// Settle works the union out anew where a block was taken in since the last
+// time: once for all blocks that came together. Records come seldom and are few.
+func (x *Index) Settle() {
+	if !x.stale {
+		return
+	}
+	x.stale = false
 	x.union, x.holders = Union{}, map[fleet.RecordID][]fleet.HostID{}
 	for holder, list := range x.by {
 		for i := range list {

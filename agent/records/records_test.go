@@ -64,10 +64,12 @@ func TestWhatIsCoveredDependsOnTheBlocksHeldAlone(t *testing.T) {
 			last[id] = rapid.SliceOfN(rapid.Custom(drawn), 0, 5).Draw(t, "bears")
 			one.Take(id, last[id])
 		}
+		one.Settle()
 		other := records.NewIndex()
 		for _, holder := range rapid.Permutation(slices.Collect(maps.Keys(last))).Draw(t, "order") {
 			other.Take(holder, last[holder])
 		}
+		other.Settle()
 		if diff := cmp.Diff(one.All(), other.All()); diff != "" {
 			t.Fatalf("unions differ:\n%s", diff)
 		}
@@ -89,10 +91,12 @@ func TestSupersededRecordsSayNothingMore(t *testing.T) {
 		all := slices.Collect(maps.Values(drawnUnion(t, "all")))
 		whole, pruned := records.NewIndex(), records.NewIndex()
 		whole.Take(fleet.UUID{8}, all)
+		whole.Settle()
 		kept := slices.DeleteFunc(slices.Clone(all), func(r fleet.Record) bool {
 			return whole.Standing(&r, records.Account{}) == fleet.RecordSuperseded
 		})
 		pruned.Take(fleet.UUID{8}, kept)
+		pruned.Settle()
 		for host := range byte(3) {
 			for epoch := range uint64(5) {
 				a, b := whole.Covering(fleet.UUID{host + 1}, epoch), pruned.Covering(fleet.UUID{host + 1}, epoch)
@@ -130,6 +134,7 @@ func TestHostInALaterEpochIsNotCovered(t *testing.T) {
 	if touched := x.Take(fleet.UUID{8}, []fleet.Record{record(fleet.DeclareDead, 5), record(fleet.Forget, 3)}); !slices.Equal(touched, []fleet.HostID{{1}}) {
 		t.Errorf("touched %v", touched)
 	}
+	x.Settle()
 	for epoch, want := range map[uint64][]fleet.RecordKind{0: {fleet.Forget, fleet.DeclareDead}, 3: {fleet.Forget, fleet.DeclareDead}, 4: {fleet.DeclareDead}, 5: {fleet.DeclareDead}, 6: nil} {
 		var got []fleet.RecordKind
 		for _, r := range x.Covering(fleet.UUID{1}, epoch) {
@@ -139,7 +144,9 @@ func TestHostInALaterEpochIsNotCovered(t *testing.T) {
 			t.Errorf("epoch %d is covered by %v, want %v", epoch, got, want)
 		}
 	}
-	if touched := x.Take(fleet.UUID{8}, nil); !slices.Equal(touched, []fleet.HostID{{1}}) || len(x.Covering(fleet.UUID{1}, 0)) > 0 {
+	touched := x.Take(fleet.UUID{8}, nil)
+	x.Settle()
+	if !slices.Equal(touched, []fleet.HostID{{1}}) || len(x.Covering(fleet.UUID{1}, 0)) > 0 {
 		t.Errorf("after its holder dropped them: touched %v, covering %v", touched, x.Covering(fleet.UUID{1}, 0))
 	}
 }
@@ -148,7 +155,9 @@ func TestRecordsThatAreNotValidDoNothing(t *testing.T) {
 	forged, later := record(fleet.Forget, 3), record("group", 3)
 	forged.Covers.Epoch = 1 << 40 // its id says 3
 	x := records.NewIndex()
-	if touched := x.Take(fleet.UUID{8}, []fleet.Record{forged, later}); touched != nil || len(x.All()) > 0 {
+	touched := x.Take(fleet.UUID{8}, []fleet.Record{forged, later})
+	x.Settle()
+	if touched != nil || len(x.All()) > 0 {
 		t.Errorf("touched %v, held %v", touched, x.All())
 	}
 }
@@ -156,6 +165,7 @@ func TestRecordsThatAreNotValidDoNothing(t *testing.T) {
 func TestDecisionIsSpentWhenItsHostIsBackAndTrusted(t *testing.T) {
 	x, r := records.NewIndex(), record(fleet.DeclareDead, 5)
 	x.Take(fleet.UUID{8}, []fleet.Record{r})
+	x.Settle()
 	for name, c := range map[string]struct {
 		host records.Account
 		want fleet.RecordStanding
@@ -174,6 +184,7 @@ func TestDecisionIsSpentWhenItsHostIsBackAndTrusted(t *testing.T) {
 func TestIntentIsSpentWhenItsHostShowsTheMachineNoMore(t *testing.T) {
 	x, r := records.NewIndex(), record(fleet.DeleteIntent, 5)
 	x.Take(fleet.UUID{8}, []fleet.Record{r})
+	x.Settle()
 	meant := fleet.Instance{ID: r.Subject, Host: r.Covers.Host, Ownership: fleet.Managed, Generation: 2, CreatedAt: time.UnixMilli(5)}
 	raised, anew, foreign := meant, meant, meant
 	raised.Generation++
