@@ -153,7 +153,7 @@ func (a *Agent) bringUp(ctx context.Context, id fleet.InstanceID, boot string) {
 // was not stopped since.
 func (a *Agent) startAfter(id fleet.InstanceID, boot string) (begun bool, err error) {
 	s, there := a.observer.Machine(id)
-	if !there || s.Mark == nil || awake(s.Power) || a.past.halted(id) {
+	if !there || s.Mark == nil || s.Power.Awake() || a.past.halted(id) {
 		return false, nil
 	}
 	w := &work{verb: string(fleet.Start), key: "autostart " + boot, hash: hashOf(boot)}

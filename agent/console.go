@@ -91,7 +91,7 @@ func (a *Agent) consoler(id fleet.InstanceID, kind fleet.ConsoleKind) (drivers.C
 	switch {
 	case !ok || !slices.Contains(picture.Description.Features, drivers.FeatureOf(kind)):
 		return nil, errorf(fleet.CodeUnsupported, "%s on host %s has no %s console", row.Hypervisor, a.name(), kind)
-	case row.Power != fleet.PowerRunning && row.Power != fleet.PowerPaused:
+	case !row.Power.Awake():
 		return nil, errorf(fleet.CodeConflict, "instance %s is %s, and only one that runs has a console; start it with: grapevine instance start %s", id, row.Power, id)
 	default:
 		return driver, nil

@@ -24,7 +24,7 @@ func startable(a *Agent, picture *observer.Picture, power fleet.Power) error {
 
 // isOn reports whether a machine has not been switched off.
 func isOn(power fleet.Power) bool {
-	return power == fleet.PowerRunning || power == fleet.PowerPaused || power == fleet.PowerSuspended
+	return power.Awake() || power == fleet.PowerSuspended
 }
 
 // exchangeWith is exchange for what needs an image. The image is here before the

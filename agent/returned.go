@@ -149,7 +149,7 @@ func (a *Agent) facts() quarantine.Facts {
 	}
 	a.state.mu.Lock()
 	for id, m := range a.observer.Picture().Machines {
-		c := quarantine.Copy{ID: id, Host: a.hostID, Runs: awake(m.Power)}
+		c := quarantine.Copy{ID: id, Host: a.hostID, Runs: m.Power.Awake()}
 		if m.Mark != nil {
 			c.Managed, c.Generation = true, m.Mark.Generation
 		}
@@ -177,12 +177,9 @@ func (a *Agent) copies(list []quarantine.Copy, id fleet.InstanceID) []quarantine
 			continue
 		}
 		list = append(list, quarantine.Copy{
-			ID: id, Host: host, Generation: row.Generation, Runs: awake(row.Power), Managed: row.Ownership == fleet.Managed,
+			ID: id, Host: host, Generation: row.Generation, Runs: row.Power.Awake(), Managed: row.Ownership == fleet.Managed,
 			Heard: a.View.Heard(host), Superseded: !row.SupersededBy.IsZero(),
 		})
 	}
 	return list
 }
-
-// awake reports whether a machine is switched on.
-func awake(p fleet.Power) bool { return p == fleet.PowerRunning || p == fleet.PowerPaused }

@@ -54,7 +54,7 @@ const usageWithin = 3 * time.Second
 // usageOf asks the host what an instance uses; nil where it does not tell, or
 // is not there to be asked.
 func usageOf(ctx context.Context, node *client.Client, row *fleet.Instance) *fleet.Usage {
-	if row.Reachability != fleet.ReachOK || row.Power != fleet.PowerRunning && row.Power != fleet.PowerPaused {
+	if row.Reachability != fleet.ReachOK || !row.Power.Awake() {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, usageWithin)

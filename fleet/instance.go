@@ -25,6 +25,10 @@ const (
 	PowerUnknown   Power = "unknown"
 )
 
+// Awake reports whether a machine is switched on and has its memory: one that
+// runs, also while it is paused.
+func (p Power) Awake() bool { return p == PowerRunning || p == PowerPaused }
+
 // Task is what is being done to an instance; TaskNone when nothing is.
 type Task string
 

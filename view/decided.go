@@ -100,6 +100,15 @@ func (v *View) Forgotten(id fleet.HostID) bool {
 	return ok && r.Kind == fleet.Forget
 }
 
+// goneNow returns the hosts of which nothing is shown, by all that has come. The
+// map is not changed any more.
+func (v *View) goneNow() map[fleet.HostID]bool {
+	v.refresh()
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.decided.gone
+}
+
 // Subject is a host as somebody who decides about it has to know it.
 type Subject struct {
 	Name    string

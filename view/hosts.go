@@ -59,10 +59,7 @@ func (v *View) host(b *replica.Block, now time.Time) fleet.Host {
 // HostIDs returns the ids of all hosts ever heard and not forgotten, reachable
 // or not, in order: those among which keys have their homes.
 func (v *View) HostIDs() []fleet.HostID {
-	v.refresh()
-	v.mu.RLock()
-	gone := v.decided.gone
-	v.mu.RUnlock()
+	gone := v.goneNow()
 	ids := make([]fleet.HostID, 0, v.cfg.Source.Replica().Len())
 	for b := range v.cfg.Source.Replica().Blocks() {
 		if !gone[b.HostID()] {

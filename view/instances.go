@@ -25,12 +25,9 @@ func (v *View) Instances(_ context.Context, q fleet.InstanceQuery) (fleet.List[f
 			return fleet.List[fleet.Instance]{}, err
 		}
 	}
-	v.refresh()
-	v.mu.RLock()
-	query.Without = v.decided.gone
-	v.mu.RUnlock()
+	query.Without = v.goneNow()
 	found, more := v.cfg.Source.Replica().Page(query)
-	out := fleet.List[fleet.Instance]{Items: v.decode(found)}
+	out := fleet.List[fleet.Instance]{Items: v.decode(found, query.Without)}
 	if more {
 		out.Next = found[len(found)-1].ID().String()
 	}
@@ -40,13 +37,13 @@ func (v *View) Instances(_ context.Context, q fleet.InstanceQuery) (fleet.List[f
 	return out, nil
 }
 
-// decode returns the rows as readers see them.
-func (v *View) decode(found []replica.Found) []fleet.Instance {
-	v.refresh()
+// decode returns the rows as readers see them, without those of hosts that are
+// gone.
+func (v *View) decode(found []replica.Found, gone map[fleet.HostID]bool) []fleet.Instance {
 	now := v.cfg.Now()
 	rows := make([]fleet.Instance, 0, len(found))
 	for _, f := range found {
-		if v.hides(f.Block.HostID()) {
+		if gone[f.Block.HostID()] {
 			continue
 		}
 		if row, ok := f.Instance(); ok {
@@ -60,7 +57,8 @@ func (v *View) decode(found []replica.Found) []fleet.Instance {
 // Instance returns one instance. Where several hosts show it, the row returned
 // is that of its owner; a list shows them all.
 func (v *View) Instance(_ context.Context, id fleet.InstanceID) (fleet.Instance, error) {
-	rows := v.decode(v.cfg.Source.Replica().Find(id))
+	gone := v.goneNow()
+	rows := v.decode(v.cfg.Source.Replica().Find(id), gone)
 	i := owner(rows)
 	if i < 0 {
 		return fleet.Instance{}, &fleet.Error{
@@ -88,11 +86,4 @@ func (v *View) overlayInstance(b *replica.Block, row *fleet.Instance, now time.T
 			row.DeleteIntent = &intent
 		}
 	}
-}
-
-// hides reports whether nothing of a host is shown.
-func (v *View) hides(id fleet.HostID) bool {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	return v.decided.gone[id]
 }

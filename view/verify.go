@@ -3,6 +3,7 @@ package view
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"grapevine/fleet"
@@ -53,23 +54,35 @@ func (v *View) Verify(ctx context.Context) (fleet.Verification, error) {
 	return out, ctx.Err()
 }
 
-// copies finds instances that more than one host shows.
+// copies judges the instances that more than one host shows, or that their host
+// holds for another's: rows as readers see them, so that a host which somebody
+// declared dead does not count, and one forgotten is not there. Only these are
+// kept decoded, of a million.
 func (v *View) copies() []fleet.Finding {
-	rows := map[fleet.InstanceID][]fleet.Instance{}
+	gone := v.goneNow()
+	shown := map[fleet.InstanceID]int{}
+	var doubted []fleet.InstanceID
 	for b := range v.cfg.Source.Replica().Blocks() {
+		if gone[b.HostID()] {
+			continue
+		}
 		for row := range b.Instances() {
-			row.HostName = b.HostName()
-			rows[row.ID] = append(rows[row.ID], row)
+			if shown[row.ID]++; shown[row.ID] == 2 || shown[row.ID] == 1 && !row.SupersededBy.IsZero() {
+				doubted = append(doubted, row.ID)
+			}
 		}
 	}
+	slices.SortFunc(doubted, fleet.UUID.Compare)
 	var out []fleet.Finding
-	for _, copies := range rows {
-		if len(copies) > 1 || !copies[0].SupersededBy.IsZero() {
-			out = append(out, v.judgeCopies(copies)...)
-		}
+	for _, id := range slices.Compact(doubted) {
+		out = append(out, v.judgeCopies(v.decode(v.cfg.Source.Replica().Find(id), gone))...)
 	}
 	return out
 }
+
+// runs reports whether a copy is one that may do harm beside another: what a
+// host that was declared dead last said of its machines is not.
+func runs(row *fleet.Instance) bool { return row.Power.Awake() && !row.HostDeclaredDead }
 
 // judgeCopies says of each copy that does not count, and of those that run
 // beside another, what they are.
@@ -77,7 +90,7 @@ func (v *View) judgeCopies(copies []fleet.Instance) []fleet.Finding {
 	var out []fleet.Finding
 	running := 0
 	for i := range copies {
-		if copies[i].Power == fleet.PowerRunning || copies[i].Power == fleet.PowerPaused {
+		if runs(&copies[i]) {
 			running++
 		}
 	}
@@ -85,9 +98,8 @@ func (v *View) judgeCopies(copies []fleet.Instance) []fleet.Finding {
 	for i := range copies {
 		row := &copies[i]
 		f := fleet.Finding{Host: row.Host, HostName: row.HostName, Instance: row.ID}
-		up := row.Power == fleet.PowerRunning || row.Power == fleet.PowerPaused
 		switch {
-		case up && running > 1:
+		case runs(row) && running > 1:
 			f.Type = fleet.FindTwin
 			f.What = fmt.Sprintf("instance %s (%s) runs at host %s and at another host as well", row.Name, row.ID, row.HostName)
 			f.Do = "stop one of them at its hypervisor, or say which counts with: grapevine instance adopt, at the agent of its host"

@@ -124,7 +124,7 @@ func (m *model) act(name string, action fleet.InstanceAction) error {
 // leadsTo is the power that an action brings a machine to; ok is false where
 // the action cannot be done.
 func leadsTo(power fleet.Power, action fleet.InstanceAction) (to fleet.Power, ok bool) {
-	awake := power == fleet.PowerRunning || power == fleet.PowerPaused
+	awake := power.Awake()
 	switch action {
 	case fleet.Start:
 		return fleet.PowerRunning, power != fleet.PowerPaused

@@ -31,7 +31,7 @@ func (d *Driver) openConsole(ctx context.Context, id fleet.InstanceID, kind flee
 		return nil, err
 	case m.Mark == nil:
 		return nil, drivers.ErrForeign
-	case m.Power != fleet.PowerRunning && m.Power != fleet.PowerPaused:
+	case !m.Power.Awake():
 		return nil, drivers.ErrNotRunning
 	}
 	dom, err := d.lookup(ctx, id)

@@ -74,7 +74,6 @@ func (h *Hypervisor) plan(m machine, action fleet.InstanceAction, opts drivers.A
 func apply(m *machine, action fleet.InstanceAction, now time.Time) error {
 	was := m.Power
 	up := was == fleet.PowerRunning
-	awake := up || was == fleet.PowerPaused
 	switch {
 	case action == fleet.Start && up:
 	case action == fleet.Start && (was == fleet.PowerStopped || was == fleet.PowerCrashed):
@@ -83,9 +82,9 @@ func apply(m *machine, action fleet.InstanceAction, now time.Time) error {
 		m.Power = fleet.PowerStopped
 	case action == fleet.Reboot && up:
 		m.boot(now)
-	case action == fleet.Pause && awake:
+	case action == fleet.Pause && was.Awake():
 		m.Power = fleet.PowerPaused
-	case action == fleet.Resume && awake:
+	case action == fleet.Resume && was.Awake():
 		m.Power = fleet.PowerRunning
 	default:
 		return fmt.Errorf("the machine is %s", was)

@@ -23,7 +23,7 @@ func (h *Hypervisor) PowerCycle() error {
 	}
 	h.boot.Add(1)
 	for _, m := range h.machines {
-		if !m.awake() {
+		if !m.Power.Awake() {
 			continue
 		}
 		off := *m

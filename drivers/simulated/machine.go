@@ -43,7 +43,7 @@ type machine struct {
 // view is the machine as drivers show it, sharing nothing.
 func (m *machine) view() drivers.Machine {
 	v := drivers.Machine{ID: m.ID, Name: m.Name, Power: m.Power, Resources: m.Resources, Mark: m.Mark.Clone()}
-	if m.awake() {
+	if m.Power.Awake() {
 		v.Addresses = []string{address(m.ID).String()}
 	}
 	return v
@@ -57,9 +57,6 @@ func address(id fleet.InstanceID) netip.Addr {
 	binary.BigEndian.PutUint32(b[:], 198<<24|18<<16|tail)
 	return netip.AddrFrom4(b)
 }
-
-// awake reports whether the machine has not been switched off.
-func (m *machine) awake() bool { return m.Power == fleet.PowerRunning || m.Power == fleet.PowerPaused }
 
 // powerOn starts the machine.
 func (m *machine) powerOn(now time.Time) {

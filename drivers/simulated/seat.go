@@ -38,7 +38,7 @@ func (h *Hypervisor) sit(c *call, id fleet.InstanceID, kind fleet.ConsoleKind, f
 		return nil, drivers.ErrForeign
 	case kind == fleet.VNCConsole && !h.hasScreens():
 		return nil, drivers.ErrUnsupported
-	case !m.awake():
+	case !m.Power.Awake():
 		return nil, drivers.ErrNotRunning
 	}
 	place := &seat{h: h, call: c, id: id, start: m.starts, left: make(chan struct{})}
@@ -82,7 +82,7 @@ func (s *seat) machine() (*machine, error) {
 	default:
 	}
 	m, ok := s.h.machines[s.id]
-	if !ok || !m.awake() || m.starts != s.start {
+	if !ok || !m.Power.Awake() || m.starts != s.start {
 		return nil, io.EOF
 	}
 	return m, nil

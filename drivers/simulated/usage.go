@@ -32,7 +32,7 @@ func (d *Driver) Usage(ctx context.Context) (map[fleet.InstanceID]fleet.Usage, e
 	defer d.h.mu.Unlock()
 	all := map[fleet.InstanceID]fleet.Usage{}
 	for id, m := range d.h.machines {
-		if m.awake() {
+		if m.Power.Awake() {
 			all[id] = m.usage(time.Now())
 		}
 	}
@@ -63,7 +63,7 @@ func (m *machine) ranUntil(now time.Time) time.Duration {
 // clock keeps the account of how long the machine has run, when it was what was
 // before and is now what it is.
 func (m *machine) clock(before *machine, now time.Time) {
-	started := before == nil || !before.awake() || before.starts != m.starts
+	started := before == nil || !before.Power.Awake() || before.starts != m.starts
 	switch {
 	case started:
 		m.Ran, m.RunsSince = 0, now
