@@ -131,7 +131,7 @@ func (a *Agent) mark(op *journal.Operation, p *fleet.Proposal) drivers.Mark {
 	return drivers.Mark{
 		ID: p.ID, Name: p.Name, Project: p.Project, Flavor: p.Flavor, Image: p.Image, DiskGiB: p.DiskGiB - fleet.DisksGiB(p.Disks),
 		CreatedAt: op.StartedAt, Labels: p.Labels, Generation: max(p.Generation, 1), RequestHash: p.RequestHash,
-		Autostart: p.Autostart, StartOrder: p.StartOrder,
+		Autostart: p.Autostart, StartOrder: p.StartOrder, Group: p.Group.Grouping,
 	}
 }
 

@@ -23,13 +23,13 @@ func (a *Agent) PutRecord(_ context.Context, r fleet.Record) (fleet.Record, erro
 	defer unlock()
 	a.state.mu.Lock()
 	held, there := a.state.records.Get(r.ID)
-	full := a.state.records.Full()
+	full := a.state.records.Full(r.Kind)
 	a.state.mu.Unlock()
 	switch {
 	case there:
 		return held, nil
 	case full:
-		return fleet.Record{}, errorf(fleet.CodeTooMany, "host %s holds %d records, the most that one agent does; ask another agent", a.name(), fleet.MaxRecords)
+		return fleet.Record{}, errorf(fleet.CodeTooMany, "host %s holds as many records as one agent does (%d, and %d that make groups and key pairs); ask another agent", a.name(), fleet.MaxRecords, fleet.MaxObjectsHeld)
 	}
 	entry := records.Held{Record: r}
 	if err := a.journal.PutRecords(entry); err != nil {

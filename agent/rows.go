@@ -36,6 +36,7 @@ func machineRow(host *fleet.Host, s observer.Sighting, op *journal.Operation, fa
 		row.Rescue = s.Mark.Rescue.Image
 		row.CreatedAt = s.Mark.CreatedAt
 		row.Labels = s.Mark.Labels
+		row.Group = s.Mark.Group.ID
 		row.Generation = s.Mark.Generation
 		row.Autostart, row.StartOrder = s.Mark.Autostart, s.Mark.StartOrder
 	}
@@ -63,6 +64,7 @@ func claimRow(host *fleet.Host, c *ledger.Claim, op *journal.Operation, at time.
 		MemoryMiB:  p.MemoryMiB,
 		DiskGiB:    p.DiskGiB,
 		Labels:     p.Labels,
+		Group:      p.Group.ID,
 		Autostart:  p.Autostart,
 		StartOrder: p.StartOrder,
 		CreatedAt:  at,

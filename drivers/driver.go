@@ -184,6 +184,9 @@ type Mark struct {
 	// of its host.
 	Autostart  fleet.Autostart `json:"autostart,omitempty"`
 	StartOrder int             `json:"start_order,omitempty"`
+	// Group is the server group that it is in, with the policy that a host judges
+	// by which takes the machine over.
+	Group fleet.Grouping `json:"group,omitzero"`
 	// Rebuilt is how often its first disk was made anew since it was built.
 	Rebuilt uint64 `json:"rebuilt,omitempty"`
 	// Rescue says by which image it is rescued, where it is.

@@ -124,6 +124,9 @@ func (r *Request) Validate() error {
 			return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("a further disk of %d GiB begins as image %.80q; give the image's id and a size", d.SizeGiB, d.Image)}
 		}
 	}
+	if err := r.Group.validate(); err != nil {
+		return err
+	}
 	if further := DisksGiB(r.Disks); further > r.DiskGiB {
 		return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("disk_gib is %d, and the further disks alone take %d", r.DiskGiB, further)}
 	}

@@ -80,6 +80,8 @@ type Instance struct {
 	// CreatedAt is by the host's wall clock; zero for a machine found foreign.
 	CreatedAt time.Time         `json:"created_at"`
 	Labels    map[string]string `json:"labels"`
+	// Group is the server group that it is in, zero for none.
+	Group GroupID `json:"group,omitzero"`
 	// Generation is kept in the hypervisor's own metadata and raised by
 	// migration: the highest one that runs owns the row.
 	Generation uint64 `json:"generation"`

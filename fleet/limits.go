@@ -97,6 +97,19 @@ const (
 	// 4.8 MiB, a third of a block, and a quarter of its rows. Three copies of each
 	// are held, so that a fleet of n agents holds n/3 times as many.
 	MaxRecords = 4096
+	// MaxPublicKeyBytes bounds a key pair's public key: RSA of 8,192 bits has 1.4
+	// KiB, everything else less. So a record that makes an object takes at most 3.2
+	// KiB.
+	MaxPublicKeyBytes = 2 << 10
+	// MaxObjectsHeld bounds the records that make objects at one agent: half of
+	// MaxRecords, so that there is always room for decisions and for ends. 2,048 of
+	// 3.2 KiB and 2,048 of 1.2 KiB are 8.8 MiB, a little more than half of a block.
+	MaxObjectsHeld = MaxRecords / 2
+	// MaxObjects bounds the groups, and the key pairs, of a fleet, as far as an agent
+	// has heard of them: 8,192 of each, borne three times, with names of 20 bytes
+	// and keys of 100 some 15 MiB at every node, an eighth of what 1,000,000
+	// instances take.
+	MaxObjects = 8192
 	// RecordHolders is how many agents have a record in their journals before it
 	// is answered, its acceptor among them: two disks may be lost with nothing
 	// lost. In a smaller fleet all agents do.

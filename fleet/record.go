@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -23,10 +24,31 @@ const (
 	// DeleteIntent: an operator wants an instance deleted whose host cannot be
 	// heard; the host does it when it is back.
 	DeleteIntent RecordKind = "delete-intent"
+	// MakeGroup and MakeKeyPair make an object of a project. EndGroup and
+	// EndKeyPair end it, for ever.
+	MakeGroup   RecordKind = "group"
+	EndGroup    RecordKind = "end-group"
+	MakeKeyPair RecordKind = "key-pair"
+	EndKeyPair  RecordKind = "end-key-pair"
 )
+
+// RecordKinds lists the kinds that this release knows.
+func RecordKinds() []RecordKind {
+	return []RecordKind{DeclareDead, Forget, DeleteIntent, MakeGroup, EndGroup, MakeKeyPair, EndKeyPair}
+}
 
 // IsDecision reports whether records of this kind say what became of a host.
 func (k RecordKind) IsDecision() bool { return k == DeclareDead || k == Forget }
+
+// Makes reports whether records of this kind make an object: a group or a key
+// pair.
+func (k RecordKind) Makes() bool { return k == MakeGroup || k == MakeKeyPair }
+
+// IsObject reports whether records of this kind make an object, or end one.
+func (k RecordKind) IsObject() bool { return k.Makes() || k == EndGroup || k == EndKeyPair }
+
+// End returns the kind of the records that end what one of this kind made.
+func (k RecordKind) End() RecordKind { return "end-" + k }
 
 // RecordID names a record. It follows from what the record states, so that a
 // request which is sent again makes no second one: see NameRecord.
@@ -37,21 +59,27 @@ type RecordID = UUID
 type Record struct {
 	ID   RecordID   `json:"id"`
 	Kind RecordKind `json:"kind"`
-	// Subject is the host that a decision is about, the instance of an intent.
+	// Subject is the host that a decision is about, the instance of an intent, the
+	// object that is made or ended.
 	Subject UUID `json:"subject"`
 	// Name is what people called the subject then.
 	Name string `json:"name"`
 	// Covers is the version that the acceptor held of the host concerned: the
 	// subject of a decision, the host of an intent's instance. A decision covers
-	// all of that epoch, and every epoch before it.
+	// all of that epoch, and every epoch before it. Zero for an object: it is no
+	// host's.
 	Covers Version `json:"covers"`
 	// Generation and CreatedAt are those of an intent's instance: another machine
 	// that bears its id later is not the one that is meant.
 	Generation uint64    `json:"generation,omitzero"`
 	CreatedAt  time.Time `json:"created_at,omitzero"`
+	// Project is that of an object. Policy is a group's, PublicKey a key pair's.
+	Project   string      `json:"project,omitempty"`
+	Policy    GroupPolicy `json:"policy,omitempty"`
+	PublicKey string      `json:"public_key,omitempty"`
 	// By is who decided, as the access layer of the node that was asked knows it.
 	By string `json:"by"`
-	// Why is in the words of whoever decided.
+	// Why is in the words of whoever decided; empty for an object.
 	Why string `json:"why"`
 	// AcceptedAt is by the acceptor's wall clock, for people only.
 	AcceptedAt time.Time `json:"accepted_at"`
@@ -66,7 +94,10 @@ var recordSpace = UUID{0x3d, 0x90, 0x5b, 0x1e, 0x74, 0xc2, 0x4f, 0x0a, 0xa6, 0x1
 // subject and covered epoch of a decision, one for each machine of an intent.
 func NameRecord(r *Record) RecordID {
 	name := fmt.Sprintf("%s/%s/%s/%d", r.Kind, r.Subject, r.Covers.Host, r.Covers.Epoch)
-	if !r.Kind.IsDecision() {
+	switch {
+	case r.Kind.IsObject():
+		name = fmt.Sprintf("%s/%s", r.Kind, r.Subject)
+	case !r.Kind.IsDecision():
 		name = fmt.Sprintf("%s/%s/%s/%d/%d", r.Kind, r.Subject, r.Covers.Host, r.Generation, r.CreatedAt.UnixMilli())
 	}
 	return NewUUIDv5(recordSpace, name)
@@ -76,10 +107,10 @@ func NameRecord(r *Record) RecordID {
 // not accepted: what they mean cannot be judged here.
 func (r *Record) Validate() error {
 	switch {
-	case r.Kind != DeclareDead && r.Kind != Forget && r.Kind != DeleteIntent:
+	case !slices.Contains(RecordKinds(), r.Kind):
 		return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("records of kind %.40q are not known here; upgrade this node", string(r.Kind))}
-	case r.Subject.IsZero(), r.Covers.Host.IsZero(), r.Acceptor.IsZero():
-		return &Error{Code: CodeInvalid, Detail: "the record names no subject, no host or no acceptor"}
+	case r.Subject.IsZero(), r.Acceptor.IsZero(), r.Covers.Host.IsZero() != r.Kind.IsObject():
+		return &Error{Code: CodeInvalid, Detail: "the record names no subject, no acceptor, or not the host that a record of its kind is about"}
 	case r.Kind.IsDecision() && r.Subject != r.Covers.Host:
 		return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("the decision is about host %s and covers a version of host %s", r.Subject, r.Covers.Host)}
 	case r.ID != NameRecord(r):
@@ -87,7 +118,25 @@ func (r *Record) Validate() error {
 	case len(r.By) > MaxRecordNameBytes, len(r.Name) > MaxRecordNameBytes:
 		return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("a name in the record is longer than %d bytes", MaxRecordNameBytes)}
 	}
+	if r.Kind.IsObject() {
+		return r.validateObject()
+	}
 	return CheckReason(r.Why)
+}
+
+// validateObject judges what makes an object, or ends it.
+func (r *Record) validateObject() error {
+	if err := CheckName("project", r.Project); err != nil {
+		return err
+	}
+	switch r.Kind {
+	case MakeGroup:
+		return (&CreateGroup{Name: r.Name, Policy: r.Policy}).Validate()
+	case MakeKeyPair:
+		return (&CreateKeyPair{Name: r.Name, PublicKey: r.PublicKey}).Validate()
+	default:
+		return CheckName("name", r.Name)
+	}
 }
 
 // CheckReason judges the reason that a person gave for a record.
@@ -119,10 +168,12 @@ type RecordStanding string
 const (
 	// RecordStands: it says what is so.
 	RecordStands RecordStanding = "stands"
-	// RecordSuperseded: another record about the same says as much, or more.
+	// RecordSuperseded: another record about the same says as much, or more; an
+	// object has been ended.
 	RecordSuperseded RecordStanding = "superseded"
 	// RecordSpent: its host published since what makes it empty: a later epoch,
-	// for a decision, or that the instance of an intent is gone.
+	// for a decision, or that the instance of an intent is gone. The end of an
+	// object is spent when no block bears what made it.
 	RecordSpent RecordStanding = "spent"
 )
 

@@ -21,6 +21,10 @@ type Create struct {
 	// Disks are those beside the first.
 	Disks    []Disk   `json:"disks,omitempty"`
 	Firmware Firmware `json:"firmware,omitempty" enum:"bios,uefi"`
+	// Group is the server group of its project that it is to be in.
+	Group string `json:"group,omitempty"` // id, or a name that one group has
+	// KeyPair adds the public key of a key pair of its project to SSHKeys.
+	KeyPair string `json:"key_pair,omitempty"` // id, or a name that one key pair has
 	Guest
 	Booting
 }
@@ -54,6 +58,8 @@ type Request struct {
 	// Source is the instance of which this one is to be a clone, zero for none. What
 	// is not told of it by rows, its host fills in.
 	Source InstanceID `json:"source,omitzero"`
+	// Group is the server group that the instance is to be in, zero for none.
+	Group Joining `json:"group,omitzero"`
 	Guest
 	Booting
 }

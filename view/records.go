@@ -138,7 +138,7 @@ type counted struct {
 // which none stands.
 func (v *View) countRecords() map[counted]int {
 	out := map[counted]int{}
-	for _, kind := range []fleet.RecordKind{fleet.DeclareDead, fleet.Forget, fleet.DeleteIntent} {
+	for _, kind := range fleet.RecordKinds() {
 		out[counted{kind, fleet.RecordStands}] = 0
 	}
 	v.mu.RLock()

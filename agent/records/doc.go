@@ -1,5 +1,6 @@
-// Package records is the law of facts that no host owns: decisions about hosts
-// and intents to delete instances. It is pure; agents journal what they hold,
+// Package records is the law of facts that no host owns: decisions about hosts,
+// intents to delete instances, and the objects of projects: groups and key
+// pairs. It is pure; agents journal what they hold,
 // and every node reads the union over the blocks of all holders.
 //
 // A record never changes, and its id follows from what it states. So holders
@@ -8,5 +9,6 @@
 // reader: one that another outdoes is superseded, one that its host has made
 // empty since is spent. Both are dropped after a day by each holder for itself;
 // a copy that turns up later, from a holder that was away, is judged the same
-// way and does nothing.
+// way and does nothing. The end of an object is kept for as long as any block,
+// heard or not, bears what made it.
 package records

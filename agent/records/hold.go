@@ -17,13 +17,14 @@ type Held struct {
 // Shelf is what one agent holds, as its journal has it.
 type Shelf struct {
 	held map[fleet.RecordID]Held
+	made int // those of held that make objects
 }
 
 // NewShelf returns the shelf that the journal remembers.
 func NewShelf(held []Held) *Shelf {
 	s := &Shelf{held: make(map[fleet.RecordID]Held, len(held))}
 	for _, h := range held {
-		s.held[h.ID] = h
+		s.Commit(h)
 	}
 	return s
 }
@@ -34,14 +35,27 @@ func (s *Shelf) Get(id fleet.RecordID) (fleet.Record, bool) {
 	return h.Record, ok
 }
 
-// Full reports whether no further record is taken.
-func (s *Shelf) Full() bool { return len(s.held) >= fleet.MaxRecords }
+// Full reports whether no further record of a kind is taken.
+func (s *Shelf) Full(kind fleet.RecordKind) bool {
+	return len(s.held) >= fleet.MaxRecords || kind.Makes() && s.made >= fleet.MaxObjectsHeld
+}
 
 // Commit takes over what is in the journal now.
-func (s *Shelf) Commit(h Held) { s.held[h.ID] = h }
+func (s *Shelf) Commit(h Held) {
+	s.Drop(h.ID)
+	s.held[h.ID] = h
+	if h.Kind.Makes() {
+		s.made++
+	}
+}
 
 // Drop forgets a record that is out of the journal now.
-func (s *Shelf) Drop(id fleet.RecordID) { delete(s.held, id) }
+func (s *Shelf) Drop(id fleet.RecordID) {
+	if s.held[id].Kind.Makes() {
+		s.made--
+	}
+	delete(s.held, id)
+}
 
 // All returns what is held, in no order.
 func (s *Shelf) All() []fleet.Record {

@@ -20,11 +20,12 @@ type Index struct {
 	// say more first; intents those for each instance.
 	about   map[fleet.HostID][]fleet.Record
 	intents map[fleet.InstanceID][]fleet.Record
+	objects *Objects
 }
 
 // NewIndex returns an index of nothing.
 func NewIndex() *Index {
-	x := &Index{by: map[fleet.HostID][]fleet.Record{}, stale: true}
+	x := &Index{by: map[fleet.HostID][]fleet.Record{}, stale: true, objects: newObjects()}
 	x.Settle()
 	return x
 }
@@ -33,12 +34,17 @@ func NewIndex() *Index {
 // came or went is about. It counts from the next Settle on. Records that are
 // not valid, or of kinds that are not known, are passed over.
 func (x *Index) Take(holder fleet.HostID, bears []fleet.Record) []fleet.HostID {
-	valid := make([]fleet.Record, 0, len(bears))
+	var valid, objects []fleet.Record
 	for i := range bears {
-		if bears[i].Validate() == nil {
+		switch {
+		case bears[i].Validate() != nil:
+		case bears[i].Kind.IsObject():
+			objects = append(objects, bears[i])
+		default:
 			valid = append(valid, bears[i])
 		}
 	}
+	x.objects.take(holder, objects)
 	var touched []fleet.HostID
 	for _, list := range [][]fleet.Record{x.by[holder], valid} {
 		for i := range list {
@@ -146,9 +152,12 @@ func (x *Index) Intended(host fleet.HostID) []fleet.Record {
 
 // All returns the union in the order of the ids.
 func (x *Index) All() []fleet.Record {
-	out := make([]fleet.Record, 0, len(x.union))
+	out := make([]fleet.Record, 0, len(x.union)+len(x.objects.borne))
 	for _, r := range x.union {
 		out = append(out, r)
+	}
+	for _, b := range x.objects.borne {
+		out = append(out, b.record)
 	}
 	slices.SortFunc(out, func(a, b fleet.Record) int { return a.ID.Compare(b.ID) })
 	return out
@@ -157,6 +166,9 @@ func (x *Index) All() []fleet.Record {
 // Get returns a record and the hosts whose blocks bear it, in the order of
 // their ids.
 func (x *Index) Get(id fleet.RecordID) (fleet.Record, []fleet.HostID, bool) {
+	if b := x.objects.borne[id]; b != nil {
+		return b.record, b.holders, true
+	}
 	r, ok := x.union[id]
 	return r, x.holders[id], ok
 }

@@ -152,7 +152,7 @@ func TestHostInALaterEpochIsNotCovered(t *testing.T) {
 }
 
 func TestRecordsThatAreNotValidDoNothing(t *testing.T) {
-	forged, later := record(fleet.Forget, 3), record("group", 3)
+	forged, later := record(fleet.Forget, 3), record("vow", 3)
 	forged.Covers.Epoch = 1 << 40 // its id says 3
 	x := records.NewIndex()
 	touched := x.Take(fleet.UUID{8}, []fleet.Record{forged, later})

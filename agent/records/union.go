@@ -41,6 +41,9 @@ func prefer(a, b *fleet.Record) int {
 		strings.Compare(a.By, b.By),
 		strings.Compare(a.Why, b.Why),
 		strings.Compare(a.Name, b.Name),
+		strings.Compare(a.Project, b.Project),
+		strings.Compare(string(a.Policy), string(b.Policy)),
+		strings.Compare(a.PublicKey, b.PublicKey),
 		a.AcceptedAt.Compare(b.AcceptedAt),
 	)
 }

@@ -109,7 +109,7 @@ func (t *Hashed) addBytes(s Sign, f *field) (Sign, error) {
 	case inFlavor, inImage, inFault, inRescue:
 		_, _, err := textValue(f.bytes)
 		return s, err
-	case inSuperseded, inTwin:
+	case inSuperseded, inTwin, inGroup:
 		_, err := readID(f.bytes)
 		return s, err
 	case inAddress:

@@ -22,8 +22,9 @@ func EncodeRecord(r fleet.Record) Body {
 		Kind: text(string(r.Kind)), Subject: r.Subject[:], Name: text(r.Name),
 		Epoch: r.Covers.Epoch, Seq: r.Covers.Seq, Generation: r.Generation, CreatedAtMs: millis(r.CreatedAt),
 		By: text(r.By), Why: text(r.Why), AcceptedAtMs: millis(r.AcceptedAt), Acceptor: r.Acceptor[:],
+		Project: text(r.Project), Policy: text(string(r.Policy)), PublicKey: text(r.PublicKey),
 	}
-	if r.Covers.Host != r.Subject {
+	if r.Covers.Host != r.Subject && !r.Kind.IsObject() {
 		m.Host = r.Covers.Host[:]
 	}
 	return Body{Core: encode(m)}
@@ -40,8 +41,12 @@ func DecodeRecord(id fleet.RecordID, body []byte) (fleet.Record, error) {
 		ID: id, Kind: fleet.RecordKind(m.Kind), Name: m.Name,
 		Covers: fleet.Version{Epoch: m.Epoch, Seq: m.Seq}, Generation: m.Generation, CreatedAt: moment(m.CreatedAtMs),
 		By: m.By, Why: m.Why, AcceptedAt: moment(m.AcceptedAtMs),
+		Project: m.Project, Policy: fleet.GroupPolicy(m.Policy), PublicKey: m.PublicKey,
 	}
-	if len(m.Host) == 0 {
+	switch {
+	case r.Kind.IsObject():
+		m.Host = make([]byte, len(r.Subject)) // no host's
+	case len(m.Host) == 0:
 		m.Host = m.Subject
 	}
 	for _, part := range []struct {

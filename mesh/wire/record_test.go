@@ -28,8 +28,32 @@ func intent() fleet.Record {
 	return r
 }
 
+func group() fleet.Record {
+	r := fleet.Record{
+		Kind: fleet.MakeGroup, Subject: fleet.UUID{5}, Name: "web", Project: "shop", Policy: fleet.AntiAffinity,
+		By: "operator alice", AcceptedAt: time.UnixMilli(1700000000123).UTC(), Acceptor: fleet.UUID{1},
+	}
+	r.ID = fleet.NameRecord(&r)
+	return r
+}
+
+func keyPair() fleet.Record {
+	r := group()
+	r.Kind, r.Policy = fleet.MakeKeyPair, ""
+	r.PublicKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKeX0iPgOg6xU8q0r2mYtG8yOaYvXn4C1pXxq6a9Tq0h"
+	r.ID = fleet.NameRecord(&r)
+	return r
+}
+
+// ended is the record that ends what r makes.
+func ended(r fleet.Record) fleet.Record {
+	r.Kind, r.Policy, r.PublicKey = r.Kind.End(), "", ""
+	r.ID = fleet.NameRecord(&r)
+	return r
+}
+
 func TestRecordSurvivesTheWire(t *testing.T) {
-	for _, want := range []fleet.Record{decision(), intent()} {
+	for _, want := range []fleet.Record{decision(), intent(), group(), ended(group()), keyPair(), ended(keyPair())} {
 		got, err := wire.DecodeRecord(want.ID, wire.EncodeRecord(want).Bytes())
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {
 			t.Errorf("%v (-want +got):\n%s", err, diff)
@@ -74,10 +98,27 @@ func TestRecordThatIsNoneIsAnError(t *testing.T) {
 // not known.
 func TestRecordOfALaterVersionIsRead(t *testing.T) {
 	r := decision()
-	r.Kind = "group"
+	r.Kind = "vow"
 	got, err := wire.DecodeRecord(r.ID, append(wire.EncodeRecord(r).Bytes(), 0xf8, 0x01, 0x05)) // field 31
-	if err != nil || got.Kind != "group" {
+	if err != nil || got.Kind != "vow" {
 		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
+func TestLargestObjectFitsItsBound(t *testing.T) {
+	r := keyPair()
+	r.By, r.Project, r.Name = strings.Repeat("b", fleet.MaxRecordNameBytes), strings.Repeat("p", fleet.MaxNameBytes), strings.Repeat("n", fleet.MaxNameBytes)
+	r.PublicKey += " " + strings.Repeat("c", fleet.MaxPublicKeyBytes-len(r.PublicKey)-1)
+	if err := r.Validate(); err != nil {
+		t.Error(err)
+	}
+	row := wire.Row{Key: wire.RecordKey(r.ID), Body: wire.EncodeRecord(r).Bytes()}
+	const most, mostOther = 3277, 1200
+	if size := row.Size(); size > most {
+		t.Errorf("the largest object takes %d bytes, want at most %d", size, most)
+	}
+	if all := most*fleet.MaxObjectsHeld + mostOther*(fleet.MaxRecords-fleet.MaxObjectsHeld); all > fleet.MaxBlockBytes*3/5 {
+		t.Errorf("all records of an agent take %d bytes, much more than half of a block", all)
 	}
 }
 

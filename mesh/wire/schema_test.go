@@ -20,7 +20,7 @@ func TestInstanceIsAsItsSchemaSays(t *testing.T) {
 		Name: "vm", Project: "project", Hypervisor: fleet.Xen, Ownership: fleet.Foreign, Power: fleet.PowerStopped, Task: fleet.TaskResizing,
 		Fault: "fault", Flavor: "flavor", Image: "00112233445566778899aabbccddeeff", Rescue: "rescuer", VCPUs: 1, MemoryMiB: 2, DiskGiB: 3,
 		Addresses: []string{"10.0.0.1", "fe80::1", "somewhere"}, Labels: map[string]string{"k": "v", "e": ""}, Generation: 4,
-		SupersededBy: fleet.UUID{1}, Twin: fleet.UUID{2}, Autostart: fleet.AutostartNever, StartOrder: 7,
+		SupersededBy: fleet.UUID{1}, Twin: fleet.UUID{2}, Group: fleet.UUID{3}, Autostart: fleet.AutostartNever, StartOrder: 7,
 		CreatedAt: time.UnixMilli(5), ObservedAt: time.UnixMilli(6),
 	}
 	want := &wirepb.Instance{
@@ -31,7 +31,7 @@ func TestInstanceIsAsItsSchemaSays(t *testing.T) {
 		Vcpus:  1, MemoryMib: 2, DiskGib: 3,
 		Addresses: [][]byte{{10, 0, 0, 1}, {0: 0xfe, 1: 0x80, 15: 1}}, AddressTexts: []string{"somewhere"},
 		Labels: []*wirepb.Label{{Key: text("e")}, {Key: text("k"), Value: text("v")}}, Generation: 4,
-		SupersededBy: append([]byte{1}, make([]byte, 15)...), Twin: append([]byte{2}, make([]byte, 15)...), Autostart: "never", StartOrder: 7, CreatedAtMs: 5, ObservedAtMs: 6,
+		SupersededBy: append([]byte{1}, make([]byte, 15)...), Twin: append([]byte{2}, make([]byte, 15)...), Group: append([]byte{3}, make([]byte, 15)...), Autostart: "never", StartOrder: 7, CreatedAtMs: 5, ObservedAtMs: 6,
 	}
 	var got wirepb.Instance
 	if err := proto.Unmarshal(wire.EncodeInstance(in).Bytes(), &got); err != nil {

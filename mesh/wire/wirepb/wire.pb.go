@@ -494,6 +494,7 @@ type Instance struct {
 	Twin           []byte   `protobuf:"bytes,41,opt,name=twin,proto3" json:"twin,omitempty"`                                     // 16 bytes: a host on which a copy of it runs as well
 	Autostart      string   `protobuf:"bytes,42,opt,name=autostart,proto3" json:"autostart,omitempty"`
 	StartOrder     int32    `protobuf:"varint,43,opt,name=start_order,json=startOrder,proto3" json:"start_order,omitempty"`
+	Group          []byte   `protobuf:"bytes,50,opt,name=group,proto3" json:"group,omitempty"` // 16 bytes: the server group that it is in
 	ObservedAtMs   int64    `protobuf:"varint,100,opt,name=observed_at_ms,json=observedAtMs,proto3" json:"observed_at_ms,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -744,6 +745,13 @@ func (x *Instance) GetStartOrder() int32 {
 		return x.StartOrder
 	}
 	return 0
+}
+
+func (x *Instance) GetGroup() []byte {
+	if x != nil {
+		return x.Group
+	}
+	return nil
 }
 
 func (x *Instance) GetObservedAtMs() int64 {
@@ -1578,7 +1586,10 @@ type Record struct {
 	By            string                 `protobuf:"bytes,9,opt,name=by,proto3" json:"by,omitempty"`
 	Why           string                 `protobuf:"bytes,10,opt,name=why,proto3" json:"why,omitempty"`
 	AcceptedAtMs  int64                  `protobuf:"varint,11,opt,name=accepted_at_ms,json=acceptedAtMs,proto3" json:"accepted_at_ms,omitempty"`
-	Acceptor      []byte                 `protobuf:"bytes,12,opt,name=acceptor,proto3" json:"acceptor,omitempty"` // 16 bytes
+	Acceptor      []byte                 `protobuf:"bytes,12,opt,name=acceptor,proto3" json:"acceptor,omitempty"`                    // 16 bytes
+	Project       string                 `protobuf:"bytes,13,opt,name=project,proto3" json:"project,omitempty"`                      // of a group or a key pair; such a record is about no host
+	Policy        string                 `protobuf:"bytes,14,opt,name=policy,proto3" json:"policy,omitempty"`                        // of a group
+	PublicKey     string                 `protobuf:"bytes,15,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"` // of a key pair
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1697,6 +1708,27 @@ func (x *Record) GetAcceptor() []byte {
 	return nil
 }
 
+func (x *Record) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *Record) GetPolicy() string {
+	if x != nil {
+		return x.Policy
+	}
+	return ""
+}
+
+func (x *Record) GetPublicKey() string {
+	if x != nil {
+		return x.PublicKey
+	}
+	return ""
+}
+
 var File_wire_proto protoreflect.FileDescriptor
 
 const file_wire_proto_rawDesc = "" +
@@ -1742,7 +1774,7 @@ const file_wire_proto_rawDesc = "" +
 	"\x04Text\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12\x10\n" +
 	"\x03hex\x18\x02 \x01(\fR\x03hex\x12\x12\n" +
-	"\x04uuid\x18\x03 \x01(\fR\x04uuid\"\xc9\b\n" +
+	"\x04uuid\x18\x03 \x01(\fR\x04uuid\"\xdf\b\n" +
 	"\bInstance\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1f\n" +
 	"\vproject_ref\x18\x02 \x01(\rR\n" +
@@ -1785,7 +1817,8 @@ const file_wire_proto_rawDesc = "" +
 	"\x04twin\x18) \x01(\fR\x04twin\x12\x1c\n" +
 	"\tautostart\x18* \x01(\tR\tautostart\x12\x1f\n" +
 	"\vstart_order\x18+ \x01(\x05R\n" +
-	"startOrder\x12$\n" +
+	"startOrder\x12\x14\n" +
+	"\x05group\x182 \x01(\fR\x05group\x12$\n" +
 	"\x0eobserved_at_ms\x18d \x01(\x03R\fobservedAtMs\"z\n" +
 	"\x05Label\x12\x17\n" +
 	"\akey_ref\x18\x01 \x01(\rR\x06keyRef\x12)\n" +
@@ -1847,7 +1880,7 @@ const file_wire_proto_rawDesc = "" +
 	"\x04root\x18\x05 \x01(\x06R\x04root\".\n" +
 	"\x04Hint\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x10\n" +
-	"\x03seq\x18\x02 \x01(\x04R\x03seq\"\xae\x02\n" +
+	"\x03seq\x18\x02 \x01(\x04R\x03seq\"\xff\x02\n" +
 	"\x06Record\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x18\n" +
 	"\asubject\x18\x02 \x01(\fR\asubject\x12\x12\n" +
@@ -1863,7 +1896,11 @@ const file_wire_proto_rawDesc = "" +
 	"\x03why\x18\n" +
 	" \x01(\tR\x03why\x12$\n" +
 	"\x0eaccepted_at_ms\x18\v \x01(\x03R\facceptedAtMs\x12\x1a\n" +
-	"\bacceptor\x18\f \x01(\fR\bacceptorB\x1cZ\x1agrapevine/mesh/wire/wirepbb\x06proto3"
+	"\bacceptor\x18\f \x01(\fR\bacceptor\x12\x18\n" +
+	"\aproject\x18\r \x01(\tR\aproject\x12\x16\n" +
+	"\x06policy\x18\x0e \x01(\tR\x06policy\x12\x1d\n" +
+	"\n" +
+	"public_key\x18\x0f \x01(\tR\tpublicKeyB\x1cZ\x1agrapevine/mesh/wire/wirepbb\x06proto3"
 
 var (
 	file_wire_proto_rawDescOnce sync.Once
