@@ -99,7 +99,11 @@ grapevine_mesh_members{status="left"} 0
 # TYPE grapevine_records gauge
 grapevine_records{kind="declare-dead",standing="stands"} 0
 grapevine_records{kind="delete-intent",standing="stands"} 0
+grapevine_records{kind="end-group",standing="stands"} 0
+grapevine_records{kind="end-key-pair",standing="stands"} 0
 grapevine_records{kind="forget",standing="stands"} 0
+grapevine_records{kind="group",standing="stands"} 0
+grapevine_records{kind="key-pair",standing="stands"} 0
 `
 	got := scrape(t, v)
 	if diff := cmp.Diff(strings.TrimPrefix(want, "\n"), got); diff != "" {
