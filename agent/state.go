@@ -190,7 +190,7 @@ func (s *state) dated(host fleet.Host, now time.Time) fleet.Host {
 
 func sameHost(a, b *fleet.Host) bool {
 	return cmp.Compare(a.Instances, b.Instances) == 0 &&
-		a.Name == b.Name && a.Zone == b.Zone && a.Hypervisor == b.Hypervisor &&
+		a.Name == b.Name && a.Zone == b.Zone && maps.Equal(a.Labels, b.Labels) && a.Hypervisor == b.Hypervisor &&
 		a.HypervisorVersion == b.HypervisorVersion && a.State == b.State && a.StateReason == b.StateReason && a.Capacity == b.Capacity &&
 		slices.Equal(a.Traits, b.Traits) && slices.Equal(a.Networks, b.Networks) && slices.Equal(a.Images, b.Images) && a.API == b.API &&
 		a.AgentVersion == b.AgentVersion && a.Hardware == b.Hardware && a.HypervisorFault == b.HypervisorFault &&

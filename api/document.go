@@ -16,6 +16,7 @@ func (s *server) document() *huma.OpenAPI {
 	registry := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
 	registry.RegisterTypeAlias(reflect.TypeFor[fleet.UUID](), reflect.TypeFor[uuidText]())
 	registry.RegisterTypeAlias(reflect.TypeFor[fleet.Version](), reflect.TypeFor[versionText]())
+	registry.RegisterTypeAlias(reflect.TypeFor[fleet.RefusalCode](), reflect.TypeFor[refusalText]())
 	return &huma.OpenAPI{
 		Info: &huma.Info{
 			Title: "Grapevine", Version: s.opts.Version,
@@ -52,6 +53,19 @@ func (versionText) Schema(huma.Registry) *huma.Schema {
 		Type: huma.TypeString, Pattern: `^([0-9A-Fa-f-]{36}:[0-9]+:[0-9]+)?$`, PatternDescription: "host:epoch:seq",
 		Description: "how new a host's account of itself is: host:epoch:seq; versions of one host are ordered",
 	}
+}
+
+// refusalText stands for fleet.RefusalCode in the document.
+type refusalText struct{}
+
+// Schema implements huma.SchemaProvider.
+func (refusalText) Schema(huma.Registry) *huma.Schema {
+	codes := fleet.RefusalCodes()
+	words := make([]any, len(codes))
+	for i, code := range codes {
+		words[i] = string(code)
+	}
+	return &huma.Schema{Type: huma.TypeString, Enum: words, Description: "stable; a later release may know more"}
 }
 
 // problemResponse documents what every route answers when it fails.

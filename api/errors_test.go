@@ -37,7 +37,10 @@ func TestBadRequestsGetOneClearSentence(t *testing.T) {
 		{"unknown route", request{method: "GET", target: "/v1/nonsense"}, 404, fleet.CodeNotFound, `no route "/v1/nonsense"`},
 		{"unknown method", request{method: "PATCH", target: "/v1/hosts"}, 405, fleet.CodeMethodNotAllowed, "use GET"},
 		{"unknown filter", request{method: "GET", target: instances + "?colour=red"}, 400, fleet.CodeUnknownFilter, `"colour"; GET /v1/instances knows host, label, limit, marker, name, project, state`},
-		{"filter on a route without any", request{method: "GET", target: "/v1/hosts?zone=a"}, 400, fleet.CodeUnknownFilter, "knows none"},
+		{"unknown filter of hosts", request{method: "GET", target: "/v1/hosts?zone=a"}, 400, fleet.CodeUnknownFilter, `"zone"; GET /v1/hosts knows label`},
+		{"host label without a value", request{method: "GET", target: "/v1/hosts?label=rack"}, 400, fleet.CodeBadRequest, "key=value"},
+		{"host label twice", request{method: "GET", target: "/v1/hosts?label=rack%3Da&label=rack%3Db"}, 400, fleet.CodeBadRequest, "given twice"},
+		{"filter on a route without any", request{method: "GET", target: "/v1/flavors?name=a"}, 400, fleet.CodeUnknownFilter, "knows none"},
 		{"parameter twice", request{method: "GET", target: instances + "?name=a&name=b"}, 400, fleet.CodeBadRequest, "name is given 2 times"},
 		{"empty parameter", request{method: "GET", target: instances + "?limit="}, 400, fleet.CodeBadRequest, "limit is empty"},
 		{"query that cannot be read", request{method: "GET", target: instances + "?name=%zz"}, 400, fleet.CodeBadRequest, "percent-encode"},
@@ -137,7 +140,7 @@ func TestProblemCarriesAllOfTheError(t *testing.T) {
 	want := fleet.Error{
 		Code: fleet.CodeRefused, Detail: "no host takes it",
 		Refusals: []fleet.Refusal{{Code: fleet.RefuseCapacity, Resource: "vcpus", Need: 4, Detail: "4 vCPUs asked, 0 free"}},
-		Host:     &fleet.Host{ID: hostID, Traits: []string{}, Images: []string{}, Networks: []string{}},
+		Host:     &fleet.Host{ID: hostID, Labels: map[string]string{}, Traits: []string{}, Images: []string{}, Networks: []string{}},
 		Verdicts: []fleet.Verdict{{Host: hostID, HostName: "alpha"}},
 		Instance: instanceID, Candidates: []string{"a", "b"},
 	}

@@ -12,6 +12,10 @@ type hostAction struct {
 	Action string `path:"action" doc:"cordon: take no new instances; uncordon: take them again"`
 }
 
+type hostQuery struct {
+	Label []string `query:"label,explode" example:"rack=r12" doc:"key=value of the host's labels; may be repeated, all must match"`
+}
+
 // hostOut is a host's row with the version under which the change is visible.
 type hostOut struct {
 	Version string `header:"Grapevine-Version"`
@@ -34,11 +38,16 @@ func (s *server) addHosts() {
 	s.addRelease()
 }
 
-func (s *server) listHosts(ctx context.Context, _ *nothing) (*out[fleet.List[fleet.Host]], error) {
+func (s *server) listHosts(ctx context.Context, in *hostQuery) (*out[fleet.List[fleet.Host]], error) {
+	labels, err := parseLabels(in.Label)
+	if err != nil {
+		return nil, err
+	}
 	hosts, err := s.reads(ctx).Hosts(ctx)
 	if err != nil {
 		return nil, err
 	}
+	hosts.Items = withLabels(hosts.Items, labels)
 	return &out[fleet.List[fleet.Host]]{presentList(hosts, presentHost)}, nil
 }
 
@@ -81,4 +90,19 @@ func (s *server) actHost(ctx context.Context, in *hostAction) (*hostOut, error) 
 		return nil, err
 	}
 	return &hostOut{Version: host.Version.String(), Body: presentHost(host)}, nil
+}
+
+// withLabels returns the hosts that have all of the labels; the rows belong to
+// whoever gave them.
+func withLabels(hosts []fleet.Host, labels map[string]string) []fleet.Host {
+	if len(labels) == 0 {
+		return hosts
+	}
+	var out []fleet.Host
+	for i := range hosts {
+		if hosts[i].HasLabels(labels) {
+			out = append(out, hosts[i])
+		}
+	}
+	return out
 }

@@ -64,7 +64,7 @@ func parseLabels(filters []string) (map[string]string, error) {
 			return nil, badRequest("label %.80q is not of the form key=value", filter)
 		}
 		if _, twice := labels[key]; twice {
-			return nil, badRequest("label %.80q is given twice; no instance has two values of it", key)
+			return nil, badRequest("label %.80q is given twice; nothing has two values of it", key)
 		}
 		labels[key] = value
 	}

@@ -8,6 +8,9 @@ import (
 // language may loop over them without looking first.
 
 func presentHost(h fleet.Host) fleet.Host {
+	if h.Labels == nil {
+		h.Labels = map[string]string{}
+	}
 	h.Traits, h.Images, h.Networks = list(h.Traits), list(h.Images), list(h.Networks)
 	return h
 }

@@ -259,7 +259,7 @@ func TestErrorsCrossTheWireWhole(t *testing.T) {
 	want := &fleet.Error{
 		Code: fleet.CodeRefused, Detail: "no host takes it",
 		Refusals: []fleet.Refusal{{Code: fleet.RefuseCapacity, Resource: "vcpus", Need: 4, Detail: "4 vCPUs asked, 0 free"}},
-		Host:     &fleet.Host{ID: hostID, Name: "alpha", Traits: []string{"pause"}, Images: []string{}, Networks: []string{}, Version: versionNow},
+		Host:     &fleet.Host{ID: hostID, Name: "alpha", Labels: map[string]string{}, Traits: []string{"pause"}, Images: []string{}, Networks: []string{}, Version: versionNow},
 		Verdicts: []fleet.Verdict{{Host: hostID, HostName: "alpha", Refusals: []fleet.Refusal{{Code: fleet.RefuseZone, Detail: "no"}}}},
 		Instance: instanceID, Candidates: []string{"a", "b"},
 	}

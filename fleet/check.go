@@ -25,6 +25,9 @@ func (c *Create) Validate() error {
 	if err := CheckBooting(c.Booting); err != nil {
 		return err
 	}
+	if err := checkWishes(c.HostLabels, c.Traits); err != nil {
+		return err
+	}
 	if c.Source != "" {
 		return c.validateClone()
 	}
@@ -48,8 +51,8 @@ func (c *Create) validateClone() error {
 	if _, err := ParseUUID(c.Source); err != nil {
 		return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("source %.80q is not the id of an instance", c.Source)}
 	}
-	if c.Flavor != "" || c.Image != "" || c.Firmware != "" || len(c.Disks) > 0 || c.Hypervisor != "" || c.Zone != "" {
-		return &Error{Code: CodeInvalid, Detail: "a clone has the flavor, image, disks and firmware of its source, and is made at its host; leave them, hypervisor and zone out"}
+	if c.Flavor != "" || c.Image != "" || c.Firmware != "" || len(c.Disks) > 0 || c.Hypervisor != "" || c.Zone != "" || len(c.HostLabels) > 0 || len(c.Traits) > 0 {
+		return &Error{Code: CodeInvalid, Detail: "a clone has the flavor, image, disks and firmware of its source, and is made at its host; leave them, hypervisor, zone, host labels and traits out"}
 	}
 	return checkParts(c.Labels, c.Networks, nil, &c.Guest)
 }
@@ -130,5 +133,16 @@ func (r *Request) Validate() error {
 	if further := DisksGiB(r.Disks); further > r.DiskGiB {
 		return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("disk_gib is %d, and the further disks alone take %d", r.DiskGiB, further)}
 	}
+	if err := checkWishes(r.HostLabels, r.Traits); err != nil {
+		return err
+	}
 	return checkParts(r.Labels, r.Networks, r.Disks, &r.Guest)
+}
+
+// checkWishes judges what is asked of the host by name.
+func checkWishes(labels map[string]string, traits []string) error {
+	if err := CheckLabels(labels); err != nil {
+		return &Error{Code: CodeInvalid, Detail: "host_labels: " + err.Error()}
+	}
+	return CheckTraits(traits)
 }

@@ -1,6 +1,10 @@
 package fleet
 
-import "fmt"
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
 
 // Fits returns every reason why host does not take the request, none when it
 // does. It is the only rule of admission: placement asks it of its copy of the
@@ -18,6 +22,9 @@ func Fits(host *Host, req *Request) []Refusal {
 	}
 	if req.Zone != "" && req.Zone != host.Zone {
 		refuse(RefuseZone, "it is in zone %q, %q was asked for", host.Zone, req.Zone)
+	}
+	if !host.HasLabels(req.HostLabels) {
+		out = append(out, missingLabels(host, req.HostLabels)...)
 	}
 	switch host.State {
 	case HostOK:
@@ -52,6 +59,22 @@ func Fits(host *Host, req *Request) []Refusal {
 	out = short(out, "vcpus", "vCPUs", req.VCPUs, free.VCPUs)
 	out = short(out, "memory_mib", "MiB of memory", req.MemoryMiB, free.MemoryMiB)
 	out = short(out, "disk_gib", "GiB of disk", req.DiskGiB, free.DiskGiB)
+	return out
+}
+
+// missingLabels returns a refusal for each label that the host has not, or has
+// with another value.
+func missingLabels(host *Host, asked map[string]string) []Refusal {
+	var out []Refusal
+	for _, key := range slices.Sorted(maps.Keys(asked)) {
+		got, ok := host.Labels[key]
+		switch {
+		case !ok:
+			out = append(out, Refusal{Code: RefuseLabel, Detail: fmt.Sprintf("it has no label %q, %q was asked for", key, asked[key])})
+		case got != asked[key]:
+			out = append(out, Refusal{Code: RefuseLabel, Detail: fmt.Sprintf("its label %q is %q, %q was asked for", key, got, asked[key])})
+		}
+	}
 	return out
 }
 

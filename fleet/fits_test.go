@@ -16,6 +16,7 @@ func fittingHost() fleet.Host {
 	return fleet.Host{
 		ID: fleet.UUID{1}, Name: "kvm-1", Zone: "a", Hypervisor: fleet.KVM, State: fleet.HostOK,
 		Capacity: fleet.NewCapacity(total, fleet.Resources{MemoryMiB: 512}, fleet.Resources{VCPUs: 1}),
+		Labels:   map[string]string{"rack": "r12", "spare": ""},
 		Traits:   []string{"boot-kernel"}, Networks: []string{"default"}, Images: []string{someImage},
 	}
 }
@@ -44,6 +45,12 @@ func TestFitsNamesEveryReason(t *testing.T) {
 		{"another hypervisor", nil, fleet.Request{Hypervisor: fleet.Xen}, []fleet.RefusalCode{fleet.RefuseHypervisor}},
 		{"another zone", nil, fleet.Request{Zone: "b"}, []fleet.RefusalCode{fleet.RefuseZone}},
 		{"a missing trait", nil, fleet.Request{Traits: []string{"boot-kernel", "boot-disk"}}, []fleet.RefusalCode{fleet.RefuseTrait}},
+		{"labels that it has", nil, fleet.Request{HostLabels: map[string]string{"rack": "r12", "spare": ""}}, nil},
+		{
+			"a missing label, and one with another value", nil,
+			fleet.Request{HostLabels: map[string]string{"rack": "r1", "row": "", "spare": ""}},
+			[]fleet.RefusalCode{fleet.RefuseLabel, fleet.RefuseLabel},
+		},
 		{"networks that it has", nil, fleet.Request{Networks: []fleet.NIC{{Network: "default"}}}, nil},
 		{"no network at all", nil, fleet.Request{Networks: []fleet.NIC{{Network: fleet.NoNetwork}}}, nil},
 		{"a missing network", nil, fleet.Request{Networks: []fleet.NIC{{Network: "default"}, {Network: "dmz"}}}, []fleet.RefusalCode{fleet.RefuseNetwork}},

@@ -46,12 +46,15 @@ const (
 
 // Host is one hypervisor machine as its agent describes it.
 type Host struct {
-	ID                HostID     `json:"id"`
-	Name              string     `json:"name"` // short host name, a label
-	Zone              string     `json:"zone"`
-	Hypervisor        Hypervisor `json:"hypervisor"`
-	HypervisorVersion string     `json:"hypervisor_version"`
-	State             HostState  `json:"state"`
+	ID   HostID `json:"id"`
+	Name string `json:"name"` // short host name, a label
+	Zone string `json:"zone"`
+	// Labels are what the host's operator wants it to be found by; the same rules
+	// hold for them as for an instance's.
+	Labels            map[string]string `json:"labels"`
+	Hypervisor        Hypervisor        `json:"hypervisor"`
+	HypervisorVersion string            `json:"hypervisor_version"`
+	State             HostState         `json:"state"`
 	// StateReason is why the host is quarantined, and what it waits for; empty
 	// where it is not.
 	StateReason string `json:"state_reason,omitempty"`
@@ -96,6 +99,17 @@ func (h *Host) HasNetwork(name string) bool { return slices.Contains(h.Networks,
 
 // HoldsImage reports whether the host holds the image with this id.
 func (h *Host) HoldsImage(id string) bool { return slices.Contains(h.Images, id) }
+
+// HasLabels reports whether the host has every one of these labels, with the
+// same value.
+func (h *Host) HasLabels(asked map[string]string) bool {
+	for key, value := range asked {
+		if got, ok := h.Labels[key]; !ok || got != value {
+			return false
+		}
+	}
+	return true
+}
 
 // HostAction is a verb on a host.
 type HostAction string

@@ -7,11 +7,14 @@ import "time"
 const (
 	// MaxNameBytes bounds a name that a person gives.
 	MaxNameBytes = 128
-	// MaxLabels and MaxLabelBytes bound an instance's labels: 15 of them with
-	// 2,048 bytes of keys and values take at most 15 x 14 bytes more on the
-	// wire, which leaves a good part of a row to its other fields.
+	// MaxLabels and MaxLabelBytes bound an instance's labels, and a host's: 15 of
+	// them with 2,048 bytes of keys and values take at most 15 x 14 bytes more on
+	// the wire, which leaves a good part of a row to its other fields.
 	MaxLabels     = 15
 	MaxLabelBytes = 2048
+	// MaxTraitsAsked bounds the traits that one request asks for, those included
+	// which its image, cards and disks need.
+	MaxTraitsAsked = 32
 	// MaxInstanceRowBytes bounds the body of an instance's row, MaxHostRowBytes
 	// that of any row. A block with a larger one is refused by every receiver.
 	MaxInstanceRowBytes = 4 << 10

@@ -29,7 +29,8 @@ func CheckName(what, name string) error {
 	return nil
 }
 
-// CheckLabels judges an instance's labels.
+// CheckLabels judges the labels of an instance or a host, or those that are asked
+// of a host.
 func CheckLabels(labels map[string]string) error {
 	if len(labels) > MaxLabels {
 		return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("%d labels; at most %d are allowed", len(labels), MaxLabels)}
@@ -49,6 +50,19 @@ func CheckLabels(labels map[string]string) error {
 	}
 	if size > MaxLabelBytes {
 		return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("labels of %d bytes in all; at most %d are allowed", size, MaxLabelBytes)}
+	}
+	return nil
+}
+
+// CheckTraits judges the traits that are asked of a host.
+func CheckTraits(traits []string) error {
+	if len(traits) > MaxTraitsAsked {
+		return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("%d traits; at most %d can be asked for", len(traits), MaxTraitsAsked)}
+	}
+	for _, trait := range traits {
+		if err := CheckName("trait", trait); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -26,7 +26,16 @@ const (
 	RefuseHost                  RefusalCode = "host"
 	RefuseImage                 RefusalCode = "image"
 	RefuseTrait                 RefusalCode = "trait"
+	RefuseLabel                 RefusalCode = "label"
 )
+
+// RefusalCodes returns all refusal codes, in the order in which they came to be.
+func RefusalCodes() []RefusalCode {
+	return []RefusalCode{
+		RefuseCapacity, RefuseCordoned, RefuseMaintenance, RefuseCPU, RefuseStorage, RefuseNetwork, RefuseAffinity, RefuseDuplicate, RefuseVersion,
+		RefuseHypervisorUnreachable, RefuseUnreachable, RefuseHypervisor, RefuseZone, RefuseHost, RefuseImage, RefuseTrait, RefuseLabel,
+	}
+}
 
 // Refusal is one reason why a host does not take a request.
 type Refusal struct {

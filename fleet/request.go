@@ -10,6 +10,10 @@ type Create struct {
 	Hypervisor Hypervisor `json:"hypervisor,omitempty"`
 	Zone       string     `json:"zone,omitempty"`
 	Host       string     `json:"host,omitempty"` // id or name
+	// HostLabels are labels, and Traits traits, that the host must have, all of
+	// them.
+	HostLabels map[string]string `json:"host_labels,omitempty"`
+	Traits     []string          `json:"traits,omitempty"`
 	// Source is the id of a stopped instance of which this one is to be a clone, at
 	// its host: it has what that has, its disks' contents too, but for its identity.
 	// Flavor, image, disks and firmware are then those of the source.
@@ -47,10 +51,11 @@ type Request struct {
 	// Obtain is the trait of hosts that can get the image from one that holds it;
 	// empty where no holder can be heard. Who judges the request fills it in anew.
 	Obtain     string            `json:"obtain,omitempty"`
-	Hypervisor Hypervisor        `json:"hypervisor,omitempty"` // empty: any
-	Zone       string            `json:"zone,omitempty"`       // empty: any
-	Host       HostID            `json:"host,omitzero"`        // zero: any
-	Traits     []string          `json:"traits,omitempty"`     // the host must have them all
+	Hypervisor Hypervisor        `json:"hypervisor,omitempty"`  // empty: any
+	Zone       string            `json:"zone,omitempty"`        // empty: any
+	Host       HostID            `json:"host,omitzero"`         // zero: any
+	HostLabels map[string]string `json:"host_labels,omitempty"` // the host must have them all
+	Traits     []string          `json:"traits,omitempty"`      // the host must have them all
 	Labels     map[string]string `json:"labels,omitempty"`
 	Networks   []NIC             `json:"networks,omitempty"` // as in Create
 	Disks      []Disk            `json:"disks,omitempty"`

@@ -45,9 +45,11 @@ func (b *bitmap) remove(i int32) {
 }
 
 // sets are bitmaps by name; a name without members has none.
-type sets map[string]*bitmap
+type sets = setsBy[string]
 
-func (s sets) add(name string, i int32) {
+type setsBy[K comparable] map[K]*bitmap
+
+func (s setsBy[K]) add(name K, i int32) {
 	b := s[name]
 	if b == nil {
 		b = &bitmap{}
@@ -58,7 +60,7 @@ func (s sets) add(name string, i int32) {
 	}
 }
 
-func (s sets) remove(name string, i int32) {
+func (s setsBy[K]) remove(name K, i int32) {
 	b := s[name]
 	if b == nil || !b.has(i) {
 		return

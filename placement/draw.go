@@ -76,12 +76,12 @@ func (x *Index) below(f *field, bucket int) int {
 	return int(n)
 }
 
-// drawHolders samples the holders of the image.
-func (x *Index) drawHolders(q *query, filters []*bitmap, s *sample) {
+// drawThese samples a few hosts: the holders of the image, or those with a label.
+func (x *Index) drawThese(q *query, few *bitmap, filters []*bitmap, s *sample) {
 	lowest := int32(buckets)
-	for w, word := range q.image.words {
+	for w, word := range few.words {
 		for ; word != 0; word &= word - 1 {
-			slot := int32((q.image.base+w)<<6 + bits.TrailingZeros64(word))
+			slot := int32((few.base+w)<<6 + bits.TrailingZeros64(word))
 			at := x.classes.seats[slot]
 			if !inAll(filters, at.class) {
 				continue
@@ -103,11 +103,13 @@ func (x *Index) drawHolders(q *query, filters []*bitmap, s *sample) {
 
 // inAll reports whether the class is one that every filter lets through.
 func inAll(filters []*bitmap, class int32) bool {
-	if class == closed {
-		return false
-	}
-	for _, b := range filters {
-		if !b.has(class) {
+	return class != closed && inEach(filters, class)
+}
+
+// inEach reports whether i is in every one of the sets.
+func inEach(sets []*bitmap, i int32) bool {
+	for _, b := range sets {
+		if !b.has(i) {
 			return false
 		}
 	}

@@ -17,12 +17,13 @@ type Index struct {
 	spare   []int32
 	at      ids
 	classes classes
-	images  sets // slots of the holders, by image id
+	images  sets          // slots of the holders, by image id
+	labels  setsBy[label] // slots of the hosts that have it
 }
 
 // NewIndex returns an index of these hosts.
 func NewIndex(hosts []fleet.Host) *Index {
-	x := &Index{shut: map[int32]*fleet.Host{}, classes: newClasses(), images: sets{}}
+	x := &Index{shut: map[int32]*fleet.Host{}, classes: newClasses(), images: sets{}, labels: setsBy[label]{}}
 	for i := range hosts {
 		x.Update(&hosts[i])
 	}
@@ -45,6 +46,7 @@ func (x *Index) Update(host *fleet.Host) {
 		x.hear(slot, host)
 	} else {
 		x.restock(slot, held.images, host.Images)
+		x.relabel(slot, held.labels, host.Labels)
 		held.set(host)
 		x.seat(slot, host)
 	}
@@ -130,6 +132,7 @@ func (x *Index) Remove(id fleet.HostID) {
 	}
 	delete(x.shut, slot)
 	x.restock(slot, x.rows[slot].images, nil)
+	x.relabel(slot, x.rows[slot].labels, nil)
 	x.rows[slot] = row{}
 	x.spare = append(x.spare, slot)
 	x.at.remove(id, slot)

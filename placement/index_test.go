@@ -15,6 +15,9 @@ var (
 	traitsOf = [][]string{nil, {"a"}, {"b"}, {"a", "b"}, {"b", "a"}, {"a", "a"}}
 	images   = []string{"", "common", "rare", "nowhere"}
 
+	labelsOf    = []map[string]string{nil, {"rack": "r1"}, {"rack": "r2"}, {"rack": "r1", "tier": ""}, {"tier": "gold"}}
+	askedLabels = []map[string]string{nil, nil, nil, {"rack": "r1"}, {"rack": "r1", "tier": ""}, {"tier": "gold", "rack": "r2"}, {"tier": "tin"}, {"row": ""}}
+
 	networksOf    = [][]string{nil, {"default"}, {"a"}, {"a", "default"}}
 	askedNetworks = [][]fleet.NIC{nil, nil, nil, {{Network: fleet.NoNetwork}}, {{Network: "a"}}, {{Network: "default"}, {Network: "a"}}, {{Network: "nowhere"}}}
 )
@@ -31,6 +34,7 @@ func drawHost(t *rapid.T, n int) fleet.Host {
 	host.HypervisorFault = rapid.SampledFrom([]string{"", "", "", "refused"}).Draw(t, "fault")
 	host.Traits = rapid.SampledFrom(traitsOf).Draw(t, "traits")
 	host.Networks = rapid.SampledFrom(networksOf).Draw(t, "networks")
+	host.Labels = rapid.SampledFrom(labelsOf).Draw(t, "labels")
 	if rapid.IntRange(0, 3).Draw(t, "holds common") > 0 {
 		host.Images = append(host.Images, "common")
 	}
@@ -49,6 +53,7 @@ func drawRequest(t *rapid.T, hosts int) *fleet.Request {
 	req.Hypervisor = rapid.SampledFrom([]fleet.Hypervisor{"", "", fleet.KVM, fleet.Xen}).Draw(t, "need hypervisor")
 	req.Traits = rapid.SampledFrom([][]string{nil, nil, {"a"}, {"a", "b"}, {"c"}}).Draw(t, "need traits")
 	req.Networks = rapid.SampledFrom(askedNetworks).Draw(t, "need networks")
+	req.HostLabels = rapid.SampledFrom(askedLabels).Draw(t, "need labels")
 	req.Image = rapid.SampledFrom(images).Draw(t, "need image")
 	req.Obtain = rapid.SampledFrom([]string{"", "a", "b", "c"}).Draw(t, "obtained by")
 	if rapid.IntRange(0, 4).Draw(t, "names a host") == 0 {

@@ -25,6 +25,11 @@ func (x *Index) Pick(req *fleet.Request, how fleet.Strategy, exclude map[fleet.H
 	}
 	q := query{how: how, need: newNeed(req.Resources), exclude: exclude, rng: rng}
 	q.low = bucketOf(q.need.memory)
+	var labels [fleet.MaxLabels]*bitmap
+	var known bool
+	if q.labels, known = x.labelled(req.HostLabels, labels[:0]); !known {
+		return fleet.HostID{}, false
+	}
 	if req.Image == "" {
 		slot, ok := x.pick(&q, req, "")
 		return x.picked(slot, ok)
@@ -100,8 +105,9 @@ func pickedIf(id fleet.HostID, ok bool) (fleet.HostID, bool) {
 type query struct {
 	how     fleet.Strategy
 	need    need
-	low     int32   // the lowest bucket with enough memory
-	image   *bitmap // the holders of the image asked for; nil: none is
+	low     int32     // the lowest bucket with enough memory
+	image   *bitmap   // the holders of the image asked for; nil: none is
+	labels  []*bitmap // the hosts with each label asked for, the fewest first
 	exclude map[fleet.HostID]bool
 	rng     *rand.Rand
 }
@@ -156,17 +162,29 @@ func (f *field) seat(i int32) seat {
 // fleet.Fits as far as that is not the class's business.
 func (x *Index) admits(q *query, at seat, r *room) bool {
 	return r.holds(&q.need) && (q.image == nil || q.image.has(x.classes.slot(at))) &&
+		(len(q.labels) == 0 || inEach(q.labels, x.classes.slot(at))) &&
 		(len(q.exclude) == 0 || !q.exclude[x.rows[x.classes.slot(at)].id()])
 }
 
-// draw fills the sample. Where an image has few holders, looking at each of
-// them is less work than coming across eight among all hosts: h holders cost
-// h looks, eight of them among t hosts 8 t/h, each about twice as dear.
+// few returns the smallest set that the hosts must be in: the holders of the
+// image, or those with a label; nil when neither is asked for.
+func (q *query) few() *bitmap {
+	if len(q.labels) > 0 && (q.image == nil || q.labels[0].n < q.image.n) {
+		return q.labels[0]
+	}
+	return q.image
+}
+
+// draw fills the sample. Where an image has few holders, or a label few hosts,
+// looking at each of them is less work than coming across eight among all
+// hosts: h holders cost h looks, eight of them among t hosts 8 t/h, each about
+// twice as dear.
 func (x *Index) draw(q *query, f *field, filters []*bitmap, s *sample) {
+	few := q.few()
 	switch {
 	case f.total == 0:
-	case q.image != nil && q.image.n*q.image.n < 16*f.total:
-		x.drawHolders(q, filters, s)
+	case few != nil && few.n*few.n < 16*f.total:
+		x.drawThese(q, few, filters, s)
 	case q.how == fleet.Pack:
 		x.drawLowest(q, f, s)
 	default:

@@ -31,6 +31,7 @@ func drawRow(t *rapid.T, n int) fleet.Host {
 		State:        rapid.SampledFrom([]fleet.HostState{fleet.HostOK, fleet.HostOK, fleet.HostDraining}).Draw(t, "state"),
 		Reachability: rapid.SampledFrom([]fleet.Reachability{fleet.ReachOK, fleet.ReachOK, fleet.ReachUnreachable}).Draw(t, "reach"),
 		Traits:       rapid.SampledFrom([][]string{nil, {"a"}, {"a", "b"}}).Draw(t, "traits"),
+		Labels:       rapid.SampledFrom([]map[string]string{nil, {"k": "v"}, {"k": "w"}}).Draw(t, "labels"),
 		Images:       rapid.SampledFrom([][]string{nil, {"i"}, {"i", "j"}}).Draw(t, "images"),
 		Capacity:     fleet.Capacity{VCPUs: drawAmount(t, "vcpus"), MemoryMiB: drawAmount(t, "memory"), DiskGiB: drawAmount(t, "disk")},
 		Version:      fleet.Version{Host: numbered(n), Epoch: 1},

@@ -15,7 +15,7 @@ type row struct {
 	size    fleet.Resources // of what instances may have in all
 	name    string
 	images  []string
-	_       [8]byte
+	labels  map[string]string
 }
 
 // set makes the row what the host's account of itself says. It copies part by
@@ -26,7 +26,7 @@ func (r *row) set(host *fleet.Host) {
 	r.free.VCPUs, r.size.VCPUs = c.VCPUs.Free, c.VCPUs.Total-c.VCPUs.Reserved
 	r.free.MemoryMiB, r.size.MemoryMiB = c.MemoryMiB.Free, c.MemoryMiB.Total-c.MemoryMiB.Reserved
 	r.free.DiskGiB, r.size.DiskGiB = c.DiskGiB.Free, c.DiskGiB.Total-c.DiskGiB.Reserved
-	r.name, r.images = host.Name, host.Images
+	r.name, r.images, r.labels = host.Name, host.Images, host.Labels
 }
 
 func (r *row) id() fleet.HostID { return r.version.Host }
@@ -78,7 +78,7 @@ func (k *kind) key() string {
 // assemble puts into host what its row and its kind say: all at which Judge and
 // Score look.
 func assemble(host *fleet.Host, r *row, k *kind) {
-	host.ID, host.Version, host.Name, host.Images = r.version.Host, r.version, r.name, r.images
+	host.ID, host.Version, host.Name, host.Images, host.Labels = r.version.Host, r.version, r.name, r.images, r.labels
 	host.Zone, host.Hypervisor, host.Traits, host.Networks = k.zone, k.hypervisor, k.traits, k.networks
 	host.State, host.Reachability, host.HypervisorFault = k.state, k.reachability, k.fault
 	c := &host.Capacity

@@ -25,6 +25,7 @@ func TestIndexKeepsEveryFieldThatMayBeJudged(t *testing.T) {
 	host := fleet.Host{
 		ID: numbered(1), Name: "a", Zone: "z", Hypervisor: fleet.KVM, State: fleet.HostOK, Reachability: fleet.ReachOK,
 		Capacity: fleet.NewCapacity(fleet.Resources{VCPUs: 9, MemoryMiB: 8, DiskGiB: 7}, fleet.Resources{}, fleet.Resources{}),
+		Labels:   map[string]string{"k": "v"},
 		Traits:   []string{"t"}, Networks: []string{"n"}, Images: []string{"i"}, HypervisorFault: "refused",
 		Version: fleet.Version{Host: numbered(1), Epoch: 2, Seq: 3},
 	}
@@ -63,7 +64,7 @@ func TestVerdictsAreThoseOfTheWholeRows(t *testing.T) {
 		for _, host := range held {
 			hosts = append(hosts, host)
 		}
-		req := &fleet.Request{Resources: fleet.Resources{VCPUs: 1, MemoryMiB: 1 << 19, DiskGiB: 1}, Zone: "x", Traits: []string{"b"}, Image: "j"}
+		req := &fleet.Request{Resources: fleet.Resources{VCPUs: 1, MemoryMiB: 1 << 19, DiskGiB: 1}, Zone: "x", Traits: []string{"b"}, Image: "j", HostLabels: map[string]string{"k": "v"}}
 		for _, how := range []fleet.Strategy{fleet.Spread, fleet.Pack} {
 			if diff := cmp.Diff(Explain(hosts, req, how), x.Verdicts(req, how, nil)); diff != "" {
 				t.Fatalf("%s: verdicts (-want +got):\n%s", how, diff)

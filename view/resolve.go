@@ -53,7 +53,7 @@ func (v *View) Resolve(ctx context.Context, c fleet.Create) (fleet.Request, erro
 	c.Disks = disks
 	req := fleet.Request{
 		Name: c.Name, Project: c.Project, Flavor: c.Flavor,
-		Hypervisor: c.Hypervisor, Zone: c.Zone, Labels: maps.Clone(c.Labels),
+		Hypervisor: c.Hypervisor, Zone: c.Zone, Labels: maps.Clone(c.Labels), HostLabels: maps.Clone(c.HostLabels),
 		Networks: c.Networks, Disks: c.Disks, Firmware: c.Firmware, Guest: c.Guest, Booting: c.Booting,
 	}
 	if req.Project == "" {
@@ -87,6 +87,14 @@ func (v *View) Resolve(ctx context.Context, c fleet.Create) (fleet.Request, erro
 	}
 	if !c.Guest.IsZero() {
 		req.Traits = append(req.Traits, traitCloudInit)
+	}
+	for _, trait := range c.Traits {
+		if !slices.Contains(req.Traits, trait) {
+			req.Traits = append(req.Traits, trait)
+		}
+	}
+	if err := fleet.CheckTraits(req.Traits); err != nil {
+		return fleet.Request{}, err
 	}
 	req.DiskGiB = max(req.DiskGiB, image.DiskGiB()) + fleet.DisksGiB(c.Disks)
 	if c.Host != "" {

@@ -53,6 +53,9 @@ func TestResolveTurnsNamesIntoNumbers(t *testing.T) {
 		{"the rest as it is", fleet.Create{Image: "debian", Project: "shop", Zone: "z2", Hypervisor: fleet.Xen, Labels: map[string]string{"a": "b"}}, func(r *fleet.Request) {
 			r.Project, r.Zone, r.Hypervisor, r.Labels = "shop", "z2", fleet.Xen, map[string]string{"a": "b"}
 		}},
+		{"traits beside those that it needs, once", fleet.Create{Image: "debian", Traits: []string{"resize-live", "boot-disk"}, HostLabels: map[string]string{"rack": "r1"}}, func(r *fleet.Request) {
+			r.Traits, r.HostLabels = []string{"boot-disk", "resize-live"}, map[string]string{"rack": "r1"}
+		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			v.cfg.Flavors = append(fleet.BuiltinFlavors(), fleet.Flavor{Name: "roomy", Resources: fleet.Resources{VCPUs: 1, MemoryMiB: 128, DiskGiB: 50}})

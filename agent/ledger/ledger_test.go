@@ -71,6 +71,20 @@ func TestRefusedAttemptStaysRefusedWhenThereIsRoomAgain(t *testing.T) {
 	}
 }
 
+func TestHostJudgesItsLabelsItself(t *testing.T) {
+	l := ledger.New(ledger.Terms{})
+	l.SetPhysical(fleet.Resources{VCPUs: 8, MemoryMiB: 4096})
+	h, p := host(), proposal(7, 1024, 1)
+	h.Labels, p.HostLabels = map[string]string{"rack": "r2"}, map[string]string{"rack": "r1"}
+	if _, refusals := l.Admit(h, p, "op"); len(refusals) != 1 || refusals[0].Code != fleet.RefuseLabel {
+		t.Errorf("got %v, want the label refused", refusals)
+	}
+	p.Attempt, h.Labels = 2, p.HostLabels
+	if _, refusals := l.Admit(h, p, "op"); refusals != nil {
+		t.Errorf("with the label it is refused: %v", refusals)
+	}
+}
+
 func TestFailedClaimHoldsNothing(t *testing.T) {
 	l := ledger.New(ledger.Terms{})
 	l.SetPhysical(fleet.Resources{VCPUs: 1, MemoryMiB: 1024})

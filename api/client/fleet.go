@@ -14,6 +14,15 @@ func (c *Client) Hosts(ctx context.Context) (fleet.List[fleet.Host], error) {
 	return get[fleet.List[fleet.Host]](ctx, c, "/v1/hosts", nil)
 }
 
+// LabelledHosts returns the hosts that have all of these labels.
+func (c *Client) LabelledHosts(ctx context.Context, labels map[string]string) (fleet.List[fleet.Host], error) {
+	query := url.Values{}
+	for key, value := range labels {
+		query.Add("label", key+"="+value)
+	}
+	return get[fleet.List[fleet.Host]](ctx, c, "/v1/hosts", query)
+}
+
 // Host returns one host.
 func (c *Client) Host(ctx context.Context, id fleet.HostID) (fleet.Host, error) {
 	return get[fleet.Host](ctx, c, "/v1/hosts/"+id.String(), nil)

@@ -45,7 +45,7 @@ func EncodeHost(h fleet.Host) Body {
 			Vcpus: amount(h.Capacity.VCPUs), MemoryMib: amount(h.Capacity.MemoryMiB), DiskGib: amount(h.Capacity.DiskGiB),
 			Instances: uint32(max(h.Instances, 0)), // bounded by fleet.MaxRows
 			Traits:    texts(h.Traits), Networks: texts(h.Networks), Api: text(h.API), AgentVersion: text(h.AgentVersion), Hardware: text(h.Hardware),
-			StateReason: text(h.StateReason), Follows: h.Follows, Witnesses: packSet(h.Witnesses),
+			Labels: pairs(h.Labels), StateReason: text(h.StateReason), Follows: h.Follows, Witnesses: packSet(h.Witnesses),
 			HypervisorFault: text(h.HypervisorFault), HypervisorFaultSinceMs: optionalMillis(h.HypervisorFaultSince),
 		}),
 		Stamp: encode(&wirepb.Host{ObservedAtMs: millis(h.ObservedAt)}),
@@ -62,7 +62,7 @@ func DecodeHost(id fleet.HostID, body []byte) (fleet.Host, error) {
 	h := fleet.Host{
 		ID: id, Name: m.Name, Zone: m.Zone,
 		Hypervisor: fleet.Hypervisor(m.Hypervisor), HypervisorVersion: m.HypervisorVersion,
-		State: fleet.HostState(m.State), StateReason: m.StateReason,
+		State: fleet.HostState(m.State), StateReason: m.StateReason, Labels: m.Labels,
 		Capacity: fleet.Capacity{
 			VCPUs: account(m.Vcpus), MemoryMiB: account(m.MemoryMib), DiskGiB: account(m.DiskGib),
 		},
@@ -129,6 +129,14 @@ func texts(list []string) []string {
 	out := make([]string, len(list))
 	for i, s := range list {
 		out[i] = text(s)
+	}
+	return out
+}
+
+func pairs(labels map[string]string) map[string]string {
+	out := make(map[string]string, len(labels))
+	for key, value := range labels {
+		out[text(key)] = text(value)
 	}
 	return out
 }

@@ -105,9 +105,10 @@ type Host struct {
 	HypervisorFault        string                 `protobuf:"bytes,14,opt,name=hypervisor_fault,json=hypervisorFault,proto3" json:"hypervisor_fault,omitempty"`
 	HypervisorFaultSinceMs int64                  `protobuf:"varint,15,opt,name=hypervisor_fault_since_ms,json=hypervisorFaultSinceMs,proto3" json:"hypervisor_fault_since_ms,omitempty"`
 	Networks               []string               `protobuf:"bytes,16,rep,name=networks,proto3" json:"networks,omitempty"`
-	Follows                uint64                 `protobuf:"varint,17,opt,name=follows,proto3" json:"follows,omitempty"`                           // number of the witness set since which it is no key's home
-	Witnesses              *WitnessSet            `protobuf:"bytes,18,opt,name=witnesses,proto3" json:"witnesses,omitempty"`                        // said by witnesses alone
-	StateReason            string                 `protobuf:"bytes,20,opt,name=state_reason,json=stateReason,proto3" json:"state_reason,omitempty"` // why the host is quarantined, for people
+	Follows                uint64                 `protobuf:"varint,17,opt,name=follows,proto3" json:"follows,omitempty"`                                                                        // number of the witness set since which it is no key's home
+	Witnesses              *WitnessSet            `protobuf:"bytes,18,opt,name=witnesses,proto3" json:"witnesses,omitempty"`                                                                     // said by witnesses alone
+	StateReason            string                 `protobuf:"bytes,20,opt,name=state_reason,json=stateReason,proto3" json:"state_reason,omitempty"`                                              // why the host is quarantined, for people
+	Labels                 map[string]string      `protobuf:"bytes,21,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // its operator's
 	// observed_at_ms comes last in every body, so that the origin can tell a
 	// row that changed from one that was only looked at again.
 	ObservedAtMs  int64 `protobuf:"varint,100,opt,name=observed_at_ms,json=observedAtMs,proto3" json:"observed_at_ms,omitempty"`
@@ -276,6 +277,13 @@ func (x *Host) GetStateReason() string {
 		return x.StateReason
 	}
 	return ""
+}
+
+func (x *Host) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
 }
 
 func (x *Host) GetObservedAtMs() int64 {
@@ -1738,7 +1746,7 @@ const file_wire_proto_rawDesc = "" +
 	"\x06Amount\x12\x14\n" +
 	"\x05total\x18\x01 \x01(\x03R\x05total\x12\x1a\n" +
 	"\breserved\x18\x02 \x01(\x03R\breserved\x12\x1c\n" +
-	"\tallocated\x18\x03 \x01(\x03R\tallocated\"\xdf\x05\n" +
+	"\tallocated\x18\x03 \x01(\x03R\tallocated\"\xd7\x06\n" +
 	"\x04Host\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04zone\x18\x02 \x01(\tR\x04zone\x12\x1e\n" +
@@ -1762,8 +1770,12 @@ const file_wire_proto_rawDesc = "" +
 	"\bnetworks\x18\x10 \x03(\tR\bnetworks\x12\x18\n" +
 	"\afollows\x18\x11 \x01(\x04R\afollows\x12;\n" +
 	"\twitnesses\x18\x12 \x01(\v2\x1d.grapevine.wire.v1.WitnessSetR\twitnesses\x12!\n" +
-	"\fstate_reason\x18\x14 \x01(\tR\vstateReason\x12$\n" +
-	"\x0eobserved_at_ms\x18d \x01(\x03R\fobservedAtMs\"P\n" +
+	"\fstate_reason\x18\x14 \x01(\tR\vstateReason\x12;\n" +
+	"\x06labels\x18\x15 \x03(\v2#.grapevine.wire.v1.Host.LabelsEntryR\x06labels\x12$\n" +
+	"\x0eobserved_at_ms\x18d \x01(\x03R\fobservedAtMs\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"P\n" +
 	"\n" +
 	"WitnessSet\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x18\n" +
@@ -1914,7 +1926,7 @@ func file_wire_proto_rawDescGZIP() []byte {
 	return file_wire_proto_rawDescData
 }
 
-var file_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_wire_proto_goTypes = []any{
 	(*Amount)(nil),     // 0: grapevine.wire.v1.Amount
 	(*Host)(nil),       // 1: grapevine.wire.v1.Host
@@ -1935,28 +1947,30 @@ var file_wire_proto_goTypes = []any{
 	(*Pulse)(nil),      // 16: grapevine.wire.v1.Pulse
 	(*Hint)(nil),       // 17: grapevine.wire.v1.Hint
 	(*Record)(nil),     // 18: grapevine.wire.v1.Record
+	nil,                // 19: grapevine.wire.v1.Host.LabelsEntry
 }
 var file_wire_proto_depIdxs = []int32{
 	0,  // 0: grapevine.wire.v1.Host.vcpus:type_name -> grapevine.wire.v1.Amount
 	0,  // 1: grapevine.wire.v1.Host.memory_mib:type_name -> grapevine.wire.v1.Amount
 	0,  // 2: grapevine.wire.v1.Host.disk_gib:type_name -> grapevine.wire.v1.Amount
 	2,  // 3: grapevine.wire.v1.Host.witnesses:type_name -> grapevine.wire.v1.WitnessSet
-	4,  // 4: grapevine.wire.v1.Instance.project:type_name -> grapevine.wire.v1.Text
-	6,  // 5: grapevine.wire.v1.Instance.labels:type_name -> grapevine.wire.v1.Label
-	4,  // 6: grapevine.wire.v1.Instance.fault:type_name -> grapevine.wire.v1.Text
-	4,  // 7: grapevine.wire.v1.Instance.flavor:type_name -> grapevine.wire.v1.Text
-	4,  // 8: grapevine.wire.v1.Instance.image:type_name -> grapevine.wire.v1.Text
-	4,  // 9: grapevine.wire.v1.Instance.rescue:type_name -> grapevine.wire.v1.Text
-	4,  // 10: grapevine.wire.v1.Label.key:type_name -> grapevine.wire.v1.Text
-	4,  // 11: grapevine.wire.v1.Label.value:type_name -> grapevine.wire.v1.Text
-	8,  // 12: grapevine.wire.v1.Image.files:type_name -> grapevine.wire.v1.ImageFile
-	8,  // 13: grapevine.wire.v1.Image.stored:type_name -> grapevine.wire.v1.ImageFile
-	9,  // 14: grapevine.wire.v1.Hello.yours:type_name -> grapevine.wire.v1.Life
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	19, // 4: grapevine.wire.v1.Host.labels:type_name -> grapevine.wire.v1.Host.LabelsEntry
+	4,  // 5: grapevine.wire.v1.Instance.project:type_name -> grapevine.wire.v1.Text
+	6,  // 6: grapevine.wire.v1.Instance.labels:type_name -> grapevine.wire.v1.Label
+	4,  // 7: grapevine.wire.v1.Instance.fault:type_name -> grapevine.wire.v1.Text
+	4,  // 8: grapevine.wire.v1.Instance.flavor:type_name -> grapevine.wire.v1.Text
+	4,  // 9: grapevine.wire.v1.Instance.image:type_name -> grapevine.wire.v1.Text
+	4,  // 10: grapevine.wire.v1.Instance.rescue:type_name -> grapevine.wire.v1.Text
+	4,  // 11: grapevine.wire.v1.Label.key:type_name -> grapevine.wire.v1.Text
+	4,  // 12: grapevine.wire.v1.Label.value:type_name -> grapevine.wire.v1.Text
+	8,  // 13: grapevine.wire.v1.Image.files:type_name -> grapevine.wire.v1.ImageFile
+	8,  // 14: grapevine.wire.v1.Image.stored:type_name -> grapevine.wire.v1.ImageFile
+	9,  // 15: grapevine.wire.v1.Hello.yours:type_name -> grapevine.wire.v1.Life
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_wire_proto_init() }
@@ -1971,7 +1985,7 @@ func file_wire_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wire_proto_rawDesc), len(file_wire_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
