@@ -173,7 +173,7 @@ func (a *Agent) open(ctx context.Context, deps Deps) error {
 		return err
 	}
 	a.state, err = restore(a.journal, fleet.Host{
-		ID: a.hostID, Name: a.cfg.Name, Zone: a.cfg.Zone, API: api, AgentVersion: buildinfo.Version(),
+		ID: a.hostID, Name: a.cfg.Name, Zone: a.cfg.Zone, Labels: a.cfg.Labels, API: api, AgentVersion: buildinfo.Version(),
 	}, a.cfg.terms())
 	if err != nil {
 		return err

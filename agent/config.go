@@ -12,12 +12,13 @@ import (
 
 // Config is what an operator sets of an agent: the keys of agent.toml.
 type Config struct {
-	Name     string   `toml:"name" help:"short name of the host, a label; the machine's host name when empty"`
-	Zone     string   `toml:"zone" help:"zone that the host is in"`
-	Fleet    string   `toml:"fleet" help:"name of the fleet, checked against the certificate; the certificate's when empty"`
-	DataDir  string   `toml:"data_dir" help:"folder of the journal"`
-	Join     []string `toml:"join" help:"members to join through: names, addresses (port 7946 when none is given) or SRV names"`
-	LogLevel string   `toml:"log_level" help:"debug, info, warn or error"`
+	Name     string            `toml:"name" help:"short name of the host, a label; the machine's host name when empty"`
+	Zone     string            `toml:"zone" help:"zone that the host is in"`
+	Labels   map[string]string `toml:"labels" help:"labels that the host is found by: key=value,key=value; in the file a table"`
+	Fleet    string            `toml:"fleet" help:"name of the fleet, checked against the certificate; the certificate's when empty"`
+	DataDir  string            `toml:"data_dir" help:"folder of the journal"`
+	Join     []string          `toml:"join" help:"members to join through: names, addresses (port 7946 when none is given) or SRV names"`
+	LogLevel string            `toml:"log_level" help:"debug, info, warn or error"`
 
 	Listen          string `toml:"listen" help:"address of the HTTPS API and of links, host:port"`
 	ListenAdvertise string `toml:"listen_advertise" help:"address at which others reach them, host:port; the host's first address when empty"`
@@ -88,6 +89,9 @@ func (c *Config) Validate() error {
 		if err := fleet.CheckName("zone", c.Zone); err != nil {
 			return err
 		}
+	}
+	if err := fleet.CheckLabels(c.Labels); err != nil {
+		return fmt.Errorf("labels: %w", err)
 	}
 	for _, key := range []struct{ name, value string }{
 		{"data_dir", c.DataDir},

@@ -6,7 +6,8 @@
 // --data-dir and the variable GRAPEVINE_DATA_DIR; its help text is the field's
 // help tag. Keys are strings, numbers, booleans, durations ("30s"), types that
 // read themselves from text, and lists of these, comma-separated outside the
-// file. A list of tables, or a table, is for the file alone.
+// file; or pairs of texts, a table in the file and key=value,key=value outside.
+// A list of tables, or any other table, is for the file alone.
 package settings
 
 import (
@@ -67,7 +68,7 @@ func (s *Set) collect(v reflect.Value) {
 }
 
 // scalar reports whether a value of this type is written as one text; lists of
-// scalars are, once, with commas.
+// scalars and pairs of texts are, once, with commas.
 func scalar(t reflect.Type, list bool) bool {
 	if reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
 		return true
@@ -77,6 +78,8 @@ func scalar(t reflect.Type, list bool) bool {
 		return true
 	case reflect.Slice:
 		return list && scalar(t.Elem(), false)
+	case reflect.Map:
+		return list && t.Key().Kind() == reflect.String && t.Elem().Kind() == reflect.String
 	default:
 		return false
 	}
@@ -120,6 +123,8 @@ func (k *Key) Type() string {
 		return "duration"
 	case k.field.Kind() == reflect.Slice:
 		return "list"
+	case k.field.Kind() == reflect.Map:
+		return "pairs"
 	case k.field.Kind() == reflect.Bool:
 		return "bool"
 	case k.field.CanInt() || k.field.CanUint():

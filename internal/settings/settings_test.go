@@ -23,13 +23,14 @@ type table struct {
 
 type config struct {
 	shared
-	DataDir  string        `toml:"data_dir" help:"where state is kept"`
-	Interval time.Duration `toml:"interval"`
-	Ratio    float64       `toml:"ratio"`
-	Reserve  int64         `toml:"reserve"`
-	Debug    bool          `toml:"debug"`
-	Host     fleet.UUID    `toml:"host"`
-	Flavors  []table       `toml:"flavor"`
+	DataDir  string            `toml:"data_dir" help:"where state is kept"`
+	Interval time.Duration     `toml:"interval"`
+	Ratio    float64           `toml:"ratio"`
+	Reserve  int64             `toml:"reserve"`
+	Debug    bool              `toml:"debug"`
+	Host     fleet.UUID        `toml:"host"`
+	Labels   map[string]string `toml:"labels"`
+	Flavors  []table           `toml:"flavor"`
 }
 
 func load(t *testing.T, file string, env map[string]string, flags map[string]string) (config, error) {
@@ -79,6 +80,9 @@ func TestMistakesNameTheirPlace(t *testing.T) {
 	}{
 		{"unknown key", "join = []\ndata-dir = 1\n", nil, nil, `agent.toml:2: unknown key "data-dir"; did you mean "data_dir"?`},
 		{"far from any", "\n\nfrobnicate = 1\n", nil, nil, `agent.toml:3: unknown key "frobnicate"; list the keys with --help`},
+		{"pair", "", map[string]string{"GRAPEVINE_LABELS": "rack=r1,tier"}, nil, `variable GRAPEVINE_LABELS: "tier" is not of the form key=value`},
+		{"pair twice", "", nil, map[string]string{"labels": "rack=r1,rack=r2"}, `"rack" is given twice`},
+		{"pair without a text", "debug = true\nlabels = {rack = 12}\n", nil, nil, `agent.toml:2: `},
 		{"unknown in a table", "[[flavor]]\nname = \"a\"\n\n[[flavor]]\nvcpu = 2\n", nil, nil, `agent.toml:5: unknown key "flavor.vcpu"`},
 		{"unknown table", "debug = true\n[mesh]\nx = 1\n", nil, nil, `agent.toml:2: unknown key "mesh"`},
 		{"syntax", "debug = true\nratio = \n", nil, nil, `agent.toml:2: `},
@@ -125,6 +129,7 @@ func TestKeysHaveFlagVariableAndDefault(t *testing.T) {
 		{"reserve", "GRAPEVINE_RESERVE", "number", "0"},
 		{"debug", "GRAPEVINE_DEBUG", "bool", "false"},
 		{"host", "GRAPEVINE_HOST", "string", ""},
+		{"labels", "GRAPEVINE_LABELS", "pairs", ""},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
@@ -146,5 +151,32 @@ func TestListsOfTheFileReplaceTheDefaultOnes(t *testing.T) {
 	}
 	if diff := cmp.Diff(sizes{Flavors: []table{{"own", 0}}, Join: []string{"a"}}, c); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestPairsAreATableInTheFileAndATextElsewhere(t *testing.T) {
+	file := "labels = {rack = \"r1\", note = \"a, b\"}\n"
+	for _, c := range []struct {
+		name       string
+		env, flags map[string]string
+		want       map[string]string
+	}{
+		{"of the file", nil, nil, map[string]string{"rack": "r1", "note": "a, b"}},
+		{"of the variable, and not of both", map[string]string{"GRAPEVINE_LABELS": "rack=r2, tier=a=b"}, nil, map[string]string{"rack": "r2", "tier": "a=b"}},
+		{"of the flag", map[string]string{"GRAPEVINE_LABELS": "rack=r2"}, map[string]string{"labels": "tier="}, map[string]string{"tier": ""}},
+	} {
+		got, err := load(t, file, c.env, c.flags)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(c.want, got.Labels); diff != "" {
+			t.Errorf("%s: (-want +got)\n%s", c.name, diff)
+		}
+	}
+	c := config{Labels: map[string]string{"b": "2", "a": "1"}}
+	for _, k := range For(&c, "GRAPEVINE").Keys() {
+		if k.Name == "labels" && (k.FileOnly || k.Current() != "a=1,b=2" || k.Type() != "pairs") {
+			t.Errorf("labels are shown as %q of type %s, for the file alone: %v", k.Current(), k.Type(), k.FileOnly)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,6 +34,8 @@ func parse(v reflect.Value, text string) error {
 		v.SetBool(b)
 	case reflect.Slice:
 		return parseList(v, text)
+	case reflect.Map:
+		return parsePairs(v, text)
 	default:
 		return parseNumber(v, text)
 	}
@@ -52,6 +55,28 @@ func parseList(v reflect.Value, text string) error {
 		list = reflect.Append(list, item)
 	}
 	v.Set(list)
+	return nil
+}
+
+// parsePairs reads key=value,key=value. A text with a comma in it is for the
+// file.
+func parsePairs(v reflect.Value, text string) error {
+	pairs := reflect.MakeMap(v.Type())
+	for part := range strings.SplitSeq(text, ",") {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		key, value, ok := strings.Cut(part, "=")
+		if !ok || key == "" {
+			return fmt.Errorf("%q is not of the form key=value", part)
+		}
+		at := reflect.ValueOf(key).Convert(v.Type().Key())
+		if pairs.MapIndex(at).IsValid() {
+			return fmt.Errorf("%q is given twice", key)
+		}
+		pairs.SetMapIndex(at, reflect.ValueOf(value).Convert(v.Type().Elem()))
+	}
+	v.Set(pairs)
 	return nil
 }
 
@@ -98,6 +123,9 @@ func format(v reflect.Value) string {
 		}
 		return string(text)
 	}
+	if v.Kind() == reflect.Map {
+		return formatPairs(v)
+	}
 	if v.Kind() != reflect.Slice {
 		return fmt.Sprint(v.Interface())
 	}
@@ -105,5 +133,15 @@ func format(v reflect.Value) string {
 	for i := range parts {
 		parts[i] = format(v.Index(i))
 	}
+	return strings.Join(parts, ",")
+}
+
+// formatPairs is the inverse of parsePairs, in order.
+func formatPairs(v reflect.Value) string {
+	parts := make([]string, 0, v.Len())
+	for key, value := range v.Seq2() {
+		parts = append(parts, key.String()+"="+value.String())
+	}
+	slices.Sort(parts)
 	return strings.Join(parts, ",")
 }
