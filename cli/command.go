@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -56,13 +57,22 @@ func need(cmd *cobra.Command, names ...string) error {
 	return nil
 }
 
-// labels reads key=value pairs.
-func labels(cmd *cobra.Command, pairs []string) (map[string]string, error) {
+// pairsOf shows labels, in order.
+func pairsOf(labels map[string]string) string {
+	pairs := make([]string, 0, len(labels))
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		pairs = append(pairs, key+"="+labels[key])
+	}
+	return strings.Join(pairs, " ")
+}
+
+// labels reads the key=value pairs of a flag.
+func labels(cmd *cobra.Command, flag string, pairs []string) (map[string]string, error) {
 	out := map[string]string{}
 	for _, pair := range pairs {
 		key, value, ok := strings.Cut(pair, "=")
 		if !ok || key == "" {
-			return nil, usage(cmd, "--label %q is not of the form key=value", visible(pair))
+			return nil, usage(cmd, "--%s %q is not of the form key=value", flag, visible(pair))
 		}
 		out[key] = value
 	}

@@ -151,6 +151,7 @@ func theHosts() fleet.List[fleet.Host] {
 		}
 	}
 	first, second, third := host(0xa1, "kvm-1", fleet.KVM), host(0xb2, "xen-1", fleet.Xen), host(0xc3, "esxi-1", fleet.ESXi)
+	first.Labels = map[string]string{"tier": "gold", "rack": "r12"}
 	second.State = fleet.HostCordoned
 	second.Capacity = fleet.NewCapacity(fleet.Resources{VCPUs: 8, MemoryMiB: 4096, DiskGiB: 10}, fleet.Resources{}, fleet.Resources{VCPUs: 10, MemoryMiB: 5632})
 	third.Reachability, third.ReachabilitySince, third.AgeMS = fleet.ReachUnreachable, &since, 180_000

@@ -12,7 +12,7 @@ import (
 
 func (a *app) hostCommand() []*cobra.Command {
 	return []*cobra.Command{group("host", "The hypervisor machines of the fleet", []*cobra.Command{
-		{Use: "list", Short: "List the hosts", Aliases: []string{"ls"}, Args: takes(), RunE: a.hostList},
+		a.hostList(),
 		a.hostShow(),
 		{
 			Use: "hardware HOST", Short: "Show what a host is made of: processors, storage pools, networks, devices", Args: takes("HOST"),
@@ -36,17 +36,26 @@ func (a *app) hostCommand() []*cobra.Command {
 	})}
 }
 
-func (a *app) hostList(cmd *cobra.Command, _ []string) error {
-	node, err := a.node(cmd.Context())
-	if err != nil {
-		return err
+func (a *app) hostList() *cobra.Command {
+	cmd := &cobra.Command{Use: "list", Short: "List the hosts", Aliases: []string{"ls"}, Args: takes()}
+	pairs := cmd.Flags().StringArray("label", nil, "only those with this label, key=value; may be repeated")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		wanted, err := labels(cmd, "label", *pairs)
+		if err != nil {
+			return err
+		}
+		node, err := a.node(cmd.Context())
+		if err != nil {
+			return err
+		}
+		hosts, err := node.LabelledHosts(cmd.Context(), wanted)
+		if err != nil {
+			return err
+		}
+		a.noteCoverage(hosts.Coverage)
+		return a.print(hosts, func() written { return hostTable(hosts.Items, a.now()) })
 	}
-	hosts, err := node.Hosts(cmd.Context())
-	if err != nil {
-		return err
-	}
-	a.noteCoverage(hosts.Coverage)
-	return a.print(hosts, func() written { return hostTable(hosts.Items, a.now()) })
+	return cmd
 }
 
 func hostTable(hosts []fleet.Host, now time.Time) *table {
@@ -62,6 +71,7 @@ func hostTable(hosts []fleet.Host, now time.Time) *table {
 		{title: "MEMORY FREE", right: true},
 		{title: "DISK FREE", right: true},
 		{title: "INSTANCES", right: true},
+		{title: "LABELS", sparse: true},
 		{title: "AGE", right: true},
 	}}
 	ids := make([]string, len(hosts))
@@ -73,7 +83,7 @@ func hostTable(hosts []fleet.Host, now time.Time) *table {
 		t.add(text(h.Name), cell{shorten(ids[i], length), faint}, text(h.Zone), text(string(h.Hypervisor)), hostState(h.State),
 			reach(h.Reachability, h.ReachabilitySince, now), decided(h.DeclaredDead),
 			freeOf(h.Capacity.VCPUs, count), freeOf(h.Capacity.MemoryMiB, memory), freeOf(h.Capacity.DiskGiB, disk),
-			number(int64(h.Instances)), text(ageMS(h.AgeMS)))
+			number(int64(h.Instances)), text(pairsOf(h.Labels)), text(ageMS(h.AgeMS)))
 	}
 	return t
 }
@@ -114,6 +124,7 @@ func hostSheet(h *fleet.Host, now time.Time) *sheet {
 	s.line("name", text(h.Name))
 	s.line("id", text(h.ID.String()))
 	s.line("zone", text(h.Zone))
+	s.line("labels", text(pairsOf(h.Labels)))
 	s.line("hypervisor", text(strings.TrimSpace(string(h.Hypervisor)+"  "+h.HypervisorVersion)))
 	s.line("state", hostState(h.State))
 	if h.StateReason != "" {

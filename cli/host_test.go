@@ -80,3 +80,12 @@ func TestFreshShowAsksTheHostItself(t *testing.T) {
 		t.Errorf("got %v, want a read of the host and one of the instance with fresh=required", fresh)
 	}
 }
+
+func TestHostFiltersReachTheNode(t *testing.T) {
+	n := fleetNode(t)
+	run(t, n.URL, "host", "list", "--label", "rack=r12", "--label", "spare=").wants(t, 0, "rack=r12 tier=gold", "")
+	run(t, n.URL, "host", "list", "--label", "rack").wants(t, 2, "", `--label "rack" is not of the form key=value`)
+	if got := n.requests(http.MethodGet); len(got) != 1 || got[0].URI != "/v1/hosts?label=rack%3Dr12&label=spare%3D" && got[0].URI != "/v1/hosts?label=spare%3D&label=rack%3Dr12" {
+		t.Errorf("got %v, want one list with both labels", got)
+	}
+}

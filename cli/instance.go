@@ -2,8 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -38,7 +36,7 @@ func (a *app) instanceList() *cobra.Command {
 	flags.IntVar(&query.Limit, "limit", 0, "at most so many (default: all)")
 	flags.StringVar(&query.Marker, "marker", "", "only those after this marker, the next of the page before")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
-		if query.Labels, err = labels(cmd, pairs); err != nil {
+		if query.Labels, err = labels(cmd, "label", pairs); err != nil {
 			return err
 		}
 		query.State = fleet.Power(state)
@@ -152,11 +150,7 @@ func instanceSheet(row *fleet.Instance, now time.Time) *sheet {
 		s.line("rescued by", cell{row.Rescue, uneasy})
 	}
 	s.line("addresses", text(strings.Join(row.Addresses, " ")))
-	var pairs []string
-	for _, key := range slices.Sorted(maps.Keys(row.Labels)) {
-		pairs = append(pairs, key+"="+row.Labels[key])
-	}
-	s.line("labels", text(strings.Join(pairs, " ")))
+	s.line("labels", text(pairsOf(row.Labels)))
 	if row.Autostart != fleet.AutostartAsItWas || row.StartOrder != 0 {
 		s.line("autostart", text(bootingText(row.Autostart, row.StartOrder)))
 	}

@@ -30,7 +30,7 @@ func (a *app) instanceClone() *cobra.Command {
 		if err := need(cmd, "name"); err != nil {
 			return err
 		}
-		if create.Labels, err = labels(cmd, pairs); err != nil {
+		if create.Labels, err = labels(cmd, "label", pairs); err != nil {
 			return err
 		}
 		if err := guest.fill(cmd, &create); err != nil {

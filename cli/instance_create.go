@@ -30,6 +30,7 @@ type wish struct {
 	fleet.Create
 	hypervisor string
 	pairs      []string
+	hostPairs  []string
 	guestFlags
 	bootingFlags
 }
@@ -45,6 +46,8 @@ func (a *app) wishFlags(cmd *cobra.Command, named bool) *wish {
 	flags.StringVar(&w.hypervisor, "hypervisor", "", "only on hosts that run this: kvm, xen or esxi")
 	flags.StringVar(&w.Zone, "zone", "", "only on hosts in this zone")
 	flags.StringVar(&w.Host, "host", "", "only on this host, by name or id")
+	flags.StringArrayVar(&w.hostPairs, "host-label", nil, "only on hosts with this label, key=value; may be repeated")
+	flags.StringArrayVar(&w.Traits, "trait", nil, "only on hosts with this trait, as uefi; may be repeated")
 	flags.StringVar(&w.Project, "project", "", "project that it belongs to (default "+fleet.DefaultProject+")")
 	flags.StringArrayVar(&w.pairs, "label", nil, "label, key=value; may be repeated")
 	w.guestFlags.add(cmd)
@@ -67,7 +70,10 @@ func (w *wish) create(cmd *cobra.Command, node *client.Client) (fleet.Create, er
 	c := w.Create
 	c.Hypervisor = fleet.Hypervisor(w.hypervisor)
 	var err error
-	if c.Labels, err = labels(cmd, w.pairs); err != nil {
+	if c.Labels, err = labels(cmd, "label", w.pairs); err != nil {
+		return fleet.Create{}, err
+	}
+	if c.HostLabels, err = labels(cmd, "host-label", w.hostPairs); err != nil {
 		return fleet.Create{}, err
 	}
 	if err := w.guestFlags.fill(cmd, &c); err != nil {

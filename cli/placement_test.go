@@ -21,3 +21,15 @@ func TestExplainNamesTheHostAndEveryRefusal(t *testing.T) {
 	golden(t, "placement-explain.golden", r.out)
 	run(t, n.URL, "placement", "explain", "--image", "tiny").wants(t, 2, "", "--flavor is missing")
 }
+
+func TestWishesOfAHostReachTheNode(t *testing.T) {
+	n := newNode(t)
+	n.answer("POST /v1/placements", http.StatusOK, fleet.Explanation{})
+	wish := []string{"placement", "explain", "--flavor", "small", "--image", "tiny"}
+	run(t, n.URL, append(wish, "--host-label", "rack=r1", "--host-label", "spare=", "--trait", "uefi", "--zone", "north")...).wants(t, 0, "no host fits", "")
+	run(t, n.URL, append(wish, "--host-label", "rack")...).wants(t, 2, "", `--host-label "rack" is not of the form key=value`)
+	want := `{"name":"explain","flavor":"small","image":"tiny","zone":"north","host_labels":{"rack":"r1","spare":""},"traits":["uefi"]}`
+	if got := n.requests(http.MethodPost); len(got) != 1 || got[0].Body != want {
+		t.Errorf("got %v, want the body %s", got, want)
+	}
+}
