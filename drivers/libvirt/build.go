@@ -175,8 +175,10 @@ func (d *Driver) remove(ctx context.Context, id fleet.InstanceID) error {
 	if err := d.destroy(ctx, dom); err != nil && !errors.Is(err, drivers.ErrNotFound) {
 		return err
 	}
-	if err := d.discardLog(ctx, dom); err != nil {
-		return err
+	if discard := d.flavour.discardLog; discard != nil {
+		if err := discard(ctx, d, dom); err != nil {
+			return err
+		}
 	}
 	if err := d.discardHeld(ctx, dom); err != nil {
 		return err
@@ -191,22 +193,6 @@ func (d *Driver) remove(ctx context.Context, id fleet.InstanceID) error {
 		return fmt.Errorf("undefine domain: %w", err)
 	}
 	return nil
-}
-
-// discardLog deletes a console log that is not in our own pool, where there is
-// one.
-func (d *Driver) discardLog(ctx context.Context, dom golibvirt.Domain) error {
-	place, err := d.flavour.console(ctx, d, dom)
-	if errors.Is(err, drivers.ErrUnsupported) || errors.Is(err, drivers.ErrNotFound) {
-		return nil
-	}
-	if err != nil || !place.later {
-		return err
-	}
-	if err := place.pool.Refresh(ctx); err != nil {
-		return err
-	}
-	return place.pool.Delete(ctx, place.names...)
 }
 
 // discard deletes the volumes that Build made for the machine, and the older

@@ -54,6 +54,9 @@ type flavour struct {
 	rotated int
 	// console says where a machine's console is recorded.
 	console func(context.Context, *Driver, golibvirt.Domain) (consolePlace, error)
+	// discardLog deletes what the hypervisor itself has recorded of a machine;
+	// nil where that lies in our own pool.
+	discardLog func(context.Context, *Driver, golibvirt.Domain) error
 
 	// asks: it can be asked for machines' addresses, beside the leases.
 	asks   bool // screen connects to a machine's screen.

@@ -32,14 +32,15 @@ func xenFlavour() *flavour {
 		usage:    xenUsage,
 		platform: xenPlatform,
 		bus:      "xen", disks: "xvd", blocks: "phy",
-		records:  func(b blueprint) bool { return b.kernel != "" },
-		rotated:  byLogrotate,
-		console:  xenConsole,
-		screen:   xenScreen,
-		lingers:  true,
-		rescues:  xenRescues,
-		rescue:   xenRescue,
-		undefine: golibvirt.DomainUndefineManagedSave,
+		records:    func(b blueprint) bool { return b.kernel != "" },
+		rotated:    byLogrotate,
+		console:    xenConsole,
+		screen:     xenScreen,
+		discardLog: xenDiscardLog,
+		lingers:    true,
+		rescues:    xenRescues,
+		rescue:     xenRescue,
+		undefine:   golibvirt.DomainUndefineManagedSave,
 	}
 }
 

@@ -101,5 +101,22 @@ func xenConsole(ctx context.Context, d *Driver, dom golibvirt.Domain) (consolePl
 	if err == nil && logs == nil {
 		err = drivers.ErrUnsupported
 	}
-	return consolePlace{pool: logs, names: logParts("guest-"+dom.Name+".log", byLogrotate), later: true}, err
+	return consolePlace{pool: logs, names: xenLogParts(dom), later: true}, err
+}
+
+func xenLogParts(dom golibvirt.Domain) []string {
+	return logParts("guest-"+dom.Name+".log", byLogrotate)
+}
+
+// xenDiscardLog deletes what Xen's daemon has recorded. It makes a file for each
+// guest that runs, also for an HVM guest, which prints elsewhere.
+func xenDiscardLog(ctx context.Context, d *Driver, dom golibvirt.Domain) error {
+	logs, err := d.xenLogs(ctx)
+	if err != nil || logs == nil {
+		return err
+	}
+	if err := logs.Refresh(ctx); err != nil {
+		return err
+	}
+	return logs.Delete(ctx, xenLogParts(dom)...)
 }

@@ -179,6 +179,11 @@ func (b *bench) disk(t *testing.T) {
 	if _, err := b.d.OpenConsole(t.Context(), id, fleet.SerialConsole, false); !errors.Is(err, drivers.ErrUnsupported) {
 		t.Errorf("open its serial console: got %v, want ErrUnsupported", err)
 	}
+	must(t, b.d.Delete(t.Context(), id))
+	// Xen's own daemon has made a log of it too.
+	if left, err := b.host.Shell(t.Context(), "ls /var/log/xen/console | grep ^guest-guest- || true"); err != nil || left != "" {
+		t.Errorf("the machine is deleted, and left %q, %v", left, err)
+	}
 }
 
 func (b *bench) snapshots(t *testing.T) {
