@@ -51,6 +51,8 @@ func fullStorage(k *kit) {
 		k.Skip("the harness cannot make the storage full")
 	}
 	spec := k.spec("no room")
+	spec.Resources.DiskGiB = max(spec.Resources.DiskGiB, 1) // a machine without a disk may take none
+	spec.Mark.DiskGiB = spec.Resources.DiskGiB
 	im, content := k.h.Image()
 	k.must(k.images().RemoveImage(k.Context(), im.ID))
 	before := k.storage()

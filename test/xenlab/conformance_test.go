@@ -2,6 +2,7 @@ package xenlab_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -30,9 +31,14 @@ func TestConformance(t *testing.T) {
 	host := xenlab.Start(t)
 	// The bridge gets the card that leads out, as on other hosts: without one it
 	// is there only while guests are on it.
-	_, err := host.Shell(t.Context(), "ip link set eth1 up master xenbr0")
+	_, err := host.Shell(t.Context(), makeRoom+"ip link set eth1 up master xenbr0")
 	must(t, err)
-	drivertest.Run(t, &harness{host: host, relay: host.Relay(t), behind: connect(t, host), guest: tinyGuest(t)})
+	drivertest.Run(t, newHarness(t, host))
+}
+
+func newHarness(t *testing.T, host *xenlab.Host) *harness {
+	t.Helper()
+	return &harness{host: host, relay: host.Relay(t), behind: connect(t, host), guest: tinyGuest(t), logged: map[fleet.InstanceID]string{}}
 }
 
 // harness is the emulated Xen host, reached by drivers through a socket that
@@ -44,6 +50,8 @@ type harness struct {
 	guest  tiny
 	// disks is the pool of machines' disks, where it is one of block devices.
 	disks string
+	// logged are the domains that a person has started, and so their logs.
+	logged map[fleet.InstanceID]string
 }
 
 func (h *harness) Open(tb testing.TB) drivers.Driver {
@@ -82,7 +90,10 @@ func (h *harness) Define(tb testing.TB, name string) fleet.InstanceID {
 
 func (h *harness) PowerOn(tb testing.TB, id fleet.InstanceID) {
 	tb.Helper()
-	h.do(tb, id, h.behind.DomainCreate)
+	h.do(tb, id, func(dom golibvirt.Domain) error {
+		h.logged[id] = dom.Name
+		return h.behind.DomainCreate(dom)
+	})
 }
 
 func (h *harness) PowerOff(tb testing.TB, id fleet.InstanceID) {
@@ -90,9 +101,17 @@ func (h *harness) PowerOff(tb testing.TB, id fleet.InstanceID) {
 	h.do(tb, id, h.behind.DomainDestroy)
 }
 
+// Remove takes the console log along that PowerOn has begun: to the next machine
+// of this name it would be another's.
 func (h *harness) Remove(tb testing.TB, id fleet.InstanceID) {
 	tb.Helper()
 	h.do(tb, id, h.behind.DomainUndefine)
+	if name, ok := h.logged[id]; ok {
+		_, err := h.host.Shell(context.WithoutCancel(tb.Context()), fmt.Sprintf("rm -f '/var/log/xen/console/guest-%s.log'", name))
+		if err != nil {
+			tb.Fatal(err)
+		}
+	}
 }
 
 func (h *harness) do(tb testing.TB, id fleet.InstanceID, what func(golibvirt.Domain) error) {

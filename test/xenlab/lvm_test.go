@@ -41,7 +41,8 @@ func TestConformanceOnLVM(t *testing.T) {
 	host := xenlab.Start(t)
 	_, err := host.Shell(t.Context(), makeVolumeGroup+"ip link set eth1 up master xenbr0")
 	must(t, err)
-	h := &lvm{&harness{host: host, relay: host.Relay(t), behind: connect(t, host), guest: tinyGuest(t), disks: "blocks"}}
+	h := &lvm{newHarness(t, host)}
+	h.disks = "blocks"
 	drivertest.RunThese(t, h,
 		"DescribeIsCompleteAndStable", "DeclaredFeaturesAreThere",
 		"BuiltMachineHasTheSizeAskedFor", "BuildTwiceMakesOneMachine", "FailedBuildLeavesNothing", "CancelledBuildLeavesOneOrNothing",
