@@ -94,14 +94,14 @@ func (a *Agent) anatomy(ctx context.Context, id fleet.InstanceID) (anatomy, erro
 // Done, which the caller calls when the machine is built, lets go of them.
 func (a *Agent) origins(ctx context.Context, p *fleet.Proposal) (list []drivers.Origin, done func(), err error) {
 	var held []func()
-	done = func() {
+	letAllGo := func() {
 		for _, letGo := range held {
 			letGo()
 		}
 	}
 	defer func() {
 		if err != nil {
-			done()
+			letAllGo()
 		}
 	}()
 	if !p.Source.IsZero() {
@@ -113,7 +113,7 @@ func (a *Agent) origins(ctx context.Context, p *fleet.Proposal) (list []drivers.
 		if list, err = a.clonedFrom(ctx, p); err != nil {
 			return nil, nil, err
 		}
-		return list, done, nil
+		return list, letAllGo, nil
 	}
 	list = make([]drivers.Origin, 1+len(p.Disks))
 	for i, disk := range p.Disks {
@@ -130,7 +130,7 @@ func (a *Agent) origins(ctx context.Context, p *fleet.Proposal) (list []drivers.
 			return nil, nil, err
 		}
 	}
-	return list, done, nil
+	return list, letAllGo, nil
 }
 
 // clonedFrom pairs the disks of a clone with those of its source.

@@ -2,7 +2,9 @@ package agent_test
 
 import (
 	"context"
+	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"grapevine/api/client"
@@ -183,5 +185,33 @@ func TestFurtherDiskIsMadeOfAnImage(t *testing.T) {
 	row := accepted.Instance
 	if devices := s.devicesOf(row.ID); row.Fault != "" || devices["disk-1"].SizeGiB != 2 || devices["disk-2"].SizeGiB != image.DiskGiB() {
 		t.Errorf("row %+v, devices %+v", row, devices)
+	}
+}
+
+// forgetful tells what a machine has when it is first asked, and never again.
+type forgetful struct {
+	*simulated.Driver
+	asked atomic.Int32
+}
+
+func (f *forgetful) Devices(ctx context.Context, id fleet.InstanceID) ([]fleet.Device, error) {
+	if f.asked.Add(1) > 1 {
+		return nil, errors.New("the list is gone")
+	}
+	return f.Driver.Devices(ctx, id)
+}
+
+func TestCloneFailsWhoseSourceCannotBeReadAnyMore(t *testing.T) {
+	s := newSite(t, nil)
+	id := s.wrote("words")
+	s.stop()
+	s.wrap = func(d *simulated.Driver) drivers.Driver { return &forgetful{Driver: d} }
+	s.start()
+	accepted, err := s.clone(id, "web-2", "one")
+	if err != nil || !strings.Contains(accepted.Instance.Fault, "the list is gone") {
+		t.Fatalf("the clone is %+v, %v; want one that failed because its source was not read", accepted.Instance, err)
+	}
+	if _, err := s.ActInstance(t.Context(), id, fleet.Start, client.ActOptions{Wait: patience}); err != nil {
+		t.Errorf("its source is not let go: %v", err)
 	}
 }
