@@ -48,6 +48,9 @@ type Deps struct {
 	// GrantLife is how long a witness with a new journal waits before it learns;
 	// 0 means fleet.GrantLife, and tests that wait have less.
 	GrantLife time.Duration
+	// Steps is told each step of each write of the journal, and may block there:
+	// a proof kills the agent at one. It may be nil.
+	Steps func(journal.Step)
 	// Ready is called once, when the agent serves and others can see its host.
 	// It may be nil.
 	Ready func()
@@ -145,6 +148,7 @@ func (a *Agent) open(ctx context.Context, deps Deps) error {
 	if a.journal, err = journal.Open(filepath.Join(a.cfg.DataDir, "journal.db")); err != nil {
 		return err
 	}
+	a.journal.Tell(deps.Steps)
 	if a.spool, err = fetch.Open(fetch.Config{Dir: filepath.Join(a.cfg.DataDir, "images"), Log: a.log}); err != nil {
 		return err
 	}

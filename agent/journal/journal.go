@@ -18,8 +18,23 @@ import (
 // Journal is one agent's durable memory, a single file. Its methods may be
 // called from several goroutines; writes that come together share an fsync.
 type Journal struct {
-	db *bbolt.DB
+	db    *bbolt.DB
+	steps func(Step)
 }
+
+// Step is a moment at which a process may be killed: before a write, when the
+// disk knows nothing of it, or after it, when nobody else does.
+type Step string
+
+// The steps of a write.
+const (
+	Before Step = "before"
+	After  Step = "after"
+)
+
+// Tell has every step of every write told to f, which may block there. It is
+// called before the first of them.
+func (j *Journal) Tell(f func(Step)) { j.steps = f }
 
 // The buckets. The layout is versioned by the key "layout" in meta.
 var (
@@ -90,10 +105,18 @@ func (j *Journal) Close() error { return j.db.Close() }
 // update runs fn in a write transaction that may be shared with others; fn may
 // run more than once and must only depend on what it reads.
 func (j *Journal) update(fn func(tx *bbolt.Tx) error) error {
+	j.tell(Before)
 	if err := j.db.Batch(fn); err != nil {
 		return fmt.Errorf("write journal: %w", err)
 	}
+	j.tell(After)
 	return nil
+}
+
+func (j *Journal) tell(at Step) {
+	if j.steps != nil {
+		j.steps(at)
+	}
 }
 
 func putJSON(b *bbolt.Bucket, key []byte, v any) error {

@@ -136,10 +136,22 @@ func (d *Driver) Delete(ctx context.Context, id fleet.InstanceID) error {
 	if d.h.foreign(id) {
 		return fmt.Errorf("delete machine %s: %w", id, drivers.ErrForeign)
 	}
-	if err := d.h.discard(id); err != nil {
+	if err := c.discard(ctx, id); err != nil {
 		return fmt.Errorf("delete machine %s: %w", id, err)
 	}
 	return nil
+}
+
+// discard removes the machine first and then, as real hypervisors do, its disk.
+func (c *call) discard(ctx context.Context, id fleet.InstanceID) error {
+	if err := c.d.h.undefine(id); err != nil {
+		return err
+	}
+	c.d.tell(Within)
+	if err := c.ended(ctx); err != nil {
+		return err
+	}
+	return c.d.h.dropDisk(id)
 }
 
 func (h *Hypervisor) foreign(id fleet.InstanceID) bool {

@@ -167,20 +167,35 @@ func (h *Hypervisor) stir() {
 
 // discard removes a machine and its disk.
 func (h *Hypervisor) discard(id fleet.InstanceID) error {
+	if err := h.undefine(id); err != nil {
+		return err
+	}
+	return h.dropDisk(id)
+}
+
+func (h *Hypervisor) undefine(id fleet.InstanceID) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if m, ok := h.machines[id]; ok {
-		if err := h.store.remove(machinesDir, id.String()); err != nil {
-			return err
-		}
-		delete(h.machines, id)
-		if err := h.letGo(m); err != nil {
-			return err
-		}
-		delete(h.seats, id)
-		h.stir()
-		h.tell(id)
+	m, ok := h.machines[id]
+	if !ok {
+		return nil
 	}
+	if err := h.store.remove(machinesDir, id.String()); err != nil {
+		return err
+	}
+	delete(h.machines, id)
+	if err := h.letGo(m); err != nil {
+		return err
+	}
+	delete(h.seats, id)
+	h.stir()
+	h.tell(id)
+	return nil
+}
+
+func (h *Hypervisor) dropDisk(id fleet.InstanceID) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if err := h.store.remove(disksDir, id.String()); err != nil {
 		return err
 	}

@@ -16,6 +16,28 @@ type Driver struct {
 	mu       sync.Mutex // orders calls.Add against Close's Wait
 	closed   chan struct{}
 	isClosed bool
+	steps    func(Step)
+}
+
+// Step is a moment of a call at which who called may be killed.
+type Step string
+
+// The steps of a call. Within is where the machine is half done, as far as this
+// hypervisor knows of halves.
+const (
+	Before Step = "before"
+	Within Step = "within"
+	After  Step = "after"
+)
+
+// Tell has every step of every call told to f, which may block there; the stack
+// says which call it is. It is called before the first of them.
+func (d *Driver) Tell(f func(Step)) { d.steps = f }
+
+func (d *Driver) tell(at Step) {
+	if d.steps != nil {
+		d.steps(at)
+	}
 }
 
 var (
@@ -46,6 +68,7 @@ func (d *Driver) enter(ctx context.Context) (cut <-chan struct{}, done func(), e
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
+	d.tell(Before)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.isClosed {
@@ -57,7 +80,7 @@ func (d *Driver) enter(ctx context.Context) (cut <-chan struct{}, done func(), e
 		return nil, nil, errCut
 	}
 	d.calls.Add(1)
-	return d.h.cut, d.calls.Done, nil
+	return d.h.cut, func() { d.calls.Done(); d.tell(After) }, nil
 }
 
 // begin is enter for calls that take the latency of a call.

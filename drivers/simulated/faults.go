@@ -121,6 +121,10 @@ func (c *call) pass(ctx context.Context, step int) error {
 	if err := c.sleep(ctx, wait); err != nil {
 		return err
 	}
+	c.d.tell(Within)
+	if err := c.ended(ctx); err != nil {
+		return err
+	}
 	if fail {
 		return fmt.Errorf("simulated failure at step %d", step)
 	}
