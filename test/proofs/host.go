@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"grapevine/agent"
+	"grapevine/agent/journal"
 	"grapevine/api/client"
 	"grapevine/drivers"
 	"grapevine/drivers/simulated"
@@ -32,6 +33,8 @@ type Host struct {
 	place place
 	dir   string // what the present life, or the next one, has on its disk
 	life  *life  // nil while it is down
+
+	points *points // that the present life comes by
 }
 
 // life is a process: an agent's or a registry's.
@@ -83,10 +86,13 @@ func (h *Host) Start() {
 	cfg.Listen, cfg.GossipBind = h.place.name+":7947", h.place.name+":7946"
 	cfg.Join = []string{"10.0.0.1", "10.0.0.2"}
 	cfg.ReserveMemoryMiB, cfg.OvercommitVCPUs = 0, 1
-	l := &life{ended: make(chan error, 1), driver: h.Hypervisor.Connect()}
+	driver, passed := h.Hypervisor.Connect(), newPoints()
+	driver.Tell(func(at simulated.Step) { passed.pass(string(at)) })
+	l := &life{ended: make(chan error, 1), driver: driver}
 	a, err := agent.New(context.Background(), cfg, agent.Deps{
 		Driver: l.driver, Credentials: identity.Credentials{Identity: h.own, GossipKey: h.w.key}, Log: h.w.log,
 		Network: &h.place, Membership: h.w.roster.of, Ready: func() { l.ready.Store(true) },
+		Steps: func(at journal.Step) { passed.pass(string(at)) },
 	})
 	if err != nil {
 		h.w.t.Fatalf("start the agent of %s: %v", h.Name, err)
@@ -95,7 +101,7 @@ func (h *Host) Start() {
 	var ctx context.Context
 	ctx, l.cancel = context.WithCancel(context.Background())
 	go func() { l.ended <- a.Run(ctx) }()
-	h.life, h.Client = l, h.w.client(cfg.Listen, h.ID)
+	h.life, h.Client, h.points = l, h.w.client(cfg.Listen, h.ID), passed
 }
 
 // Kill ends the agent as kill -9 or a power cut does: nothing more of it
@@ -110,11 +116,24 @@ func (h *Host) Kill() {
 	h.w.net.Isolate(h.place.name)
 	h.w.roster.stop(h.ID)
 	h.Client.Close()
-	_ = h.life.driver.Close()
+	h.letGo()
 	h.life.end(h.w, h.Name)
 	h.life = nil
 	_ = os.RemoveAll(h.dir)
 	h.dir = next
+}
+
+// letGo ends what stands still at a point, which finds nothing any more that it
+// could do something to.
+func (h *Host) letGo() {
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		_ = h.life.driver.Close()
+	}()
+	synctest.Wait()
+	close(h.points.over)
+	<-closed
 }
 
 // end ends a process and says if it would not.
