@@ -68,6 +68,7 @@ type Agent struct {
 	network  sockets.Network
 	log      *slog.Logger
 	ready    func()
+	started  time.Time
 
 	journal  *journal.Journal
 	observer *observer.Observer
@@ -128,7 +129,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Agent, error) {
 	}
 	a := &Agent{
 		cfg: cfg, driver: deps.Driver, identity: deps.Identity, hostID: deps.Identity.Subject().ID, network: deps.Network,
-		log: deps.Log.With("host", cfg.Name), ready: deps.Ready,
+		log: deps.Log.With("host", cfg.Name), ready: deps.Ready, started: time.Now(),
 		shelf: newShelf(), giving: make(giving, maxReaders), metrics: newMetrics(), stale: make(chan struct{}, 1), drain: drain{wake: make(chan struct{}, 1)}, left: rungroup.NewExit(),
 	}
 	a.trust.given, a.boots.wake = make(chan struct{}), make(chan struct{}, 1)
@@ -172,7 +173,7 @@ func (a *Agent) open(ctx context.Context, deps Deps) error {
 		ID: a.hostID, Name: a.cfg.Name, Role: fleet.RoleAgent, Label: a.identity.Subject().Fleet, API: api,
 		GossipBind: a.cfg.GossipBind, GossipAdvertise: a.cfg.GossipAdvertise, Key: deps.GossipKey, FurtherKeys: deps.FurtherGossipKeys,
 		KeyringDir: a.cfg.DataDir, SavedFleet: filepath.Join(a.cfg.DataDir, "fleet.saved"), Join: a.cfg.Join, SerfRPC: a.cfg.SerfRPC, SerfRPCSecret: secret,
-		Epochs: (*returning)(a), Hardware: hardware, Dial: a.dial, Membership: deps.Membership, Log: a.log, Metrics: a.metrics.registry,
+		Epochs: (*returning)(a), Hardware: hardware, Replaces: a.cfg.ReplacesHardware, Dial: a.dial, Membership: deps.Membership, Log: a.log, Metrics: a.metrics.registry,
 	}); err != nil {
 		return err
 	}

@@ -48,8 +48,12 @@ func (a *Agent) attach(d drivers.Description) error {
 		return nil
 	case "":
 		return a.journal.BindHost(a.hostID, d.Hardware)
+	case a.cfg.ReplacesHardware:
+		a.log.Warn("the host has a new board, by an operator's word", "before", held.Hardware, "now", d.Hardware)
+		return a.journal.BindHost(a.hostID, d.Hardware)
 	default:
-		return fmt.Errorf("the journal in %s was made on other hardware (%s; this is %s): a copied disk must not speak for the host it was copied from; give this machine a data_dir and a certificate of its own",
+		return fmt.Errorf("the journal in %s was made on other hardware (%s; this is %s): a copied disk must not speak for the host it was copied from; "+
+			"give a copy a data_dir and a certificate of its own, or say that this host's board was replaced with replaces_hardware = %[2]q",
 			a.cfg.DataDir, held.Hardware, d.Hardware)
 	}
 }

@@ -12,13 +12,16 @@ import (
 
 // Config is what an operator sets of an agent: the keys of agent.toml.
 type Config struct {
-	Name     string            `toml:"name" help:"short name of the host, a label; the machine's host name when empty"`
-	Zone     string            `toml:"zone" help:"zone that the host is in"`
-	Labels   map[string]string `toml:"labels" help:"labels that the host is found by: key=value,key=value; in the file a table"`
-	Fleet    string            `toml:"fleet" help:"name of the fleet, checked against the certificate; the certificate's when empty"`
-	DataDir  string            `toml:"data_dir" help:"folder of the journal"`
-	Join     []string          `toml:"join" help:"members to join through: names, addresses (port 7946 when none is given) or SRV names"`
-	LogLevel string            `toml:"log_level" help:"debug, info, warn or error"`
+	Name    string            `toml:"name" help:"short name of the host, a label; the machine's host name when empty"`
+	Zone    string            `toml:"zone" help:"zone that the host is in"`
+	Labels  map[string]string `toml:"labels" help:"labels that the host is found by: key=value,key=value; in the file a table"`
+	Fleet   string            `toml:"fleet" help:"name of the fleet, checked against the certificate; the certificate's when empty"`
+	DataDir string            `toml:"data_dir" help:"folder of the journal"`
+	Join    []string          `toml:"join" help:"members to join through: names, addresses (port 7946 when none is given) or SRV names"`
+	// ReplacesHardware is how an operator restores the identity of a host whose
+	// board was replaced; without it that host is taken for a copy of itself.
+	ReplacesHardware string `toml:"replaces_hardware" help:"fingerprint of the board that this host had before, when it was replaced: the agent says which when it refuses to start"`
+	LogLevel         string `toml:"log_level" help:"debug, info, warn or error"`
 
 	Listen          string `toml:"listen" help:"address of the HTTPS API and of links, host:port"`
 	ListenAdvertise string `toml:"listen_advertise" help:"address at which others reach them, host:port; the host's first address when empty"`

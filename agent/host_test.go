@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -320,6 +321,37 @@ func TestProof08CopiedDiskOnOtherHardwareIsRefused(t *testing.T) {
 	}
 	s.hypervisor = original
 	s.start()
+}
+
+// An operator's word restores the identity of a host with a new board, and of
+// no other machine.
+func TestProof08HostWithANewBoardIsItselfByAnOperatorsWord(t *testing.T) {
+	s := newSite(t, nil)
+	before, err := s.hypervisor.Connect().Describe(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.stop()
+	for _, board := range []struct{ is, replaces, refused string }{
+		{is: "board-2", replaces: "", refused: fmt.Sprintf("replaces_hardware = %q", before.Hardware)},
+		{is: "board-2", replaces: "board-9", refused: "other hardware"},
+		{is: "board-2", replaces: before.Hardware},
+		{is: "board-2", replaces: before.Hardware}, // it may stay in agent.toml
+		{is: "board-3", replaces: before.Hardware, refused: "other hardware"},
+	} {
+		if s.hypervisor, err = simulated.New(simulated.Config{Hardware: board.is}); err != nil {
+			t.Fatal(err)
+		}
+		s.cfg.ReplacesHardware = board.replaces
+		if board.refused == "" {
+			s.start()
+			s.stop()
+			continue
+		}
+		if _, err := s.make(nil); err == nil || !strings.Contains(err.Error(), board.refused) {
+			t.Errorf("%+v: got %v", board, err)
+		}
+	}
 }
 
 func TestJournalOfAnotherHostIsRefused(t *testing.T) {

@@ -17,6 +17,9 @@ func (a *Agent) Key(_ context.Context, id fleet.InstanceID) (fleet.KeyRecord, er
 	}
 	a.state.mu.Lock()
 	defer a.state.mu.Unlock()
+	if a.state.back.Lost() {
+		return fleet.KeyRecord{}, a.forgetful()
+	}
 	record, ok := a.state.homes.Get(id)
 	if !ok {
 		return fleet.KeyRecord{}, errorf(fleet.CodeNotFound, "host %s holds no key for instance %s", a.name(), id)
@@ -26,7 +29,7 @@ func (a *Agent) Key(_ context.Context, id fleet.InstanceID) (fleet.KeyRecord, er
 
 // ChangeKey implements api.Node: the first record for a key wins, and is in
 // the journal before it is told to anyone.
-func (a *Agent) ChangeKey(_ context.Context, id fleet.InstanceID, change fleet.KeyChange) (fleet.KeyAnswer, error) {
+func (a *Agent) ChangeKey(ctx context.Context, id fleet.InstanceID, change fleet.KeyChange) (fleet.KeyAnswer, error) {
 	if id != change.Record.Instance || id.IsZero() || change.Record.Host.IsZero() {
 		return fleet.KeyAnswer{}, errorf(fleet.CodeInvalid, "the record must name the instance of the path, %s, and a host", id)
 	}
@@ -41,21 +44,44 @@ func (a *Agent) ChangeKey(_ context.Context, id fleet.InstanceID, change fleet.K
 	unlock := a.keys.lock(id)
 	defer unlock()
 	a.state.mu.Lock()
+	lost := a.state.back.Lost()
 	entry, store := a.state.homes.Judge(change, time.Now())
 	a.state.mu.Unlock()
+	if lost {
+		return fleet.KeyAnswer{}, a.forgetful()
+	}
 	if !store {
 		if entry.Record.Instance.IsZero() {
 			return fleet.KeyAnswer{}, errorf(fleet.CodeNotFound, "host %s holds no key for instance %s", a.name(), id)
 		}
 		return fleet.KeyAnswer{Record: entry.Record}, nil
 	}
+	shown := change.IfAttempt == 0 && a.learnKey(ctx, &entry.Record)
 	if err := a.journal.PutKeys(entry); err != nil {
 		return fleet.KeyAnswer{}, errorf(fleet.CodeInternal, "%v", err)
 	}
 	a.state.mu.Lock()
 	a.state.homes.Commit(entry)
 	a.state.mu.Unlock()
-	return fleet.KeyAnswer{Record: entry.Record, Stored: true}, nil
+	return fleet.KeyAnswer{Record: entry.Record, Stored: !shown}, nil
+}
+
+// learnKey gives a record that this home has never had to the host that shows
+// its instance already: another home decided, or this one before it was
+// reinstalled. The asker did not choose that host, and so drives nothing yet.
+func (a *Agent) learnKey(ctx context.Context, r *fleet.KeyRecord) (shown bool) {
+	row, err := a.Instance(ctx, r.Instance)
+	if err != nil || row.Ownership != fleet.Managed || row.HostDeclaredDead {
+		return false
+	}
+	r.Host = row.Host
+	return true
+}
+
+// forgetful is the answer of a home that was reinstalled and may have forgotten
+// what it decided.
+func (a *Agent) forgetful() error {
+	return errorf(fleet.CodeNotReady, "host %s was reinstalled, and decides about no keys before it has compared what it has with its peers; send the same request again in a moment", a.name())
 }
 
 // witnessesDecide is the answer of a home that has handed its keys over, or is

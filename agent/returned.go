@@ -143,7 +143,7 @@ func (a *Agent) facts() quarantine.Facts {
 	a.state.mu.Unlock()
 	f := quarantine.Facts{
 		Now: time.Now(), New: back.Epoch == 0 && !back.Held,
-		Told: back.Held && !a.trust.weighed, Age: back.Age, AgeKnown: back.AgeKnown,
+		Told: back.Held && !a.trust.weighed, Blank: back.Epoch == 0, Early: time.Since(a.started) <= a.witnessing.life, Age: back.Age, AgeKnown: back.AgeKnown,
 		Decisions: a.View.Covering(a.hostID, cleared+1), Boot: a.boots.pending(),
 		Others: back.Others, Merged: back.Merged, Whole: back.Whole, Alone: back.Alone,
 	}

@@ -77,6 +77,9 @@ type Config struct {
 	Epochs EpochStore
 	// Hardware fingerprints the machine, to tell a clone from a restart.
 	Hardware string
+	// Replaces is the fingerprint that an operator says the machine had before;
+	// empty for none.
+	Replaces string
 	// Dial opens an authenticated stream to the agent peer at addr (TLS 1.3,
 	// both certificates checked, ALPN). It must check that the other end's
 	// certificate is peer's, unless peer is zero.

@@ -149,6 +149,34 @@ func TestProof08CloneIsRefusedAndTheOriginalGoesOn(t *testing.T) {
 	})
 }
 
+// A host whose board was replaced goes on where it was by an operator's word,
+// and what ran on the old board is then the copy.
+func TestProof08NewBoardOfAHostIsTakenByAnOperatorsWord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, lan())
+		members := fleetOf(w, 5)
+		old := members[2]
+		anew := w.start("10.0.9.9", func(c *Config) {
+			c.ID, c.Epochs, c.Hardware, c.Replaces = old.cfg.ID, meshtest.EpochsAt(1), "another machine", old.cfg.Hardware
+		})
+		anew.say(9)
+		w.waitFor(time.Minute, "the old board is refused", func() bool {
+			select {
+			case <-old.finished:
+				return true
+			default:
+				return false
+			}
+		})
+		if !errors.Is(old.err, ErrCloned) {
+			t.Errorf("the old board ended with %v, want ErrCloned", old.err)
+		}
+		w.stop(old)
+		w.waitFor(time.Minute, "the host is heard", func() bool { return members[0].instances(nameOf(2)) == 9 })
+		w.stopAll()
+	})
+}
+
 func TestPartitionHealsFromBothSides(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, lan())

@@ -19,6 +19,10 @@ type Facts struct {
 	// surely alive, where AgeKnown.
 	Told, AgeKnown bool
 	Age            time.Duration
+	// Blank says that the journal is new, and Early that it is not yet as old as a
+	// grant lifetime: what the host had promised as home of keys, and forgot, may
+	// still be under way.
+	Blank, Early bool
 	// Decisions are those about this host that it has not answered.
 	Decisions []fleet.Record
 	// Boot names the boot after which there are machines to start; empty where
@@ -68,6 +72,9 @@ func (s *State) enter(f *Facts) {
 	case f.Age > fleet.MaxAbsence:
 		s.add(Absent, fmt.Sprintf("the fleet had not heard of it for %s", f.Age.Round(time.Second)), f.Now)
 	}
+	if f.Told && f.Blank {
+		s.add(Reinstalled, "its journal is new, and its peers know it from before: it was reinstalled, or its data_dir was lost", f.Now)
+	}
 	for i := range f.Decisions {
 		if r := &f.Decisions[i]; r.Covers.Epoch > s.Cleared {
 			s.add(Decided, fmt.Sprintf("%s by %s: %s", r.Kind, r.By, r.Why), f.Now)
@@ -90,6 +97,8 @@ func (s *State) waits(f *Facts) string {
 		return "no other agent is heard, and there are members to join through; it waits for one, or for an operator: grapevine host release"
 	case f.Merged < need || !f.Whole:
 		return fmt.Sprintf("it has taken in what %d of %d peers hold", min(f.Merged, need), need)
+	case s.Lost() && f.Early:
+		return fmt.Sprintf("it lets %s pass, in which what it had granted is either done or over", fleet.GrantLife)
 	default:
 		return ""
 	}

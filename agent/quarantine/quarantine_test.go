@@ -46,6 +46,8 @@ func TestHostIsQuarantinedForWhatItMissed(t *testing.T) {
 		"a restart after seconds":      {quarantine.Facts{Told: true, AgeKnown: true, Age: 3 * time.Second}, nil},
 		"just short of too long":       {quarantine.Facts{Told: true, AgeKnown: true, Age: fleet.MaxAbsence}, nil},
 		"too long":                     {quarantine.Facts{Told: true, AgeKnown: true, Age: fleet.MaxAbsence + 1}, []quarantine.Kind{quarantine.Absent}},
+		"an empty disk":                {quarantine.Facts{Told: true, AgeKnown: true, Blank: true}, []quarantine.Kind{quarantine.Reinstalled}},
+		"a new host, with nothing":     {quarantine.Facts{New: true, Blank: true}, nil},
 		"nobody knows how long":        {quarantine.Facts{Told: true}, []quarantine.Kind{quarantine.Absent}},
 		"nobody was heard":             {quarantine.Facts{}, nil},
 		"declared dead":                {quarantine.Facts{Decisions: []fleet.Record{dead(7)}}, []quarantine.Kind{quarantine.Decided}},
@@ -86,6 +88,9 @@ func TestHostLeavesOnceItHasTakenInWhatEnoughPeersHold(t *testing.T) {
 		"peers that lack much":           {func(f *quarantine.Facts) { f.Whole = false }, "3 of 3"},
 		"nobody, and nobody to join":     {func(f *quarantine.Facts) { f.Others, f.Merged, f.Alone = 0, 0, true }, ""},
 		"nobody, and somebody to join":   {func(f *quarantine.Facts) { f.Others, f.Merged = 0, 0 }, "no other agent"},
+		"a young one, reinstalled":       {func(f *quarantine.Facts) { f.Blank, f.Early = true, true }, "pass"},
+		"an old one, reinstalled":        {func(f *quarantine.Facts) { f.Blank = true }, ""},
+		"a young one that was away":      {func(f *quarantine.Facts) { f.Early = true }, ""},
 		"a machine shown elsewhere":      {func(f *quarantine.Facts) { f.Elsewhere = append(f.Elsewhere, there(web, 2, 1, false)) }, web.String()},
 		"an older copy of one elsewhere": {func(f *quarantine.Facts) { f.Elsewhere = append(f.Elsewhere, there(web, 2, 0, false)) }, ""},
 	} {

@@ -16,6 +16,8 @@ const (
 	Absent   Kind = "absent"   // the fleet had not heard of it for too long
 	Decided  Kind = "decided"  // an operator gave it up
 	Rebooted Kind = "rebooted" // it rebooted, and has machines to start
+	// Reinstalled: its journal is new, and the fleet knows it from before.
+	Reinstalled Kind = "reinstalled"
 )
 
 // Cause is one reason why a host is in quarantine.
@@ -60,6 +62,12 @@ type Release struct {
 
 // On reports whether the host is in quarantine.
 func (s *State) On() bool { return len(s.Causes) > 0 }
+
+// Lost reports whether the host is in quarantine as one that does not know what
+// it had promised.
+func (s *State) Lost() bool {
+	return slices.ContainsFunc(s.Causes, func(c Cause) bool { return c.Kind == Reinstalled })
+}
 
 // Conflicts returns the superseded machines that nobody has decided about, in
 // order.

@@ -70,7 +70,7 @@ func (n *Node) takeSelf() (uint64, bool) {
 	if !heard {
 		return 0, true
 	}
-	if ours := n.cfg.Hardware; life.Hardware != "" && ours != "" && life.Hardware != ours {
+	if ours := n.cfg.Hardware; life.Hardware != "" && ours != "" && life.Hardware != ours && life.Hardware != n.cfg.Replaces {
 		n.world.Fail(n.cloned(life.Hardware))
 		return 0, false
 	}

@@ -25,8 +25,8 @@ const (
 // host: two machines run on copies of one agent's disk.
 var ErrCloned = errors.New("another machine speaks for this host")
 
-// Config says who a node is. All fields but Joins, Epoch and Hardware are
-// required.
+// Config says who a node is. All fields but Joins, Epoch, Hardware and Replaces
+// are required.
 type Config struct {
 	ID     fleet.UUID // the host's id of an agent, any of a registry
 	Name   string
@@ -35,6 +35,9 @@ type Config struct {
 	Gossip string // host:port of this node's gossip, told in hellos
 	// Hardware fingerprints the machine, to tell a clone from a restart.
 	Hardware string
+	// Replaces is the fingerprint of the machine that this host was before, by an
+	// operator's word; empty for none.
+	Replaces string
 	// Links is how many links to keep open to other agents, MaxInbound how many
 	// to accept. A registry accepts none.
 	Links, MaxInbound int
@@ -194,7 +197,8 @@ func (n *Node) jitter(d time.Duration) time.Duration { return d*3/4 + n.random(d
 
 func (n *Node) cloned(theirs string) error {
 	return fmt.Errorf("host %s: %w: its block carries hardware fingerprint %q, this machine has %q; "+
-		"if this machine was copied from another, remove its agent's data directory so that it gets an id of its own",
+		"if this machine was copied from another, give it a certificate and a data_dir of its own; "+
+		"if it is that host with a new board, say so with replaces_hardware = %[3]q",
 		n.cfg.ID, ErrCloned, theirs, n.cfg.Hardware)
 }
 
