@@ -37,11 +37,12 @@ type world struct {
 	nodes    int
 	seeds    []string // gossip addresses to join through
 	patience time.Duration
+	pause    time.Duration // between two looks
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), subnet: freeSubnet(t), patience: patience}
+	w := &world{t: t, dir: t.TempDir(), subnet: freeSubnet(t), patience: patience, pause: 20 * time.Millisecond}
 	w.must(w.run(nil, "tls", "init", "--dir", w.path("ca"), "--fleet", "e2e"))
 	w.issue("operator", "operator", "")
 	return w
@@ -319,7 +320,7 @@ func (w *world) until(what string, holds func() error) {
 		case errors.As(err, &fatal), time.Now().After(deadline):
 			w.t.Fatalf("gave up waiting until %s: %v", what, err)
 		}
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(w.pause)
 	}
 }
 

@@ -11,18 +11,19 @@ import (
 	"grapevine/test/xenlab"
 )
 
-// xenPatience bounds what a guest of an emulated Xen host may take.
-const xenPatience = 10 * time.Minute
+// xenPatience bounds what a guest of an emulated Xen host may take, and xenPause
+// is between two looks at it: each is work for its dom0, which the guest's own
+// boot waits for.
+const (
+	xenPatience = 10 * time.Minute
+	xenPause    = time.Second
+)
 
 // A real agent drives a real Xen; all that is done to an instance at a registry
 // is done there, and seen at both.
 func TestLifeOfAnInstanceOnXen(t *testing.T) {
 	host := xenlab.Start(t)
-	w := newWorld(t)
-	w.patience = xenPatience
-	agent := w.newNode("agent", "xen-1", fmt.Sprintf("driver = \"libvirt\"\nlibvirt_uri = \"xen:///system\"\nlibvirt_socket = %q\nstop_grace = \"%s\"\n",
-		host.Relay(t).Path(), xenPatience/2))
-	agent.start()
+	w, agent := xenWorld(t, host)
 	registry := w.registry("registry-1")
 	both := []*node{registry, agent}
 	w.complete(both, 1)
@@ -88,8 +89,25 @@ func TestLifeOfAnInstanceOnXen(t *testing.T) {
 	up(3)
 	do("delete", id)
 	w.gone(row.ID, both)
-	left, err := host.Shell(t.Context(), "virsh -q list --all --name; ls /var/lib/libvirt/images/grapevine | grep -v ^image-; ls /var/log/xen/console")
+	w.leavesNothing(host)
+}
+
+// xenWorld is a fleet of one agent, xen-1, that drives this host.
+func xenWorld(t *testing.T, host *xenlab.Host) (*world, *node) {
+	t.Helper()
+	w := newWorld(t)
+	w.patience, w.pause = xenPatience, xenPause
+	agent := w.newNode("agent", "xen-1", fmt.Sprintf("driver = \"libvirt\"\nlibvirt_uri = \"xen:///system\"\nlibvirt_socket = %q\nstop_grace = \"%s\"\n",
+		host.Relay(t).Path(), xenPatience/2))
+	agent.start()
+	return w, agent
+}
+
+// leavesNothing: all that is on the host is Domain-0, and images.
+func (w *world) leavesNothing(host *xenlab.Host) {
+	w.t.Helper()
+	left, err := host.Shell(w.t.Context(), "virsh -q list --all --name; ls /var/lib/libvirt/images/grapevine | grep -v ^image-; ls /var/log/xen/console")
 	if err != nil || strings.Join(strings.Fields(left), " ") != "Domain-0" {
-		t.Errorf("left on the host: %q, %v; want Domain-0 alone", left, err)
+		w.t.Errorf("left on the host: %q, %v; want Domain-0 alone", left, err)
 	}
 }
