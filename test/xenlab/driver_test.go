@@ -65,12 +65,13 @@ func (b *bench) build(t *testing.T, im fleet.Image, content []byte, size fleet.R
 	return id
 }
 
-// says waits until the machine's console log has this text so many times.
+// says waits until the machine's console log has this text so many times. It
+// looks seldom: each look is work for dom0, and the guest's boot waits for that.
 func (b *bench) says(t *testing.T, id fleet.InstanceID, text string, times int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	tick := time.NewTicker(200 * time.Millisecond)
+	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
 		log := b.log(t, id)

@@ -53,7 +53,8 @@ func TestConformanceOnLVM(t *testing.T) {
 		"BuiltMachineHasItsDevices", "DiskIsAttachedAndDetachedOnce", "FirstDiskStays", "DiskGrowsAndNeverShrinks",
 		"RunningMachineTakesDevices", "DeleteRemovesFurtherDisks",
 		"DiskIsReadAsItIsNow", "FurtherDiskIsRead", "DisksThatCannotBeReadAreRefused",
-		"CopyHoldsWhatItsSourceHeld", "CopyOfNothingLeavesNothing", "CopyHasFurtherDisks", "FurtherDiskBeginsAsAnImage")
+		"CopyHoldsWhatItsSourceHeld", "CopyOfNothingLeavesNothing", "CopyHasFurtherDisks", "FurtherDiskBeginsAsAnImage",
+		"VolumesAreToldWithTheirMachines")
 }
 
 // logical lets a machine live on logical volumes: its guest sees them, one grows
