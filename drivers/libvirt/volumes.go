@@ -36,6 +36,9 @@ func fileNames(id fleet.InstanceID, number int) [2]string {
 // empty file over what a disk is copied from.
 func readVolume(id fleet.InstanceID) string { return "read-" + id.String() + qcow2 }
 
+// plainVolume names the raw file that is sent to where a disk is made.
+func plainVolume(id fleet.InstanceID) string { return "read-" + id.String() + ".raw" }
+
 // seedVolumes are the two names that a machine's seed can have: a rebuild makes
 // the new one beside the old one.
 func seedVolumes(id fleet.InstanceID) [2]string {
@@ -46,7 +49,7 @@ func seedVolumes(id fleet.InstanceID) [2]string {
 // disks may have, but for its console log.
 func machineVolumes(id fleet.InstanceID, further int) []string {
 	seeds, firsts := seedVolumes(id), fileNames(id, 0)
-	names := append(append(seeds[:], firsts[:]...), readVolume(id), rescueVolume(id))
+	names := append(append(seeds[:], firsts[:]...), readVolume(id), plainVolume(id), rescueVolume(id))
 	for n := range further {
 		names = append(names, fileNames(id, n+1)[0])
 	}

@@ -19,7 +19,11 @@ var Kinds = []string{"dir", "fs", "netfs"}
 
 // BlockKinds are the types of pools whose volumes are block devices. Machines'
 // disks can lie in one, and nothing else.
-var BlockKinds = []string{"logical"}
+var BlockKinds = []string{"logical", "zfs"}
+
+// sentKinds are those of them into which libvirt copies no volume: what is to be
+// in one is sent. A new volume of theirs holds zeros.
+var sentKinds = []string{"zfs"}
 
 // DiskKinds are the types of pools for machines' disks.
 var DiskKinds = slices.Concat(Kinds, BlockKinds)

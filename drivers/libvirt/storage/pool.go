@@ -51,6 +51,9 @@ type Pool struct {
 // Blocks reports whether the pool's volumes are block devices, and not files.
 func (p *Pool) Blocks() bool { return slices.Contains(BlockKinds, p.kind) }
 
+// Sent reports whether libvirt copies nothing into the pool: see Send.
+func (p *Pool) Sent() bool { return slices.Contains(sentKinds, p.kind) }
+
 // Pool returns the storage pool, defined and started when it was not.
 func (s *Storage) Pool(ctx context.Context) (*Pool, error) {
 	return s.open(ctx, s.config.Pool, Kinds, func(rpc *golibvirt.Libvirt, err error) (golibvirt.StoragePool, error) {

@@ -24,6 +24,13 @@ func Raw(name string, bytes int64) *libvirtxml.StorageVolume {
 	}
 }
 
+// Plain describes a raw file that takes no more room than what is in it.
+func Plain(name string, bytes int64) *libvirtxml.StorageVolume {
+	vol := Raw(name, bytes)
+	vol.Allocation = &libvirtxml.StorageVolumeSize{}
+	return vol
+}
+
 // Disk describes a qcow2 disk, over the image at backing where that is
 // not empty.
 func Disk(name string, gib int64, backing, format string) *libvirtxml.StorageVolume {
