@@ -22,7 +22,7 @@ var _ drivers.Rebuilder = (*Driver)(nil)
 // Rebuild implements drivers.Rebuilder. Disk and seed have two names each, and
 // what is made anew has the one that the domain does not name.
 func (d *Driver) Rebuild(ctx context.Context, id fleet.InstanceID, r drivers.Rebuild) error {
-	err := d.alone(ctx, id, func(_ *storage.Pool, m *drivers.Machine) error {
+	err := d.alone(ctx, id, func(m *drivers.Machine) error {
 		p, err := d.places(ctx)
 		if err != nil {
 			return err
@@ -54,7 +54,7 @@ func (d *Driver) rebuild(ctx context.Context, p places, m *drivers.Machine, r *d
 }
 
 // alone does something to a managed machine while no build of it does.
-func (d *Driver) alone(ctx context.Context, id fleet.InstanceID, do func(*storage.Pool, *drivers.Machine) error) error {
+func (d *Driver) alone(ctx context.Context, id fleet.InstanceID, do func(*drivers.Machine) error) error {
 	release, err := d.builds.Take(ctx, id)
 	if err != nil {
 		return err
@@ -67,11 +67,7 @@ func (d *Driver) alone(ctx context.Context, id fleet.InstanceID, do func(*storag
 	if m.Mark == nil {
 		return drivers.ErrForeign
 	}
-	pool, err := d.storage.Pool(ctx)
-	if err != nil {
-		return err
-	}
-	return do(pool, m)
+	return do(m)
 }
 
 // tidyLimit bounds cleaning up, which goes on when its caller has given up.

@@ -146,7 +146,11 @@ func (d *Driver) Unrescue(ctx context.Context, id fleet.InstanceID, mark drivers
 // rescuing does something to the definition of a managed machine, alone, and
 // removes the disk of a rescue that the machine does not have afterwards.
 func (d *Driver) rescuing(ctx context.Context, id fleet.InstanceID, do func(*storage.Pool, *drivers.Machine, *definition) error) error {
-	return d.alone(ctx, id, func(pool *storage.Pool, m *drivers.Machine) error {
+	return d.alone(ctx, id, func(m *drivers.Machine) error {
+		pool, err := d.storage.Pool(ctx)
+		if err != nil {
+			return err
+		}
 		dom, err := d.lookup(ctx, id)
 		if err != nil {
 			return err
