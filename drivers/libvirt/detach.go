@@ -68,8 +68,7 @@ func (d *Driver) discardDisk(ctx context.Context, id fleet.InstanceID, name stri
 	if err != nil {
 		return err
 	}
-	names := p.diskNames(id, number)
-	return p.delete(ctx, append(names[:], fileNames(id, number)[0])...)
+	return p.delete(ctx, p.everyName(id, number)...)
 }
 
 // letGo is how long a guest may take to let go of a device.

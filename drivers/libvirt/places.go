@@ -32,6 +32,14 @@ func (d *Driver) places(ctx context.Context) (p places, err error) {
 // apart reports whether the two are not the same.
 func (p places) apart() bool { return p.disks != p.files }
 
+// pools are the two, or the one.
+func (p places) pools() []*storage.Pool {
+	if p.apart() {
+		return []*storage.Pool{p.files, p.disks}
+	}
+	return []*storage.Pool{p.files}
+}
+
 // lair is where a disk lies: a qcow2 file, or a block device that is the disk.
 type lair struct {
 	path   string
@@ -46,6 +54,17 @@ func (p places) diskNames(id fleet.InstanceID, number int) [2]string {
 	}
 	file := fileNames(id, number)
 	return [2]string{strings.TrimSuffix(file[0], qcow2), strings.TrimSuffix(file[1], qcow2)}
+}
+
+// everyName are all names that the volume of that disk can have, in whatever pool
+// it is.
+func (p places) everyName(id fleet.InstanceID, number int) []string {
+	files := fileNames(id, number)
+	if !p.disks.Blocks() {
+		return files[:]
+	}
+	blocks := p.diskNames(id, number)
+	return append(files[:], blocks[:]...)
 }
 
 // volumesApart are the names of all volumes that a machine with so many further
@@ -78,16 +97,16 @@ func (p places) undo(ctx context.Context, failed error, id fleet.InstanceID, fur
 
 // delete deletes volumes of these names, wherever they are.
 func (p places) delete(ctx context.Context, names ...string) error {
-	err := p.files.Delete(ctx, names...)
-	if p.apart() {
-		err = errors.Join(err, p.disks.Delete(ctx, names...))
+	var errs []error
+	for _, pool := range p.pools() {
+		errs = append(errs, pool.Delete(ctx, names...))
 	}
-	return err
+	return errors.Join(errs...)
 }
 
 // holds reports whether a volume of one of these names lies at this path.
 func (p places) holds(ctx context.Context, path string, names ...string) (bool, error) {
-	for _, pool := range []*storage.Pool{p.files, p.disks} {
+	for _, pool := range p.pools() {
 		for _, name := range names {
 			if name != filepath.Base(path) {
 				continue

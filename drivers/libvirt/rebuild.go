@@ -131,8 +131,8 @@ func (d *Driver) ourFirstDisk(ctx context.Context, p places, m *drivers.Machine,
 	if seen == nil {
 		return nil
 	}
-	path, names, files := seen.path(), p.diskNames(m.ID, 0), fileNames(m.ID, 0)
-	ours, err := p.holds(ctx, path, append(names[:], files[:]...)...)
+	path := seen.path()
+	ours, err := p.holds(ctx, path, p.everyName(m.ID, 0)...)
 	if err != nil {
 		return err
 	}
@@ -257,11 +257,10 @@ func (d *Driver) tidy(ctx context.Context, p places, id fleet.InstanceID) error 
 		return err
 	}
 	var spare []string
-	for _, pair := range [][2]string{fileNames(id, 0), p.diskNames(id, 0), seedVolumes(id)} {
-		for _, name := range pair {
-			if !def.names(name) {
-				spare = append(spare, name)
-			}
+	seeds := seedVolumes(id)
+	for _, name := range append(p.everyName(id, 0), seeds[:]...) {
+		if !def.names(name) {
+			spare = append(spare, name)
 		}
 	}
 	return p.delete(ctx, spare...)
