@@ -122,6 +122,11 @@ func (def *definition) names(volume string) bool {
 	return slices.ContainsFunc(def.xml.Devices.Disks, func(d libvirtxml.DomainDisk) bool { return filepath.Base(pathOf(&d)) == volume })
 }
 
+// spare are those of these volumes that the definition does not name.
+func (def *definition) spare(volumes ...string) []string {
+	return slices.DeleteFunc(slices.Clone(volumes), def.names)
+}
+
 // mark puts a Mark in the place of the one that the definition carries.
 func (def *definition) mark(mark drivers.Mark) error {
 	element, err := encodeSpacedMark(mark)

@@ -94,12 +94,7 @@ func (d *Driver) tidyPair(ctx context.Context, p places, dom golibvirt.Domain, n
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		if !def.names(name) {
-			err = errors.Join(err, p.disks.Delete(ctx, name))
-		}
-	}
-	return err
+	return p.disks.Delete(ctx, def.spare(names[:]...)...)
 }
 
 // growsNow refuses a size of which a machine that runs could not get the disk.

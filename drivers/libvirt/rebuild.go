@@ -256,14 +256,8 @@ func (d *Driver) tidy(ctx context.Context, p places, id fleet.InstanceID) error 
 	if err != nil {
 		return err
 	}
-	var spare []string
 	seeds := seedVolumes(id)
-	for _, name := range append(p.everyName(id, 0), seeds[:]...) {
-		if !def.names(name) {
-			spare = append(spare, name)
-		}
-	}
-	return p.delete(ctx, spare...)
+	return p.delete(ctx, def.spare(append(p.everyName(id, 0), seeds[:]...)...)...)
 }
 
 // readSeed reads what a seed says.
