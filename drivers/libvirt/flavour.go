@@ -78,10 +78,10 @@ type flavour struct {
 	tagging uint64
 	// headroom: machines are built to be given more while they run.
 	headroom bool
-	// rescues says why a domain cannot boot this image, and rescue adds the disk in
-	// a file that it is to boot before all others.
+	// rescues says why a domain cannot boot this image, and rescue adds the disk
+	// that it is to boot before all others.
 	rescues func(*libvirtxml.Domain, *fleet.Image) error
-	rescue  func(def *definition, path string)
+	rescue  func(def *definition, disk libvirtxml.DomainDisk)
 	// undefine is what goes with a domain.
 	undefine golibvirt.DomainUndefineFlagsValues
 }

@@ -44,9 +44,7 @@ func kvmFlavour() *flavour {
 		headroom: true,
 		tagging:  11_000_000,
 		rescues:  func(*libvirtxml.Domain, *fleet.Image) error { return nil },
-		rescue: func(def *definition, path string) {
-			def.bootDisk(kvmFlavour().diskXML(path, rescueLetter))
-		},
+		rescue:   (*definition).bootDisk,
 		undefine: golibvirt.DomainUndefineManagedSave | golibvirt.DomainUndefineNvram |
 			golibvirt.DomainUndefineSnapshotsMetadata | golibvirt.DomainUndefineCheckpointsMetadata,
 	}

@@ -75,7 +75,7 @@ func (d *Driver) rescue(ctx context.Context, pool *storage.Pool, def *definition
 		if err != nil {
 			return err
 		}
-		d.flavour.rescue(def, vol.Key)
+		d.flavour.rescue(def, d.flavour.diskXML(vol.Key, rescueLetter))
 	}
 	if _, ok := im.File(fleet.RoleISO); ok {
 		path, err := pool.Path(ctx, storage.FileName(im.ID, fleet.RoleISO))

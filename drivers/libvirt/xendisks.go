@@ -51,9 +51,7 @@ func xenRescues(dom *libvirtxml.Domain, im *fleet.Image) error {
 // xenRescue: an HVM guest's firmware boots the first disk, and nothing can be
 // said of another. So that one makes way, to where the disk of a rescue is with
 // others. A PV guest boots its kernel, and has the disk beside.
-func xenRescue(def *definition, path string) {
-	f := xenFlavour()
-	disk := f.diskXML(path, rescueLetter)
+func xenRescue(def *definition, disk libvirtxml.DomainDisk) {
 	if first := def.at("hda"); first != nil {
 		disk.Target, first.Target = first.Target, disk.Target
 	}
