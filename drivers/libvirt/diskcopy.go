@@ -53,7 +53,7 @@ func (d *Driver) copyOfImage(ctx context.Context, p places, o *drivers.Origin, i
 	}
 	begin, err := imageContent(ctx, p.files, &im)
 	if err != nil {
-		return lair{}, fmt.Errorf("find the disk of image %.12s: %w", im.ID, err)
+		return lair{}, err
 	}
 	if p.disks.Blocks() {
 		return d.makeDisk(ctx, p, id, name, gib, begin)

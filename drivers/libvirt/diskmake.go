@@ -95,7 +95,7 @@ func imageContent(ctx context.Context, files *storage.Pool, im *fleet.Image) (co
 	}
 	path, err := files.Path(ctx, storage.FileName(im.ID, fleet.RoleDisk))
 	if err != nil {
-		return content{}, fmt.Errorf("find the image's disk: %w", err)
+		return content{}, fmt.Errorf("find the disk of image %.12s: %w", im.ID, err)
 	}
 	return content{path, file.Format}, nil
 }

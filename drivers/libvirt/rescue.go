@@ -66,12 +66,12 @@ func (d *Driver) rescue(ctx context.Context, pool *storage.Pool, def *definition
 	if err := d.bootFrom(ctx, pool, def, im); err != nil {
 		return err
 	}
-	if file, ok := im.StoredFile(fleet.RoleDisk); ok {
-		backing, err := pool.Path(ctx, storage.FileName(im.ID, fleet.RoleDisk))
-		if err != nil {
-			return fmt.Errorf("find the image's disk: %w", err)
-		}
-		vol, err := pool.Create(ctx, storage.Disk(rescueVolume(mark.ID), im.DiskGiB(), backing, file.Format))
+	begin, err := imageContent(ctx, pool, im)
+	if err != nil {
+		return err
+	}
+	if begin.path != "" {
+		vol, err := pool.Create(ctx, storage.Disk(rescueVolume(mark.ID), im.DiskGiB(), begin.path, begin.format))
 		if err != nil {
 			return err
 		}
