@@ -212,9 +212,9 @@ func (d *Driver) discard(ctx context.Context, id fleet.InstanceID) error {
 	if err != nil || !d.storage.Apart() {
 		return err
 	}
-	p := places{files: pool}
-	if p.disks, err = d.storage.Disks(ctx); err != nil {
+	disks, err := d.storage.Disks(ctx)
+	if err != nil {
 		return err
 	}
-	return p.disks.Delete(ctx, p.volumesApart(id, fleet.MaxDisks)...)
+	return disks.Delete(ctx, volumesApart(disks, id, fleet.MaxDisks)...)
 }

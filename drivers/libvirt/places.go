@@ -49,10 +49,14 @@ type lair struct {
 // diskNames are the two names that the volume of a machine's disk with this
 // number, from 0, can have: what takes a disk's place is made beside it.
 func (p places) diskNames(id fleet.InstanceID, number int) [2]string {
-	if !p.disks.Blocks() {
-		return fileNames(id, number)
-	}
+	return diskNames(p.disks, id, number)
+}
+
+func diskNames(in *storage.Pool, id fleet.InstanceID, number int) [2]string {
 	file := fileNames(id, number)
+	if !in.Blocks() {
+		return file
+	}
 	return [2]string{strings.TrimSuffix(file[0], qcow2), strings.TrimSuffix(file[1], qcow2)}
 }
 
@@ -69,9 +73,9 @@ func (p places) everyName(id fleet.InstanceID, number int) []string {
 
 // volumesApart are the names of all volumes that a machine with so many further
 // disks may have in a pool of disks alone.
-func (p places) volumesApart(id fleet.InstanceID, further int) (names []string) {
+func volumesApart(in *storage.Pool, id fleet.InstanceID, further int) (names []string) {
 	for number := range further + 1 {
-		pair := p.diskNames(id, number)
+		pair := diskNames(in, id, number)
 		names = append(names, pair[:]...)
 	}
 	return names
@@ -82,7 +86,7 @@ func (p places) volumesApart(id fleet.InstanceID, further int) (names []string) 
 func (p places) clear(ctx context.Context, id fleet.InstanceID, further int, more ...string) error {
 	err := p.files.Clear(ctx, append(machineVolumes(id, further), more...)...)
 	if err == nil && p.apart() {
-		err = p.disks.Clear(ctx, p.volumesApart(id, further)...)
+		err = p.disks.Clear(ctx, volumesApart(p.disks, id, further)...)
 	}
 	return err
 }
@@ -90,7 +94,7 @@ func (p places) clear(ctx context.Context, id fleet.InstanceID, further int, mor
 // undo deletes them because of an error, which it returns.
 func (p places) undo(ctx context.Context, failed error, id fleet.InstanceID, further int, more ...string) error {
 	if p.apart() {
-		failed = p.disks.Undo(ctx, failed, p.volumesApart(id, further)...)
+		failed = p.disks.Undo(ctx, failed, volumesApart(p.disks, id, further)...)
 	}
 	return p.files.Undo(ctx, failed, append(machineVolumes(id, further), more...)...)
 }

@@ -67,11 +67,9 @@ func (s *Storage) Pool(ctx context.Context) (*Pool, error) {
 // Apart reports whether machines' disks lie in a pool of their own.
 func (s *Storage) Apart() bool { return s.config.Disks != "" && s.config.Disks != s.config.Pool }
 
-// Disks returns the pool of machines' disks, started when it was not.
+// Disks returns the pool of machines' disks where it is one of its own, started
+// when it was not.
 func (s *Storage) Disks(ctx context.Context) (*Pool, error) {
-	if !s.Apart() {
-		return s.Pool(ctx)
-	}
 	return s.open(ctx, s.config.Disks, DiskKinds, func(_ *golibvirt.Libvirt, err error) (golibvirt.StoragePool, error) {
 		return golibvirt.StoragePool{}, err
 	})
