@@ -113,7 +113,7 @@ func diskBytes(spec drivers.Spec) int64 {
 
 // machineConfig is the machine as the host is asked to make it.
 func (s *session) machineConfig(ctx context.Context, spec drivers.Spec, folder string) (types.VirtualMachineConfigSpec, error) {
-	devices, err := s.devices(ctx, spec, folder)
+	devices, err := s.newDevices(ctx, spec, folder)
 	if err != nil {
 		return types.VirtualMachineConfigSpec{}, err
 	}
@@ -150,8 +150,8 @@ func (s *session) machineConfig(ctx context.Context, spec drivers.Spec, folder s
 // serial ports.
 const serialController = 400
 
-// devices are the machine's disks, network cards, CD drive and serial console.
-func (s *session) devices(ctx context.Context, spec drivers.Spec, folder string) ([]types.BaseVirtualDeviceConfigSpec, error) {
+// newDevices are the machine's disks, network cards, CD drive and serial console.
+func (s *session) newDevices(ctx context.Context, spec drivers.Spec, folder string) ([]types.BaseVirtualDeviceConfigSpec, error) {
 	var list object.VirtualDeviceList
 	scsi, err := list.CreateSCSIController("pvscsi")
 	if err != nil {

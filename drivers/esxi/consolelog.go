@@ -39,9 +39,9 @@ func (d *Driver) ConsoleLog(ctx context.Context, id fleet.InstanceID, part fleet
 		if err != nil {
 			return err
 		}
-		devices, err := object.NewVirtualMachine(s.client, m.ref).Device(ctx)
+		devices, err := s.devices(ctx, m.ref)
 		if err != nil {
-			return fmt.Errorf("read devices: %w", err)
+			return err
 		}
 		if r.name, err = s.logName(devices); err != nil {
 			return err

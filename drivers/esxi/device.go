@@ -41,9 +41,9 @@ func (d *Driver) Devices(ctx context.Context, id fleet.InstanceID) ([]fleet.Devi
 		if err != nil {
 			return err
 		}
-		list, err := object.NewVirtualMachine(s.client, m.ref).Device(ctx)
+		list, err := s.devices(ctx, m.ref)
 		if err != nil {
-			return fmt.Errorf("read devices: %w", err)
+			return err
 		}
 		devices = nil
 		for _, device := range list {
@@ -113,6 +113,15 @@ func imageOfISO(path string) string {
 	return id
 }
 
+// devices are those that a machine has.
+func (s *session) devices(ctx context.Context, vm types.ManagedObjectReference) (object.VirtualDeviceList, error) {
+	list, err := object.NewVirtualMachine(s.client, vm).Device(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read devices: %w", err)
+	}
+	return list, nil
+}
+
 // onDevices changes a managed machine in one task, by what change finds to do
 // with its devices; nothing is no task.
 func (d *Driver) onDevices(ctx context.Context, what string, id fleet.InstanceID,
@@ -128,17 +137,16 @@ func (d *Driver) onDevices(ctx context.Context, what string, id fleet.InstanceID
 		if err != nil {
 			return err
 		}
-		vm := object.NewVirtualMachine(s.client, m.ref)
-		devices, err := vm.Device(ctx)
+		devices, err := s.devices(ctx, m.ref)
 		if err != nil {
-			return fmt.Errorf("read devices: %w", err)
+			return err
 		}
 		changes, err := change(ctx, s, devices)
 		if err != nil || len(changes) == 0 {
 			return err
 		}
 		return s.step(ctx, func(ctx context.Context) (*object.Task, error) {
-			return vm.Reconfigure(ctx, types.VirtualMachineConfigSpec{DeviceChange: changes})
+			return object.NewVirtualMachine(s.client, m.ref).Reconfigure(ctx, types.VirtualMachineConfigSpec{DeviceChange: changes})
 		})
 	})
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 	"sync"
 
-	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/vim25/types"
 	"github.com/vmware/govmomi/vmdk"
 
@@ -96,9 +95,9 @@ func (c *copiedDisk) copy(ctx context.Context, s *session, name string) error {
 
 // diskPath is the datastore path of a machine's disk.
 func (s *session) diskPath(ctx context.Context, vm types.ManagedObjectReference, name string) (string, error) {
-	devices, err := object.NewVirtualMachine(s.client, vm).Device(ctx)
+	devices, err := s.devices(ctx, vm)
 	if err != nil {
-		return "", fmt.Errorf("read devices: %w", err)
+		return "", err
 	}
 	path := fileOf(deviceNamed(devices, name))
 	if path == "" {

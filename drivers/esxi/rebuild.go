@@ -98,8 +98,8 @@ func (s *session) planRebuild(ctx context.Context, m found, r drivers.Rebuild) (
 		return nil, err
 	}
 	w := &exchange{Rebuild: r}
-	if w.devices, err = object.NewVirtualMachine(s.client, m.ref).Device(ctx); err != nil {
-		return nil, fmt.Errorf("read devices: %w", err)
+	if w.devices, err = s.devices(ctx, m.ref); err != nil {
+		return nil, err
 	}
 	w.first, _ = deviceNamed(w.devices, drivers.DiskName(0)).(*types.VirtualDisk)
 	files := firstFiles(m.ID)
@@ -193,9 +193,9 @@ func cardsOf(devices object.VirtualDeviceList) []fleet.NIC {
 
 // tidyDisks removes of a machine's two first disks the one that it does not have.
 func (s *session) tidyDisks(ctx context.Context, m found) error {
-	devices, err := object.NewVirtualMachine(s.client, m.ref).Device(ctx)
+	devices, err := s.devices(ctx, m.ref)
 	if err != nil {
-		return fmt.Errorf("read devices: %w", err)
+		return err
 	}
 	for _, file := range firstFiles(m.ID) {
 		has := slices.ContainsFunc(devices, func(d types.BaseVirtualDevice) bool { return fileOf(d) == s.datastore.Path(file) })

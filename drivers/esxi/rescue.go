@@ -30,9 +30,9 @@ func (d *Driver) Rescue(ctx context.Context, id fleet.InstanceID, im fleet.Image
 		if !ok {
 			return fmt.Errorf("image %.12s: %w", im.ID, drivers.ErrNotFound)
 		}
-		devices, err := object.NewVirtualMachine(s.client, m.ref).Device(ctx)
+		devices, err := s.devices(ctx, m.ref)
 		if err != nil {
-			return fmt.Errorf("read devices: %w", err)
+			return err
 		}
 		if err := drivers.Rescuable(&m.Machine, deviceNamed(devices, drivers.DiskName(0)) != nil, &held); err != nil {
 			return err
@@ -79,9 +79,9 @@ func (d *Driver) Unrescue(ctx context.Context, id fleet.InstanceID, mark drivers
 		if err != nil {
 			return err
 		}
-		devices, err := object.NewVirtualMachine(s.client, m.ref).Device(ctx)
+		devices, err := s.devices(ctx, m.ref)
 		if err != nil {
-			return fmt.Errorf("read devices: %w", err)
+			return err
 		}
 		change.DeviceChange = append(change.DeviceChange, brought(devices, m.Mark.Rescue.Image, len(change.DeviceChange) > 0)...)
 		return s.rewrite(ctx, m.ref, mark, "", change)
@@ -107,9 +107,9 @@ func (d *Driver) rescuing(ctx context.Context, verb string, id fleet.InstanceID,
 }
 
 func (s *session) tidyRescue(ctx context.Context, m found) error {
-	devices, err := object.NewVirtualMachine(s.client, m.ref).Device(ctx)
+	devices, err := s.devices(ctx, m.ref)
 	if err != nil {
-		return fmt.Errorf("read devices: %w", err)
+		return err
 	}
 	if slices.ContainsFunc(devices, isRescueDisk) {
 		return nil

@@ -29,22 +29,21 @@ func (d *Driver) Resize(ctx context.Context, id fleet.InstanceID, size fleet.Res
 			return err
 		}
 		spec := types.VirtualMachineConfigSpec{NumCPUs: int32(size.VCPUs), MemoryMB: size.MemoryMiB, ExtraConfig: options} // bounded by what a host has
-		vm := object.NewVirtualMachine(s.client, m.ref)
 		if size.DiskGiB > m.Resources.DiskGiB {
-			if spec.DeviceChange, err = grownDisk(ctx, vm, size.DiskGiB-m.Resources.DiskGiB); err != nil {
+			if spec.DeviceChange, err = s.grownDisk(ctx, m.ref, size.DiskGiB-m.Resources.DiskGiB); err != nil {
 				return err
 			}
 		}
-		task, err := vm.Reconfigure(ctx, spec)
+		task, err := object.NewVirtualMachine(s.client, m.ref).Reconfigure(ctx, spec)
 		return s.wait(ctx, task, err)
 	})
 }
 
 // grownDisk is the change that makes a machine's first disk larger by so much.
-func grownDisk(ctx context.Context, vm *object.VirtualMachine, gib int64) ([]types.BaseVirtualDeviceConfigSpec, error) {
-	devices, err := vm.Device(ctx)
+func (s *session) grownDisk(ctx context.Context, vm types.ManagedObjectReference, gib int64) ([]types.BaseVirtualDeviceConfigSpec, error) {
+	devices, err := s.devices(ctx, vm)
 	if err != nil {
-		return nil, fmt.Errorf("read devices: %w", err)
+		return nil, err
 	}
 	disk := firstDisk(devices)
 	if disk == nil {
