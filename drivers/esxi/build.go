@@ -71,10 +71,7 @@ func (s *session) buildable(ctx context.Context, spec drivers.Spec) error {
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
-	_, held, err := s.manifest(ctx, spec.Image.ID)
-	if err == nil && !held {
-		return fmt.Errorf("image %.12s: %w", spec.Image.ID, drivers.ErrNotFound)
-	}
+	_, err := s.heldImage(ctx, spec.Image.ID)
 	return err
 }
 

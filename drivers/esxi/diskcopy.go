@@ -96,10 +96,7 @@ func (d *Driver) originPath(ctx context.Context, s *session, o *drivers.Origin) 
 		return "", nil
 	}
 	if o.Machine.IsZero() {
-		_, held, err := s.manifest(ctx, o.Image.ID)
-		if err == nil && !held {
-			err = fmt.Errorf("image %.12s: %w", o.Image.ID, drivers.ErrNotFound)
-		}
+		_, err := s.heldImage(ctx, o.Image.ID)
 		return s.datastore.Path(imageFolder(o.Image.ID) + "/" + diskFile), err
 	}
 	m, err := d.find(ctx, s, o.Machine)

@@ -45,6 +45,15 @@ func (s *session) imageFolders(ctx context.Context) ([]string, error) {
 	return slices.DeleteFunc(names, func(name string) bool { return !fleet.IsImageID(name) }), err
 }
 
+// heldImage is an image that the host has, or ErrNotFound.
+func (s *session) heldImage(ctx context.Context, id string) (fleet.Image, error) {
+	im, held, err := s.manifest(ctx, id)
+	if err == nil && !held {
+		err = fmt.Errorf("image %.12s: %w", id, drivers.ErrNotFound)
+	}
+	return im, err
+}
+
 // manifest reads the manifest of an image; held is false when there is none,
 // or none that is whole.
 func (s *session) manifest(ctx context.Context, id string) (im fleet.Image, held bool, err error) {

@@ -83,12 +83,9 @@ type exchange struct {
 
 // planRebuild finds out whether a machine can be rebuilt so; it changes nothing.
 func (s *session) planRebuild(ctx context.Context, m found, r drivers.Rebuild) (*exchange, error) {
-	held, ok, err := s.manifest(ctx, r.Image.ID)
+	held, err := s.heldImage(ctx, r.Image.ID)
 	if err != nil {
 		return nil, err
-	}
-	if !ok {
-		return nil, fmt.Errorf("image %.12s: %w", r.Image.ID, drivers.ErrNotFound)
 	}
 	r.Image = held
 	if _, disk := held.File(fleet.RoleDisk); !disk {

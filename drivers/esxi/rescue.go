@@ -23,12 +23,9 @@ func (d *Driver) Rescue(ctx context.Context, id fleet.InstanceID, im fleet.Image
 		if m.Mark.Rescue.Is() && m.Mark.Rescue.Image == im.ID {
 			return nil
 		}
-		held, ok, err := s.manifest(ctx, im.ID)
+		held, err := s.heldImage(ctx, im.ID)
 		if err != nil {
 			return err
-		}
-		if !ok {
-			return fmt.Errorf("image %.12s: %w", im.ID, drivers.ErrNotFound)
 		}
 		devices, err := s.devices(ctx, m.ref)
 		if err != nil {
