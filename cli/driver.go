@@ -24,7 +24,7 @@ type driverConfig struct {
 	LibvirtSocket   string `toml:"libvirt_socket" help:"libvirt's unix socket; the first that exists of libvirtd's and virtqemud's when empty"`
 	LibvirtPool     string `toml:"libvirt_pool" help:"storage pool for images, disks and logs; grapevine when empty, made when absent"`
 	LibvirtPoolPath string `toml:"libvirt_pool_path" help:"folder of a pool that is made; /var/lib/libvirt/images/grapevine when empty"`
-	LibvirtDiskPool string `toml:"libvirt_disk_pool" help:"storage pool for disks, which may be on LVM; libvirt_pool when empty"`
+	LibvirtDiskPool string `toml:"libvirt_disk_pool" help:"storage pool for disks, which may be on LVM or ZFS; libvirt_pool when empty"`
 	LibvirtNetwork  string `toml:"libvirt_network" help:"libvirt network of new machines; default when empty"`
 	Accelerator     string `toml:"accelerator" help:"auto, kvm or tcg; auto takes KVM when libvirt says that this processor can"`
 

@@ -104,7 +104,7 @@ func (d *Driver) diagnosePool(ctx context.Context, name string, taken []string) 
 		f.Code, f.Severity, f.Detail = "pool_unusable", drivers.SeverityError, storage.Unfit(kind, taken)
 		f.Fix = "Set libvirt_disk_pool to a pool of another type."
 		if name == d.config.Pool {
-			f.Fix = "Set libvirt_pool to a pool of another type, or to a name that no pool has, to have one made; a pool on LVM can be libvirt_disk_pool."
+			f.Fix = "Set libvirt_pool to a pool of another type, or to a name that no pool has, to have one made; a pool on LVM or ZFS can be libvirt_disk_pool."
 		}
 	case active == 0:
 		f.Code, f.Severity, f.Detail = "pool_inactive", drivers.SeverityWarning, "the storage pool is not started"
