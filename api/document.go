@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/gin-gonic/gin"
@@ -77,7 +78,9 @@ func (s *server) problemResponse() *huma.Response {
 	}
 }
 
-// serveDocument writes the document once, when all routes are known.
+// serveDocument settles the document once all routes are known. It is written
+// when somebody first asks for it: few do, and writing it takes as long as much
+// else of a node's start.
 func (s *server) serveDocument() {
 	schemas := s.api.OpenAPI().Components.Schemas.Map()
 	// Huma's own error shape is never sent: asProblem sees to that.
@@ -89,10 +92,13 @@ func (s *server) serveDocument() {
 			property.Nullable = property.Nullable && property.Type != huma.TypeArray
 		}
 	}
-	content, err := json.Marshal(s.api.OpenAPI())
-	if err != nil {
-		panic(fmt.Sprintf("OpenAPI document does not encode: %v", err))
-	}
+	content := sync.OnceValue(func() []byte {
+		content, err := json.Marshal(s.api.OpenAPI())
+		if err != nil {
+			panic(fmt.Sprintf("OpenAPI document does not encode: %v", err))
+		}
+		return content
+	})
 	s.routes["GET /openapi.json"] = &served{name: "GET /openapi.json"}
-	s.engine.GET("/openapi.json", func(c *gin.Context) { c.Data(200, "application/openapi+json", content) })
+	s.engine.GET("/openapi.json", func(c *gin.Context) { c.Data(200, "application/openapi+json", content()) })
 }
