@@ -58,7 +58,10 @@ type half struct {
 	from, to string
 
 	mu         sync.Mutex
-	changed    chan struct{} // closed and replaced at every change
+	arrives    *time.Timer   // rings when there is something for a reader that waits
+	readers    int           // that wait
+	changed    chan struct{} // closed and replaced at every change, where a writer waits
+	writers    int           // that wait
 	chunks     []chunk
 	size       int       // bytes in chunks, and bytes that were lost
 	last       time.Time // arrival of the last chunk
@@ -75,19 +78,56 @@ type chunk struct {
 }
 
 func newHalf(n *Network, from, to address) *half {
-	return &half{network: n, from: hostOf(string(from)), to: hostOf(string(to)), changed: make(chan struct{})}
+	h := &half{network: n, from: hostOf(string(from)), to: hostOf(string(to)), changed: make(chan struct{}), arrives: time.NewTimer(time.Hour)}
+	h.arrives.Stop()
+	return h
 }
 
 func (h *half) change(f func(*half)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	f(h)
+	h.ring()
 	h.tell()
 }
 
+// ring has a reader that waits look again when it has reason to: at once, or
+// when something arrives. So each chunk wakes it once.
+func (h *half) ring() {
+	if h.readers == 0 {
+		return
+	}
+	if at := h.next(); at.IsZero() {
+		h.arrives.Stop()
+	} else {
+		h.arrives.Reset(max(0, time.Until(at)))
+	}
+}
+
+// next returns when there is something for a reader, zero while that cannot be
+// said.
+func (h *half) next() time.Time {
+	var arrival time.Time
+	switch {
+	case h.readerGone:
+		return time.Now()
+	case len(h.chunks) > 0:
+		arrival = h.chunks[0].at
+	case h.writerGone && !h.stalled:
+		arrival = h.last
+	}
+	if arrival.IsZero() || !h.readBy.IsZero() && h.readBy.Before(arrival) {
+		return h.readBy
+	}
+	return arrival
+}
+
+// tell has writers that wait look again.
 func (h *half) tell() {
-	close(h.changed)
-	h.changed = make(chan struct{})
+	if h.writers > 0 {
+		close(h.changed)
+		h.changed = make(chan struct{})
+	}
 }
 
 // finish ends the stream behind all that was written.
@@ -107,26 +147,32 @@ func (h *half) finish() {
 	})
 }
 
-// wait blocks until something changes or a moment comes; the caller holds mu,
+// waitToRead blocks until there is reason to look again; the caller holds mu,
 // and holds it again afterwards.
-func (h *half) wait(moments ...time.Time) {
+func (h *half) waitToRead() {
+	h.readers++
+	h.ring()
+	h.mu.Unlock()
+	<-h.arrives.C
+	h.mu.Lock()
+	h.readers--
+}
+
+// waitToWrite does so for a writer.
+func (h *half) waitToWrite() {
+	h.writers++
+	defer func() { h.writers-- }()
 	changed := h.changed
-	var timer <-chan time.Time
-	var first time.Time
-	for _, m := range moments {
-		if !m.IsZero() && (first.IsZero() || m.Before(first)) {
-			first = m
-		}
-	}
-	if !first.IsZero() {
-		t := time.NewTimer(time.Until(first))
+	var by <-chan time.Time
+	if !h.writeBy.IsZero() {
+		t := time.NewTimer(time.Until(h.writeBy))
 		defer t.Stop()
-		timer = t.C
+		by = t.C
 	}
 	h.mu.Unlock()
 	select {
 	case <-changed:
-	case <-timer:
+	case <-by:
 	}
 	h.mu.Lock()
 }
@@ -136,8 +182,8 @@ func past(t time.Time) bool { return !t.IsZero() && !time.Now().Before(t) }
 func (h *half) read(b []byte) (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	defer h.ring() // there may be another reader
 	for {
-		var arrival time.Time
 		switch {
 		case h.readerGone:
 			return 0, net.ErrClosed
@@ -145,14 +191,10 @@ func (h *half) read(b []byte) (int, error) {
 			return 0, os.ErrDeadlineExceeded
 		case len(h.chunks) > 0 && past(h.chunks[0].at):
 			return h.take(b), nil
-		case len(h.chunks) > 0:
-			arrival = h.chunks[0].at
-		case h.writerGone && !h.stalled && past(h.last):
+		case len(h.chunks) == 0 && h.writerGone && !h.stalled && past(h.last):
 			return 0, io.EOF
-		case h.writerGone && !h.stalled:
-			arrival = h.last
 		}
-		h.wait(h.readBy, arrival)
+		h.waitToRead()
 	}
 }
 
@@ -180,7 +222,7 @@ func (h *half) write(b []byte) (int, error) {
 		case past(h.writeBy):
 			return written, os.ErrDeadlineExceeded
 		case h.size >= streamWindow:
-			h.wait(h.writeBy)
+			h.waitToWrite()
 			continue
 		}
 		n := min(len(b), streamWindow-h.size)
@@ -206,5 +248,7 @@ func (h *half) put(b []byte) {
 	h.last = at
 	h.network.count(len(b))
 	h.chunks = append(h.chunks, chunk{at: at, data: append([]byte(nil), b...)})
-	h.tell()
+	if len(h.chunks) == 1 {
+		h.ring()
+	}
 }

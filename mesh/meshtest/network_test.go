@@ -99,3 +99,71 @@ func TestNobodyListeningRefuses(t *testing.T) {
 		}
 	})
 }
+
+// Of several that read one stream at once, none misses what the others leave,
+// and all hear of its end.
+func TestAllReadersOfAStreamAreWoken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := meshtest.New(meshtest.Options{MinDelay: time.Millisecond, MaxDelay: time.Millisecond})
+		a, b := connected(t, n)
+		const readers = 3
+		ends := make(chan error, readers)
+		got := make(chan int, 2*readers)
+		for range readers {
+			go func() {
+				for {
+					n, err := b.Read(make([]byte, 1))
+					if err != nil {
+						ends <- err
+						return
+					}
+					got <- n
+				}
+			}()
+		}
+		synctest.Wait()
+		for range 2 {
+			if _, err := a.Write([]byte("xyz")); err != nil {
+				t.Fatal(err)
+			}
+			for range readers {
+				<-got
+			}
+		}
+		_ = a.Close()
+		for range readers {
+			if err := <-ends; !errors.Is(err, io.EOF) {
+				t.Errorf("a reader ended with %v", err)
+			}
+		}
+	})
+}
+
+// A deadline that is set while a reader waits, for the past or for a moment
+// before anything arrives, ends its waiting.
+func TestDeadlineReachesAReaderThatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := meshtest.New(meshtest.Options{MinDelay: time.Second, MaxDelay: time.Second})
+		a, b := connected(t, n)
+		for _, in := range []time.Duration{-time.Second, 0, 500 * time.Millisecond} {
+			end := make(chan error, 1)
+			go func() {
+				_, err := b.Read(make([]byte, 1))
+				end <- err
+			}()
+			synctest.Wait()
+			if _, err := a.Write([]byte("x")); err != nil {
+				t.Fatal(err)
+			}
+			_ = b.SetReadDeadline(time.Now().Add(in))
+			if err := <-end; !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("a deadline in %v: %v", in, err)
+			}
+			_ = b.SetReadDeadline(time.Time{})
+			if _, err := b.Read(make([]byte, 1)); err != nil {
+				t.Errorf("after it: %v", err)
+			}
+		}
+		_, _ = a.Close(), b.Close()
+	})
+}
