@@ -52,15 +52,15 @@ func (h *History) fault() {
 	case 7:
 		h.partition()
 	case 8, 9:
-		h.note("hypervisor of %s falls silent", host.Name)
+		h.breaks("hypervisor of %s falls silent", host.Name)
 		host.Hypervisor.Cut()
 		h.lasts(host.Hypervisor.Restore)
 	case 10:
-		h.note("storage of %s is full", host.Name)
+		h.breaks("storage of %s is full", host.Name)
 		host.Hypervisor.FillStorage(true)
 		h.lasts(func() { host.Hypervisor.FillStorage(false) })
 	case 11:
-		h.note("events of %s are lost", host.Name)
+		h.breaks("events of %s are lost", host.Name)
 		host.Hypervisor.LoseEvents(true)
 		h.lasts(func() { host.Hypervisor.LoseEvents(false) })
 	}
@@ -76,7 +76,7 @@ func (h *History) killHost(host *Host, stays bool) {
 		h.operate()
 	}
 	time.Sleep(time.Duration(h.rng.Int64N(int64(3 * time.Second))))
-	h.note("kill %s", host.Name)
+	h.breaks("kill %s", host.Name)
 	host.Kill()
 	if !stays {
 		host.Start()
@@ -100,7 +100,7 @@ func (h *History) killRegistry(r *Registry) {
 	if !r.Up() {
 		return
 	}
-	h.note("kill %s", r.Name)
+	h.breaks("kill %s", r.Name)
 	r.Kill()
 	h.lasts(func() {
 		if !r.Up() {
@@ -113,7 +113,7 @@ func (h *History) cutPair(a, b *Host) {
 	if a == b {
 		return
 	}
-	h.note("cut %s from %s", a.Name, b.Name)
+	h.breaks("cut %s from %s", a.Name, b.Name)
 	h.Cut([]string{a.place.name}, []string{b.place.name})
 	h.lasts(h.Mend)
 }
@@ -125,7 +125,7 @@ func (h *History) partition() {
 		side := h.rng.IntN(2)
 		sides[side] = append(sides[side], name)
 	}
-	h.note("partition %v | %v", sides[0], sides[1])
+	h.breaks("partition %v | %v", sides[0], sides[1])
 	h.Cut(sides[0], sides[1])
 	h.lasts(h.Mend)
 }

@@ -20,9 +20,11 @@ type History struct {
 	*World
 	oracle *oracle
 	ops    sync.WaitGroup
+	size   sizes
 	named  int
-	sent   int      // operations
-	faults []string // with their moments, for people
+	sent   int      // requests, and what was done by hand
+	broken int      // faults
+	faults []string // with their moments, and the heals, for people
 	mends  []mend   // what ends the faults there are
 	began  time.Time
 }
@@ -34,7 +36,7 @@ func NewHistory(w *World) *History {
 
 // The rates of a history, on average.
 const (
-	opEvery    = 600 * time.Millisecond
+	opEvery    = 800 * time.Millisecond
 	faultEvery = 40 * time.Second
 	healEvery  = 10 * time.Minute
 	// answerWithin is how long a client waits.
@@ -72,7 +74,16 @@ func (h *History) after(mean time.Duration) time.Time {
 	return time.Now().Add(time.Duration(h.rng.ExpFloat64() * float64(mean)))
 }
 
-// note keeps a fault, for people.
+// lastFaults is how many of the last faults are told at the end.
+const lastFaults = 40
+
+// breaks counts a fault and notes it.
+func (h *History) breaks(format string, args ...any) {
+	h.broken++
+	h.note(format, args...)
+}
+
+// note keeps what happened, for people.
 func (h *History) note(format string, args ...any) {
 	h.faults = append(h.faults, fmt.Sprintf("%10v ", time.Since(h.began).Round(time.Millisecond))+fmt.Sprintf(format, args...))
 	h.oracle.count("fault " + strings.Fields(format)[0])
@@ -87,7 +98,8 @@ func (h *History) String() string {
 		lines = append(lines, fmt.Sprintf("%7d %s", n, word))
 	}
 	slices.SortFunc(lines, func(a, b string) int { return strings.Compare(a[8:], b[8:]) })
-	return strings.Join(append(lines, h.faults[max(0, len(h.faults)-40):]...), "\n")
+	lines = append(lines, fmt.Sprintf("%d operations and %d faults in %v", h.sent, h.broken, time.Since(h.began).Round(time.Second)), h.size.String())
+	return strings.Join(append(lines, h.faults[max(0, len(h.faults)-lastFaults):]...), "\n")
 }
 
 // rates says which of the rates that a proof is to have, one operation a second
@@ -97,8 +109,8 @@ func (h *History) rates() error {
 	switch {
 	case h.sent < int(lived.Seconds()):
 		return fmt.Errorf("%d operations in %v", h.sent, lived)
-	case len(h.faults) < int(lived.Minutes()):
-		return fmt.Errorf("%d faults in %v", len(h.faults), lived)
+	case h.broken < int(lived.Minutes()):
+		return fmt.Errorf("%d faults in %v", h.broken, lived)
 	default:
 		return nil
 	}
@@ -119,7 +131,6 @@ func (h *History) operate() {
 	if at == nil {
 		return
 	}
-	h.sent++
 	switch n := h.rng.IntN(20); {
 	case n < 6:
 		f := h.newFate()
@@ -152,6 +163,7 @@ func (h *History) newFate() *fate {
 
 // send does one request in the background.
 func (h *History) send(f *fate, before func(*fate), do func(ctx context.Context)) {
+	h.sent++
 	h.oracle.asks(f, before)
 	h.ops.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), answerWithin)
@@ -194,6 +206,7 @@ func (h *History) byHand() {
 	if len(on) != 1 {
 		return
 	}
+	h.sent++
 	if h.rng.IntN(4) == 0 {
 		h.oracle.asks(f, func(f *fate) { f.removed = true })
 		err := on[0].Hypervisor.Remove(f.id)
@@ -217,6 +230,8 @@ func (h *History) Heal() error {
 	var err error
 	for began := time.Now(); time.Since(began) < quietWithin; time.Sleep(500 * time.Millisecond) {
 		if err = h.quiet(); err == nil {
+			h.oracle.retire()
+			h.size.measure(time.Since(h.began))
 			return nil
 		}
 	}

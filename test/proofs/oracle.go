@@ -23,6 +23,8 @@ type fate struct {
 	deleting bool // a delete was asked for, whatever came of it
 	deleted  bool // a delete was accepted
 	removed  bool // its machine was removed behind the agent's back
+	gone     bool // at the last heal it was nowhere
+	over     bool // it is gone, and nothing is asked of it any more
 	stopped  bool // it was powered off behind the agent's back, and nobody has started it since
 }
 
@@ -30,7 +32,7 @@ type fate struct {
 type oracle struct {
 	mu     sync.Mutex
 	fates  map[fleet.InstanceID]*fate
-	order  []*fate // as they were first asked for
+	order  []*fate // as they were first asked for, but those that are over
 	counts map[string]int
 }
 
@@ -92,6 +94,18 @@ func (o *oracle) pick(n func(int) int, ok func(*fate) bool) *fate {
 		return nil
 	}
 	return fit[n(len(fit))]
+}
+
+// retire has those that are over for good, by what was just checked, asked for
+// no more: all that can come of them is that they come back. A long life would
+// otherwise ask for little else.
+func (o *oracle) retire() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.order = slices.DeleteFunc(o.order, func(f *fate) bool {
+		f.over = f.pending == 0 && f.gone && (f.deleted || f.removed)
+		return f.over
+	})
 }
 
 // surely reports whether the error says that nothing was done and nothing will
@@ -162,14 +176,31 @@ func (o *oracle) healed(w *World, hosts []fleet.Host, rows []fleet.Instance) err
 	there := w.copies()
 	var errs []error
 	for _, f := range o.order {
+		f.gone = len(there[f.id])+len(shown[f.id]) == 0
 		if err := f.judge(there[f.id], shown[f.id]); err != nil {
 			errs = append(errs, fmt.Errorf("instance %s (%s): %w", f.id, f.name, err))
+		}
+	}
+	for id := range there {
+		errs = append(errs, o.back(id, there[id], shown[id]))
+	}
+	for id := range shown {
+		if len(there[id]) == 0 {
+			errs = append(errs, o.back(id, nil, shown[id]))
 		}
 	}
 	for _, h := range w.Hosts {
 		errs = append(errs, h.judge(hosts, shown))
 	}
 	return errors.Join(errs...)
+}
+
+// back judges a machine or a row that is there though it was over.
+func (o *oracle) back(id fleet.InstanceID, on []*Host, rows []fleet.Instance) error {
+	if f := o.fates[id]; f != nil && f.over {
+		return fmt.Errorf("instance %s (%s) was gone, and is back: %d machines, and the rows are %+v", f.id, f.name, len(on), rows)
+	}
+	return nil
 }
 
 // judge says what of an instance is not as it was promised.
