@@ -1,12 +1,15 @@
 package proofs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -146,18 +149,42 @@ func TestProof16InstancesAreLinearizable(t *testing.T) {
 			h.mendWhatIsDue(forever)
 			w.Await(5*time.Minute, "all hear all", w.heard)
 		}
-		model := instanceModel.ToModel()
-		result, info := porcupine.CheckOperationsVerbose(model, r.list, 0)
-		if result != porcupine.Ok {
-			picture := filepath.Join(t.ArtifactDir(), "history.html")
-			t.Errorf("%d answers are %s; see %s: %v", len(r.list), result, picture, porcupine.VisualizePath(model, info, picture))
-		}
+		r.check(t, h)
 		answered := map[string]int{}
 		for _, op := range r.list {
 			answered[fmt.Sprint(op.Input.(asked).verb, " ", op.Output)]++
 		}
 		t.Logf("%d calls were checked: %v", len(r.list), answered)
 	})
+}
+
+// check says which instances are not explained, with all that was answered of
+// them and all that was done to the fleet meanwhile.
+func (r *recorder) check(t *testing.T, h *History) {
+	t.Helper()
+	model := instanceModel.ToModel()
+	for _, part := range instanceModel.Partition(r.list) {
+		result, info := porcupine.CheckOperationsVerbose(model, part, 0)
+		if result == porcupine.Ok {
+			continue
+		}
+		slices.SortStableFunc(part, func(a, b porcupine.Operation) int { return cmp.Compare(a.Call, b.Call) })
+		var lines []string
+		for _, op := range part {
+			lines = append(lines, fmt.Sprintf("%10v %10v client %d %v -> %v", h.at(op.Call), h.at(op.Return), op.ClientId, op.Input, op.Output))
+		}
+		picture := filepath.Join(t.ArtifactDir(), "history.html")
+		t.Errorf("%d answers are %s; see %s: %v\n%s\n%s", len(part), result, picture, porcupine.VisualizePath(model, info, picture),
+			strings.Join(lines, "\n"), strings.Join(h.faults, "\n"))
+	}
+}
+
+// at is when something was, as faults are told.
+func (h *History) at(nanos int64) string {
+	if nanos == math.MaxInt64 {
+		return "never"
+	}
+	return time.Unix(0, nanos).Sub(h.began).Round(time.Millisecond).String()
 }
 
 // disturb does to the fleet what leaves machines as they are.
