@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -81,6 +82,7 @@ type fakeAgent struct {
 	afterKey func(fleet.KeyAnswer)
 	stored   []byte
 	parts    map[string][]byte // of uploads, by image
+	empty    atomic.Bool       // it has no instance
 	acted    []fleet.InstanceAction
 }
 
@@ -289,6 +291,9 @@ func (a *fakeAgent) Instances(ctx context.Context, _ fleet.InstanceQuery) (fleet
 
 // OwnInstance implements api.Core.
 func (a *fakeAgent) OwnInstance(_ context.Context, id fleet.InstanceID) (fleet.Instance, error) {
+	if a.empty.Load() {
+		return fleet.Instance{}, &fleet.Error{Code: fleet.CodeNotFound, Detail: "not here"}
+	}
 	return fleet.Instance{ID: id, Host: a.row.ID, Name: "seen by " + a.row.Name}, nil
 }
 

@@ -111,3 +111,36 @@ func TestFreshReadIsTheOwnersAndNeverAStaleOne(t *testing.T) {
 		t.Errorf("without fresh: got %+v, %v; want the last heard row, marked", row, err)
 	}
 }
+
+// That a registry has not heard of an instance says nothing of now: it may be
+// cut off from a host that has just made it.
+func TestFreshReadOfWhatTheRegistryHasNotHeardOfAsksAllHosts(t *testing.T) {
+	w, c, n, _ := lagging(t)
+	node := serve(t, c)
+	id := running(1).ID
+	w.agents[1].empty.Store(true)
+	row, err := node.FreshInstance(t.Context(), id)
+	if err != nil || row.Name != "seen by hosta" {
+		t.Errorf("got %+v, %v; want what the host that has it has just seen", row, err)
+	}
+	w.agents[0].empty.Store(true)
+	_, err = node.FreshInstance(t.Context(), id)
+	wantCode(t, err, fleet.CodeNotFound)
+	_ = w.agents[0].server.Close()
+	_, err = node.FreshInstance(t.Context(), id)
+	wantCode(t, err, fleet.CodeNotCurrent)
+	n.status(w.agents[0].row.ID, fleet.MemberFailed)
+	_, err = node.FreshInstance(t.Context(), id)
+	wantCode(t, err, fleet.CodeNotCurrent)
+}
+
+func TestFreshReadDoesNotSpeakForAnAgentThatWasNeverHeard(t *testing.T) {
+	w, c, n, _ := lagging(t)
+	node := serve(t, c)
+	for _, a := range w.agents {
+		a.empty.Store(true)
+	}
+	n.status(fleet.UUID{77}, fleet.MemberAlive)
+	_, err := node.FreshInstance(t.Context(), running(1).ID)
+	wantCode(t, err, fleet.CodeNotCurrent)
+}

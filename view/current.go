@@ -58,9 +58,12 @@ func (v *View) Behind(at fleet.Version, err error) error {
 
 // FreshInstance returns an instance as its host has just seen it. It asks the
 // host, and blocks until the answer is there, the host has taken too long for
-// it, or ctx ends.
+// it, or ctx ends. All hosts are asked for one of which this node has not heard.
 func (v *View) FreshInstance(ctx context.Context, id fleet.InstanceID) (fleet.Instance, error) {
 	row, err := v.Instance(ctx, id)
+	if fleet.CodeOf(err) == fleet.CodeNotFound {
+		return v.search(ctx, id)
+	}
 	if err != nil {
 		return fleet.Instance{}, err
 	}
