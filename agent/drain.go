@@ -232,8 +232,7 @@ func stepOf(record *journal.Drain, row *fleet.Instance) (fleet.DrainStep, string
 // inStartOrder orders rows as they are started: by their start order, those
 // without one last, then oldest first. They are stopped the other way round.
 func inStartOrder(rows []fleet.Instance) {
-	place := func(row *fleet.Instance) int { return cmp.Or(row.StartOrder, fleet.MaxStartOrder+1) }
 	slices.SortFunc(rows, func(x, y fleet.Instance) int {
-		return cmp.Or(cmp.Compare(place(&x), place(&y)), x.CreatedAt.Compare(y.CreatedAt), x.ID.Compare(y.ID))
+		return cmp.Or(cmp.Compare(fleet.Place(x.StartOrder), fleet.Place(y.StartOrder)), x.CreatedAt.Compare(y.CreatedAt), x.ID.Compare(y.ID))
 	})
 }

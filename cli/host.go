@@ -103,11 +103,7 @@ func (a *app) hostShow() *cobra.Command {
 	cmd := &cobra.Command{Use: "show HOST", Short: "Show one host in full", Args: takes("HOST"), ValidArgsFunction: a.completeHosts}
 	fresh := cmd.Flags().Bool("fresh", false, freshHelp)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		node, err := a.node(cmd.Context())
-		if err != nil {
-			return err
-		}
-		host, err := findHost(cmd.Context(), node, args[0])
+		node, host, err := a.host(cmd, args[0])
 		if err == nil && *fresh {
 			host, err = node.FreshHost(cmd.Context(), host.ID)
 		}

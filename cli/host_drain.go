@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -45,11 +44,7 @@ func (a *app) hostDrain() *cobra.Command {
 		if !f.stop && (f.force || cmd.Flags().Changed("deadline")) {
 			return usage(cmd, "--force and --deadline belong to --stop")
 		}
-		node, err := a.node(cmd.Context())
-		if err != nil {
-			return err
-		}
-		host, err := findHost(cmd.Context(), node, args[0])
+		node, host, err := a.host(cmd, args[0])
 		if err != nil {
 			return err
 		}
@@ -78,7 +73,7 @@ func (a *app) drain(cmd *cobra.Command, node *client.Client, host *fleet.Host, f
 		return a.print(plan, func() written { return drainTable(&plan) })
 	}
 	if !f.yes {
-		if err := a.write(a.errOut, drainTable(&plan)); err != nil {
+		if err := drainTable(&plan).write(a.errOut, false); err != nil {
 			return err
 		}
 		question := fmt.Sprintf("Host %s takes no new instances from now on, and the above becomes of its %s. Go on?", host.Name, plural(len(plan.Machines), "machine"))
@@ -157,11 +152,7 @@ func (a *app) hostUndrain() *cobra.Command {
 	}
 	wait := cmd.Flags().Duration("wait", 0, "wait until they have been started, at most so long")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		node, err := a.node(cmd.Context())
-		if err != nil {
-			return err
-		}
-		host, err := findHost(cmd.Context(), node, args[0])
+		node, host, err := a.host(cmd, args[0])
 		if err != nil {
 			return err
 		}
@@ -216,6 +207,3 @@ func drainTable(d *fleet.Drain) *table {
 	}
 	return t
 }
-
-// write shows something beside the command's output.
-func (a *app) write(to io.Writer, w written) error { return w.write(to, false) }

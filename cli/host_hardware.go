@@ -10,11 +10,7 @@ import (
 )
 
 func (a *app) hostHardware(cmd *cobra.Command, args []string) error {
-	node, err := a.node(cmd.Context())
-	if err != nil {
-		return err
-	}
-	host, err := findHost(cmd.Context(), node, args[0])
+	node, host, err := a.host(cmd, args[0])
 	if err != nil {
 		return err
 	}

@@ -19,11 +19,7 @@ func (a *app) hostRelease() *cobra.Command {
 		if err := need(cmd, "reason"); err != nil {
 			return err
 		}
-		node, err := a.node(cmd.Context())
-		if err != nil {
-			return err
-		}
-		host, err := findHost(cmd.Context(), node, args[0])
+		node, host, err := a.host(cmd, args[0])
 		if err != nil {
 			return err
 		}

@@ -62,7 +62,17 @@ func ambiguous(noun, ref string, things []thing, found []int) error {
 	return e
 }
 
-// host finds a host by id, name or the beginning of its id.
+// host returns the node that is asked and the host that a word names there.
+func (a *app) host(cmd *cobra.Command, ref string) (*client.Client, fleet.Host, error) {
+	node, err := a.node(cmd.Context())
+	if err != nil {
+		return nil, fleet.Host{}, err
+	}
+	row, err := findHost(cmd.Context(), node, ref)
+	return node, row, err
+}
+
+// findHost finds a host by id, name or the beginning of its id.
 func findHost(ctx context.Context, c *client.Client, ref string) (fleet.Host, error) {
 	if id, err := fleet.ParseUUID(ref); err == nil {
 		return c.Host(ctx, id)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -9,6 +10,7 @@ import (
 
 	"grapevine/api/client"
 	"grapevine/fleet"
+	"grapevine/internal/pause"
 )
 
 func (a *app) witnessCommand() []*cobra.Command {
@@ -121,21 +123,19 @@ func (a *app) witnessReplace(cmd *cobra.Command, args []string) error {
 const learnWithin = 10 * time.Minute
 
 func (a *app) awaitWitnesses(cmd *cobra.Command, node *client.Client, r fleet.WitnessReport) (fleet.WitnessReport, error) {
-	ctx := cmd.Context()
-	end := time.NewTimer(learnWithin)
-	defer end.Stop()
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
+	ctx, cancel := context.WithTimeout(cmd.Context(), learnWithin)
+	defer cancel()
 	for r.Set.Changing() {
-		select {
-		case <-ctx.Done():
-			return r, ctx.Err()
-		case <-end.C:
-			return r, fmt.Errorf("the new witness has not learnt within %s; look at: grapevine witness list", learnWithin)
-		case <-tick.C:
-		}
 		var err error
-		if r, err = node.Witnesses(ctx); err != nil {
+		if pause.For(ctx, time.Second) {
+			r, err = node.Witnesses(ctx)
+		}
+		switch {
+		case cmd.Context().Err() != nil:
+			return r, cmd.Context().Err()
+		case ctx.Err() != nil:
+			return r, fmt.Errorf("the new witness has not learnt within %s; look at: grapevine witness list", learnWithin)
+		case err != nil:
 			return r, err
 		}
 	}

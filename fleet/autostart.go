@@ -1,6 +1,9 @@
 package fleet
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+)
 
 // Autostart says whether an instance is started after a reboot of its host.
 type Autostart string
@@ -23,6 +26,10 @@ type Booting struct {
 	// StartOrder is its place: the lowest number first, those without one last.
 	StartOrder int `json:"start_order,omitempty" minimum:"0" maximum:"9999"`
 }
+
+// Place returns where a start order stands among others: without one, behind all
+// that have one.
+func Place(startOrder int) int { return cmp.Or(startOrder, MaxStartOrder+1) }
 
 // VerbAutostart is the verb of the operation that changes it.
 const VerbAutostart = "autostart"

@@ -19,17 +19,21 @@ func HomeOf(id InstanceID, hosts []HostID) (HostID, bool) {
 	var (
 		home HostID
 		best [sha256.Size]byte
-		seed [32]byte
 	)
-	copy(seed[:16], id[:])
 	for i, host := range hosts {
-		copy(seed[16:], host[:])
-		weight := sha256.Sum256(seed[:])
-		if i == 0 || bytes.Compare(weight[:], best[:]) > 0 {
-			home, best = host, weight
+		if w := weight(id, host); i == 0 || bytes.Compare(w[:], best[:]) > 0 {
+			home, best = host, w
 		}
 	}
 	return home, len(hosts) > 0
+}
+
+// weight is the rendezvous weight of a host for an id.
+func weight(id UUID, host HostID) [sha256.Size]byte {
+	var seed [32]byte
+	copy(seed[:16], id[:])
+	copy(seed[16:], host[:])
+	return sha256.Sum256(seed[:])
 }
 
 // RankedFor returns hosts in the order of their rendezvous weights for an id, the
@@ -37,7 +41,7 @@ func HomeOf(id InstanceID, hosts []HostID) (HostID, bool) {
 func RankedFor(id UUID, hosts []HostID) []HostID {
 	weights := make(map[HostID][sha256.Size]byte, len(hosts))
 	for _, host := range hosts {
-		weights[host] = sha256.Sum256(append(slices.Clone(id[:]), host[:]...))
+		weights[host] = weight(id, host)
 	}
 	out := slices.Clone(hosts)
 	slices.SortFunc(out, func(a, b HostID) int {

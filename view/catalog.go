@@ -27,9 +27,7 @@ func (c *catalog) takeIn(b *replica.Block) {
 	if slices.Equal(before, host.Images) {
 		return
 	}
-	for _, id := range before {
-		c.remove(b.HostID(), id)
-	}
+	c.drop(b.HostID())
 	for im := range b.Images() {
 		c.add(b.HostID(), im)
 	}

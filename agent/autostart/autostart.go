@@ -5,7 +5,6 @@ package autostart
 
 import (
 	"cmp"
-	"math"
 	"slices"
 	"time"
 
@@ -37,7 +36,7 @@ func Plan(machines []Machine, alive time.Time) []fleet.InstanceID {
 		}
 	}
 	slices.SortFunc(wanted, func(a, b *Machine) int {
-		return cmp.Or(cmp.Compare(place(a), place(b)), a.ID.Compare(b.ID))
+		return cmp.Or(cmp.Compare(fleet.Place(a.Order), fleet.Place(b.Order)), a.ID.Compare(b.ID))
 	})
 	ids := make([]fleet.InstanceID, len(wanted))
 	for i, m := range wanted {
@@ -55,12 +54,4 @@ func wants(m *Machine, alive time.Time) bool {
 	default: // it went off with its host
 		return !m.DownSince.IsZero() && alive.Sub(m.DownSince) <= fleet.GoingDown
 	}
-}
-
-// place is where a machine stands: those without an order come last.
-func place(m *Machine) int {
-	if m.Order == 0 {
-		return math.MaxInt
-	}
-	return m.Order
 }
