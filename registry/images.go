@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"grapevine/fleet"
+	"grapevine/internal/atonce"
 )
 
 // ImportURL implements api.Core: the host, or with the zero id one that is chosen
@@ -45,27 +46,17 @@ func (c *core) DeleteImage(ctx context.Context, id string, host fleet.HostID) (f
 	}
 	out := fleet.ImageDeletion{Image: id}
 	var mu sync.Mutex
-	next := make(chan fleet.HostID, len(im.Hosts))
-	for _, holder := range im.Hosts {
-		next <- holder
-	}
-	close(next)
-	var askers sync.WaitGroup
-	for range min(len(im.Hosts), fleet.MaxAskedAtOnce) {
-		askers.Go(func() {
-			for holder := range next {
-				_, err := c.deleteImageAt(ctx, id, holder)
-				mu.Lock()
-				if err == nil || fleet.CodeOf(err) == fleet.CodeNotFound { // it was gone already
-					out.Removed = append(out.Removed, holder)
-				} else {
-					out.Kept = append(out.Kept, c.kept(holder, err))
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	askers.Wait()
+	atonce.Each(len(im.Hosts), fleet.MaxAskedAtOnce, func(i int) {
+		holder := im.Hosts[i]
+		_, err := c.deleteImageAt(ctx, id, holder)
+		mu.Lock()
+		defer mu.Unlock()
+		if err == nil || fleet.CodeOf(err) == fleet.CodeNotFound { // it was gone already
+			out.Removed = append(out.Removed, holder)
+		} else {
+			out.Kept = append(out.Kept, c.kept(holder, err))
+		}
+	})
 	slices.SortFunc(out.Removed, fleet.UUID.Compare)
 	slices.SortFunc(out.Kept, func(a, b fleet.ImageKept) int {
 		return cmp.Or(cmp.Compare(a.HostName, b.HostName), a.Host.Compare(b.Host))

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"grapevine/api/client"
 	"grapevine/fleet"
+	"grapevine/internal/atonce"
 )
 
 const (
@@ -37,21 +37,10 @@ func askAll[T any](ctx context.Context, v *View, members []fleet.Member, ask fun
 		ask = once(ask)
 	}
 	answers := make([]answer[T], len(members))
-	next := make(chan int, len(members))
-	for i := range members {
-		next <- i
-	}
-	close(next)
-	var workers sync.WaitGroup
-	for range min(len(members), fleet.MaxAskedAtOnce) {
-		workers.Go(func() {
-			for i := range next {
-				said, err := askOne(ctx, v, &members[i], ask)
-				answers[i] = answer[T]{members[i], said, err, v.cfg.Now()}
-			}
-		})
-	}
-	workers.Wait()
+	atonce.Each(len(members), fleet.MaxAskedAtOnce, func(i int) {
+		said, err := askOne(ctx, v, &members[i], ask)
+		answers[i] = answer[T]{members[i], said, err, v.cfg.Now()}
+	})
 	return answers
 }
 

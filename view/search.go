@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 
 	"grapevine/fleet"
+	"grapevine/internal/atonce"
 )
 
 // search asks every host that may have an instance of which this node has not
@@ -17,16 +17,9 @@ func (v *View) search(ctx context.Context, id fleet.InstanceID) (fleet.Instance,
 	hosts, unheard := v.mayHave()
 	rows := make([]fleet.Instance, len(hosts))
 	errs := make([]error, len(hosts))
-	slots := make(chan struct{}, fleet.MaxAskedAtOnce)
-	var all sync.WaitGroup
-	for i, host := range hosts {
-		slots <- struct{}{}
-		all.Go(func() {
-			defer func() { <-slots }()
-			rows[i], errs[i] = ask(ctx, v, host, func(ctx context.Context, at Local) (fleet.Instance, error) { return at.OwnInstance(ctx, id) })
-		})
-	}
-	all.Wait()
+	atonce.Each(len(hosts), fleet.MaxAskedAtOnce, func(i int) {
+		rows[i], errs[i] = ask(ctx, v, hosts[i], func(ctx context.Context, at Local) (fleet.Instance, error) { return at.OwnInstance(ctx, id) })
+	})
 	var there []fleet.Instance
 	silent := slices.Clone(unheard)
 	for i, err := range errs {

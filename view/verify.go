@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 
 	"grapevine/fleet"
+	"grapevine/internal/atonce"
 )
 
 // VerifyHost has a host look through what it has, as it is now.
@@ -27,16 +27,9 @@ func (v *View) Verify(ctx context.Context) (fleet.Verification, error) {
 	}
 	parts := make([]fleet.Verification, len(hosts.Items))
 	errs := make([]error, len(hosts.Items))
-	slots := make(chan struct{}, fleet.MaxAskedAtOnce)
-	var all sync.WaitGroup
-	for i := range hosts.Items {
-		slots <- struct{}{}
-		all.Go(func() {
-			defer func() { <-slots }()
-			parts[i], errs[i] = v.VerifyHost(ctx, hosts.Items[i].ID)
-		})
-	}
-	all.Wait()
+	atonce.Each(len(hosts.Items), fleet.MaxAskedAtOnce, func(i int) {
+		parts[i], errs[i] = v.VerifyHost(ctx, hosts.Items[i].ID)
+	})
 	out := fleet.Verification{Items: v.copies(), Coverage: fleet.Coverage{Known: len(hosts.Items)}}
 	for i, host := range hosts.Items {
 		if errs[i] != nil {
