@@ -88,6 +88,7 @@ func (h *Host) sight(ctx context.Context, id fleet.InstanceID) (s sight, err err
 type memory struct {
 	operations []journal.Operation
 	claims     []string // with their faults
+	drain      journal.Drain
 }
 
 // remembers reads a copy of the journal, as it would be after a kill now.
@@ -107,6 +108,9 @@ func (c *cutting) remembers() (m memory, err error) {
 	}
 	defer j.Close()
 	if m.operations, err = j.Operations(); err != nil {
+		return m, err
+	}
+	if m.drain, err = j.Drain(); err != nil {
 		return m, err
 	}
 	claims, err := j.Claims()
@@ -198,7 +202,7 @@ func (c *cutting) again(usual *outcome, begun []journal.Operation, was reply) er
 	case c.op.keyed && len(begun) > 0 && further > 0:
 		return fmt.Errorf("asked again with the same key, %d operations were begun anew", further)
 	case c.op.keyed && was.operation != "" && got.operation != "" && was.operation != got.operation:
-		return fmt.Errorf("the same key was replyed with operation %s and then with %s", was.operation, got.operation)
+		return fmt.Errorf("the same key was answered with operation %s and then with %s", was.operation, got.operation)
 	case len(begun) == 0 && got.err != nil && c.op.keyed:
 		return fmt.Errorf("nothing was begun, and asked again it is refused: %w", got.err)
 	case after != usual.after && !c.op.mayFail && (got.err != nil || c.op.keyed || len(begun) == 0): // else it was done twice

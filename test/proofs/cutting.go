@@ -105,7 +105,7 @@ func (c *cutting) live(at cuts, usual *outcome) (out outcome, err error) {
 	got := <-told
 	told <- got
 	if err := c.settle(); err != nil {
-		return out, fmt.Errorf("%w (the request was replyed %+v)", err, got)
+		return out, fmt.Errorf("%w (the request was answered %+v)", err, got)
 	}
 	if err := c.judge(&out, usual, got); err != nil {
 		return out, err
@@ -124,16 +124,18 @@ func (at cuts) trap() func(point, int) bool {
 // awaitCut waits until the agent stands still at the cut, or the operation is
 // over without.
 func (c *cutting) awaitCut(told chan reply) bool {
-	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+	began := time.Now()
+	for wait := 10 * time.Millisecond; time.Since(began) < quietWithin; wait = min(2*wait, time.Second) {
 		select {
 		case <-c.host.points.reached:
 			return true
 		case <-time.After(wait):
 		}
 		if len(told) == 1 && c.over() == nil {
-			return c.isCaught()
+			break
 		}
 	}
+	return c.isCaught() // whatever is not over by then never is, as settle says
 }
 
 func (c *cutting) isCaught() bool {
@@ -243,7 +245,7 @@ func (c *cutting) agrees(rows []fleet.Instance) error {
 // cutEverywhere goes through the operation undisturbed, and then once for each
 // point that it came by, and once more for some with a second cut. Of the points
 // only a part is taken unless all are wanted.
-func cutEverywhere(t *testing.T, op *operation, part float64, rng *rand.Rand) (points, kills int) {
+func cutEverywhere(t *testing.T, op *operation, part float64, rng *rand.Rand) (points []point, kills int) {
 	t.Helper()
 	round := 0
 	w := newCutWorld(t)
@@ -254,7 +256,7 @@ func cutEverywhere(t *testing.T, op *operation, part float64, rng *rand.Rand) (p
 	usual, err := begin().live(cuts{}, nil)
 	if err != nil {
 		t.Errorf("%s, which nobody cuts: %v", op.name, err)
-		return 0, 0
+		return nil, 0
 	}
 	for i, p := range usual.points {
 		if part < 1 && rng.Float64() >= part {
@@ -272,7 +274,7 @@ func cutEverywhere(t *testing.T, op *operation, part float64, rng *rand.Rand) (p
 			w = newCutWorld(t) // what is broken breaks nothing else
 		}
 	}
-	return len(usual.points), kills
+	return usual.points, kills
 }
 
 func deref(n *int) any {
