@@ -88,11 +88,13 @@ func beyond(claimed, machine fleet.Resources) fleet.Resources {
 	}
 }
 
+// scale returns how many whole units n are by the ratio. 100 by 1.15 are 115,
+// although the nearest number to 1.15 that a machine can write is less.
 func scale(n int64, ratio float64) int64 {
 	if ratio == 0 {
 		return n
 	}
-	return int64(float64(n) * ratio)
+	return int64(float64(n)*ratio + 1e-6)
 }
 
 // Admit judges a proposal against host, this host's own fresh row, and books a
