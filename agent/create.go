@@ -41,6 +41,12 @@ func (a *Agent) CreateInstance(ctx context.Context, c api.CreateInstance) (fleet
 	return a.Claim(ctx, proposal)
 }
 
+// Batch implements api.Writer: all of a batch is made on this host, or refused by
+// it.
+func (a *Agent) Batch() func(context.Context, api.CreateInstance) (fleet.Accepted, error) {
+	return a.CreateInstance
+}
+
 // maxTakeovers bounds how often one request takes a record over from others
 // with the same key. Each try fails only because another one has succeeded.
 const maxTakeovers = 16

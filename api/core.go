@@ -93,6 +93,9 @@ type Reads interface {
 // durably; the outcome is in the row later.
 type Writer interface {
 	CreateInstance(ctx context.Context, c CreateInstance) (fleet.Accepted, error)
+	// Batch begins a batch, and returns what creates each of its instances; it may
+	// be called several times at once.
+	Batch() func(ctx context.Context, c CreateInstance) (fleet.Accepted, error)
 	ActInstance(ctx context.Context, id fleet.InstanceID, action fleet.InstanceAction, opts ActOptions) (fleet.Accepted, error)
 	DeleteInstance(ctx context.Context, id fleet.InstanceID) (fleet.Accepted, error)
 	// IntendDelete makes it a record that an instance whose host cannot be heard is

@@ -224,6 +224,10 @@ func (f *fakeCore) Explain(_ context.Context, c fleet.Create) (fleet.Explanation
 	return f.explain(c)
 }
 
+func (f *fakeCore) Batch() func(context.Context, CreateInstance) (fleet.Accepted, error) {
+	return f.CreateInstance
+}
+
 func (f *fakeCore) CreateInstance(_ context.Context, c CreateInstance) (fleet.Accepted, error) {
 	return f.create(c)
 }

@@ -17,7 +17,7 @@ import (
 type createIn struct {
 	Wait string `query:"wait" example:"30s" doc:"hold the reply until the instance has no task, at most so long: 200 says that it is done, 202 that it goes on"`
 	Key  string `header:"Idempotency-Key" doc:"the same key and body give the same instance, at any registry; another body is 422 idempotency_key_reused"`
-	Body fleet.Create
+	Body fleet.CreateMany
 
 	sent []byte // the body before it was read as JSON
 }
@@ -85,7 +85,7 @@ const about = "202 says that the owning host has promised it durably; it is done
 	"A task that failed leaves its reason in the row's fault."
 
 func (s *server) addMutations() {
-	add(s, route{method: http.MethodPost, path: "/v1/instances", id: "create-instance", tag: "instances", status: http.StatusAccepted, summary: "Create an instance", description: about}, s.createInstance)
+	add(s, route{method: http.MethodPost, path: "/v1/instances", id: "create-instance", tag: "instances", status: http.StatusAccepted, summary: "Create an instance, or several", description: about + aboutBatch}, s.createInstance)
 	add(s, route{method: http.MethodDelete, path: "/v1/instances/{id}", id: "delete-instance", tag: "instances", status: http.StatusAccepted, summary: "Delete an instance", description: about}, s.deleteInstance)
 	add(s, route{
 		method: http.MethodPost, path: "/v1/instances/{id}/resize", id: "resize-instance", tag: "instances", status: http.StatusAccepted, summary: "Give an instance another size",
@@ -95,7 +95,7 @@ func (s *server) addMutations() {
 	add(s, route{method: http.MethodPost, path: "/v1/instances/{id}/{action}", id: "act-instance", tag: "instances", status: http.StatusAccepted, summary: "Do something to an instance", description: about}, s.actInstance)
 }
 
-func (s *server) createInstance(ctx context.Context, in *createIn) (*acceptedOut, error) {
+func (s *server) createInstance(ctx context.Context, in *createIn) (*createdOut, error) {
 	wait, err := parseWait(in.Wait)
 	if err != nil {
 		return nil, err
@@ -108,12 +108,16 @@ func (s *server) createInstance(ctx context.Context, in *createIn) (*acceptedOut
 	if err := in.Body.Validate(); err != nil {
 		return nil, err
 	}
+	if in.Body.Count > 0 {
+		return s.createBatch(ctx, in, wait)
+	}
 	hash := sha256.Sum256(in.sent)
-	accepted, err := s.core.CreateInstance(ctx, CreateInstance{Create: in.Body, Key: in.Key, Hash: hex.EncodeToString(hash[:])})
+	accepted, err := s.core.CreateInstance(ctx, CreateInstance{Create: in.Body.Create, Key: in.Key, Hash: hex.EncodeToString(hash[:])})
 	if err != nil {
 		return nil, err
 	}
-	return s.reply(ctx, accepted, wait), nil
+	out := s.reply(ctx, accepted, wait)
+	return &createdOut{Status: out.Status, Version: out.Version, Body: created{one: &out.Body}}, nil
 }
 
 func (s *server) deleteInstance(ctx context.Context, in *InstanceMutation) (*acceptedOut, error) {

@@ -29,6 +29,7 @@ type problem struct {
 	Verdicts   []fleet.Verdict  `json:"verdicts,omitempty" doc:"what each host of the fleet lacked"`
 	Instance   fleet.InstanceID `json:"instance,omitzero" doc:"id of the instance that the error is about"`
 	Candidates []string         `json:"candidates,omitempty" doc:"ids that an ambiguous name matched"`
+	Batch      *fleet.Batch     `json:"batch,omitempty" doc:"what became of each instance of a batch of which none was made"`
 }
 
 // kinds is the one table from codes to statuses and titles.
@@ -89,7 +90,7 @@ func problemOf(err error) *problem {
 	p := &problem{
 		Type: "urn:grapevine:problem:" + string(e.Code), Title: kind.title, Status: kind.status,
 		Code: e.Code, Detail: e.Detail, Refusals: e.Refusals, Verdicts: e.Verdicts,
-		Instance: e.Instance, Candidates: e.Candidates,
+		Instance: e.Instance, Candidates: e.Candidates, Batch: e.Batch,
 	}
 	if e.Host != nil {
 		host := presentHost(*e.Host)

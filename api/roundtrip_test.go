@@ -278,6 +278,22 @@ func TestErrorsCrossTheWireWhole(t *testing.T) {
 	}
 }
 
+func TestBatchOfWhichNoneWasMadeCrossesTheWireWhole(t *testing.T) {
+	core := full()
+	core.create = func(CreateInstance) (fleet.Accepted, error) {
+		return fleet.Accepted{}, &fleet.Error{Code: fleet.CodeRefused, Detail: "no", Verdicts: []fleet.Verdict{{Host: hostID, HostName: "alpha"}}}
+	}
+	many := fleet.CreateMany{Create: fleet.Create{Name: "vm", Flavor: "tiny", Image: "tiny"}, Count: 2}
+	_, err := dial(t, core, AsOperator).CreateBatch(t.Context(), many, client.CreateOptions{})
+	var got *fleet.Error
+	if !errors.As(err, &got) || got.Code != fleet.CodeRefused || got.Batch == nil || len(got.Batch.Items) != 2 {
+		t.Fatalf("got %v", err)
+	}
+	if e := got.Batch.Items[1].Problem.Err(); e.Code != fleet.CodeRefused || len(e.Verdicts) != 1 || e.Detail != "no" {
+		t.Errorf("the second item's problem is %+v", e)
+	}
+}
+
 func TestAcceptedCrossesTheWireWhole(t *testing.T) {
 	got, err := dial(t, full(), AsOperator).DeleteInstance(t.Context(), instanceID, 0)
 	want := acceptedNow

@@ -190,16 +190,21 @@ func (a *app) outcome(done string, accepted fleet.Accepted, wait time.Duration) 
 
 func outcomeLine(done string, accepted *fleet.Accepted, wait time.Duration) string {
 	row := &accepted.Instance
-	state := string(row.Power)
-	switch {
+	return fmt.Sprintf("%s %s (%s) on %s: %s", done, row.Name, row.ID, row.HostName, stateOf(accepted, wait))
+}
+
+// stateOf is one word on how far what was accepted is.
+func stateOf(accepted *fleet.Accepted, wait time.Duration) string {
+	switch row := &accepted.Instance; {
 	case accepted.Gone:
-		state = "gone"
+		return "gone"
 	case row.Task != fleet.TaskNone:
-		state = string(row.Task)
+		return string(row.Task)
 	case wait <= 0:
-		state = "accepted"
+		return "accepted"
+	default:
+		return string(row.Power)
 	}
-	return fmt.Sprintf("%s %s (%s) on %s: %s", done, row.Name, row.ID, row.HostName, state)
 }
 
 // verb is an action on an instance as people call it.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,15 +14,9 @@ import (
 	"grapevine/fleet"
 )
 
-const (
-	// maxBatch bounds --count; a larger number is a mistake more often than not.
-	maxBatch = 1000
-	// abreast is how many creates of a batch are under way at once.
-	abreast = 8
-	// tries is how often a create whose answer was lost is sent again. The key
-	// makes that safe.
-	tries = 3
-)
+// tries is how often a create whose answer was lost is sent again. The key
+// makes that safe.
+const tries = 3
 
 // wish is what the flags of create and explain say.
 type wish struct {
@@ -110,8 +103,8 @@ func (a *app) instanceCreate() *cobra.Command {
 		if err := need(cmd, "name"); err != nil {
 			return err
 		}
-		if batch.count < 1 || batch.count > maxBatch {
-			return usage(cmd, "--count is %d; it must be 1 to %d", batch.count, maxBatch)
+		if batch.count < 1 || batch.count > fleet.MaxBatch {
+			return usage(cmd, "--count is %d; it must be 1 to %d", batch.count, fleet.MaxBatch)
 		}
 		node, err := a.node(cmd.Context())
 		if err != nil {
@@ -142,42 +135,23 @@ type batch struct {
 	wait   time.Duration
 }
 
-// item returns the i-th create, counted from 1, and its key.
-func (b *batch) item(i int) (fleet.Create, string) {
-	if b.count == 1 {
-		return b.create, b.key
+// createAll sends the create, or the batch, and reports.
+func (a *app) createAll(ctx context.Context, node *client.Client, b *batch) error {
+	if b.count > 1 {
+		return a.createBatch(ctx, node, b)
 	}
-	c := b.create
-	c.Name = fmt.Sprintf("%s-%d", c.Name, i)
-	return c, fmt.Sprintf("%s/%d", b.key, i)
+	accepted, err := a.createLone(ctx, node, b)
+	if err != nil {
+		return howToRetry(err, b.key)
+	}
+	return a.outcome("create", accepted, b.wait)
 }
 
-// createAll sends the batch, a few at a time, and reports in order.
-func (a *app) createAll(ctx context.Context, node *client.Client, b *batch) error {
-	accepted := make([]fleet.Accepted, b.count)
-	errs := make([]error, b.count)
-	var wait sync.WaitGroup
-	slots := make(chan struct{}, abreast)
-	for i := range b.count {
-		slots <- struct{}{}
-		wait.Go(func() {
-			defer func() { <-slots }()
-			create, key := b.item(i + 1)
-			if a.terminal && b.count == 1 && b.wait > 0 {
-				accepted[i], errs[i] = a.createSeen(ctx, node, create, key, b.wait)
-				return
-			}
-			accepted[i], errs[i] = createOne(ctx, node, create, client.CreateOptions{Key: key, Wait: b.wait})
-		})
+func (a *app) createLone(ctx context.Context, node *client.Client, b *batch) (fleet.Accepted, error) {
+	if a.terminal && b.wait > 0 {
+		return a.createSeen(ctx, node, b.create, b.key, b.wait)
 	}
-	wait.Wait()
-	if b.count == 1 {
-		if errs[0] != nil {
-			return howToRetry(errs[0], b.key)
-		}
-		return a.outcome("create", accepted[0], b.wait)
-	}
-	return a.reportBatch(b, accepted, errs)
+	return createOne(ctx, node, b.create, client.CreateOptions{Key: b.key, Wait: b.wait})
 }
 
 // createOne sends a create, and again when its answer was lost on the way: the
@@ -192,34 +166,4 @@ func howToRetry(err error, key string) error {
 		return fmt.Errorf("%w; send the same command again with --key %s, and there will be one machine", err, key)
 	}
 	return err
-}
-
-func (a *app) reportBatch(b *batch, accepted []fleet.Accepted, errs []error) error {
-	failed := 0
-	answers := fleet.List[fleet.Accepted]{Items: []fleet.Accepted{}}
-	for i, err := range errs {
-		create, key := b.item(i + 1)
-		switch {
-		case err != nil:
-			failed++
-			a.say(howToRetry(fmt.Errorf("%s: %w", create.Name, err), key))
-		case a.format == asTable:
-			if err := a.outcome("create", accepted[i], b.wait); err != nil {
-				failed++
-				a.say(err)
-			}
-		default:
-			answers.Items = append(answers.Items, accepted[i])
-		}
-	}
-	if a.format != asTable {
-		if err := a.print(map[string]any{"items": answers.Items}, nil); err != nil {
-			return err
-		}
-	}
-	if failed > 0 {
-		a.note("%d of %s failed; the same command with --key %s does only what is missing", failed, plural(b.count, "create"), b.key)
-		return errReported
-	}
-	return nil
 }

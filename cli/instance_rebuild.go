@@ -75,7 +75,7 @@ func (a *app) keyedChange(cmd *cobra.Command, send func(*cobra.Command, *client.
 }
 
 // again sends what bears a key, and once more when its answer was lost.
-func again(ctx context.Context, send func() (fleet.Accepted, error)) (fleet.Accepted, error) {
+func again[T any](ctx context.Context, send func() (T, error)) (T, error) {
 	for try := 1; ; try++ {
 		accepted, err := send()
 		if err == nil || !errors.Is(err, client.ErrOutcomeUnknown) || try == tries || ctx.Err() != nil {
@@ -83,7 +83,7 @@ func again(ctx context.Context, send func() (fleet.Accepted, error)) (fleet.Acce
 		}
 		select {
 		case <-ctx.Done():
-			return fleet.Accepted{}, ctx.Err()
+			return accepted, ctx.Err()
 		case <-time.After(time.Duration(try) * 200 * time.Millisecond):
 		}
 	}

@@ -180,24 +180,6 @@ func TestOutcomeUnknownSaysHowToRetry(t *testing.T) {
 		wants(t, 1, "", "grapevine: host kvm-1 did not answer in time; send the same command again with --key k1, and there will be one machine\n")
 }
 
-func TestBatchNumbersNamesAndKeys(t *testing.T) {
-	n := fleetNode(t)
-	accepting(n, "POST /v1/instances", theInstances().Items[0])
-	r := run(t, n.URL, "instance", "create", "--name", "web", "--flavor", "small", "--image", "tiny", "--key", "k", "--count", "3", "-o", "json")
-	r.wants(t, 0, `"items": [`, "")
-	got := map[string]string{}
-	for _, r := range n.requests(http.MethodPost) {
-		var body fleet.Create
-		if err := json.Unmarshal([]byte(r.Body), &body); err != nil {
-			t.Fatal(err)
-		}
-		got[r.Key] = body.Name
-	}
-	if diff := cmp.Diff(map[string]string{"k/1": "web-1", "k/2": "web-2", "k/3": "web-3"}, got); diff != "" {
-		t.Errorf("(-want +got)\n%s", diff)
-	}
-}
-
 func TestRefusalHasALineForEachHost(t *testing.T) {
 	n := fleetNode(t)
 	verdicts := []fleet.Verdict{

@@ -57,6 +57,8 @@ type Error struct {
 	Verdicts []Verdict
 	// Instance is the id that the error is about, where one was chosen.
 	Instance InstanceID
+	// Batch is set where no instance of a batch was made: why, of each.
+	Batch *Batch
 	// Candidates are the ids that an ambiguous name matched.
 	Candidates []string
 }

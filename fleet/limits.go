@@ -15,6 +15,15 @@ const (
 	// MaxTraitsAsked bounds the traits that one request asks for, those included
 	// which its image, cards and disks need.
 	MaxTraitsAsked = 32
+	// MaxBatch bounds the instances of one create; a larger number is a mistake
+	// more often than not. BatchAbreast of them are on their way at once: each
+	// waits for one host, so that a batch takes an eighth of what its creates would
+	// one after the other, and no more of the hosts than eight people do.
+	// MaxBatchVerdicts bounds what hosts lacked in one answer: 20,000 verdicts of
+	// 200 B are 4 MB, two creates of which each names MaxHosts hosts.
+	MaxBatch         = 1000
+	BatchAbreast     = 8
+	MaxBatchVerdicts = 2 * MaxHosts
 	// MaxInstanceRowBytes bounds the body of an instance's row, MaxHostRowBytes
 	// that of any row. A block with a larger one is refused by every receiver.
 	MaxInstanceRowBytes = 4 << 10

@@ -19,6 +19,11 @@ const maxAttempts = 16
 // one host after the other until one promises; with a key, the key's home says
 // which host may be asked, see keyed.go.
 func (c *core) CreateInstance(ctx context.Context, in api.CreateInstance) (fleet.Accepted, error) {
+	return c.create(ctx, in, nil)
+}
+
+// create is CreateInstance of an instance of a batch, or with nil of a lone one.
+func (c *core) create(ctx context.Context, in api.CreateInstance, among *batch) (fleet.Accepted, error) {
 	if err := c.notReady(); err != nil {
 		return fleet.Accepted{}, err
 	}
@@ -26,7 +31,7 @@ func (c *core) CreateInstance(ctx context.Context, in api.CreateInstance) (fleet
 	if err != nil {
 		return fleet.Accepted{}, err
 	}
-	p := &placing{core: c, req: &req, hash: in.Hash, refused: map[fleet.HostID]fleet.Verdict{}, passed: map[fleet.HostID]bool{}}
+	p := &placing{core: c, among: among, req: &req, hash: in.Hash, refused: map[fleet.HostID]fleet.Verdict{}, passed: map[fleet.HostID]bool{}}
 	var accepted fleet.Accepted
 	if in.Key == "" {
 		req.ID = newInstanceID()
@@ -35,6 +40,7 @@ func (c *core) CreateInstance(ctx context.Context, in api.CreateInstance) (fleet
 		req.ID = fleet.KeyedInstanceID(req.Project, in.Key)
 		accepted, err = p.keyed(ctx)
 	}
+	among.done(&req, &accepted, err)
 	c.metrics.created(err)
 	if err != nil {
 		return fleet.Accepted{}, err
@@ -47,9 +53,10 @@ func (c *core) CreateInstance(ctx context.Context, in api.CreateInstance) (fleet
 
 // placing is one create on its way to a host. It lives as long as the request.
 type placing struct {
-	core *core
-	req  *fleet.Request
-	hash string
+	core  *core
+	among *batch
+	req   *fleet.Request
+	hash  string
 	// refused are the hosts that were asked in vain, with what they said;
 	// passed are the same hosts, as placement wants them.
 	refused map[fleet.HostID]fleet.Verdict
@@ -78,7 +85,7 @@ func (p *placing) unkeyed(ctx context.Context) (fleet.Accepted, error) {
 }
 
 // next returns the host to ask, of those not asked yet.
-func (p *placing) next() (fleet.HostID, bool) { return p.core.Pick(p.req, p.passed) }
+func (p *placing) next() (fleet.HostID, bool) { return p.among.pick(p.core, p.req, p.passed) }
 
 // notSentError is a proposal that the host has surely not judged: it could not
 // be reached, or said that it is not ready to judge.

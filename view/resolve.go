@@ -159,6 +159,17 @@ func (v *View) Pick(req *fleet.Request, exclude map[fleet.HostID]bool) (fleet.Ho
 	return v.index.Pick(req, v.cfg.Placement, exclude, v.rng)
 }
 
+// PickBeside is Pick beside what else was just proposed, as
+// placement.Index.PickBeside does.
+func (v *View) PickBeside(req *fleet.Request, exclude map[fleet.HostID]bool, taken []placement.Taken) (fleet.HostID, bool) {
+	v.refresh()
+	v.mu.Lock() // the index is another while it chooses
+	defer v.mu.Unlock()
+	v.rngMu.Lock()
+	defer v.rngMu.Unlock()
+	return v.index.PickBeside(req, v.cfg.Placement, exclude, taken, v.rng)
+}
+
 // Verdicts says why no host takes the request: those in refused in their own
 // words, every other as this node sees it. It is ordered by host name.
 func (v *View) Verdicts(req *fleet.Request, refused map[fleet.HostID]fleet.Verdict) []fleet.Verdict {

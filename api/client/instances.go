@@ -83,6 +83,16 @@ func (c *Client) CreateInstance(ctx context.Context, create fleet.Create, opts C
 	return send[fleet.Accepted](ctx, c, r, create)
 }
 
+// CreateBatch asks for several instances. What became of each is in the answer,
+// or, where none was made and all for one reason, in the error's Batch.
+func (c *Client) CreateBatch(ctx context.Context, many fleet.CreateMany, opts CreateOptions) (fleet.Batch, error) {
+	r := call{method: http.MethodPost, path: "/v1/instances", query: waiting(opts.Wait)}
+	if opts.Key != "" {
+		r.header = http.Header{keyHeader: {opts.Key}}
+	}
+	return send[fleet.Batch](ctx, c, r, many)
+}
+
 // ActInstance does an action to an instance.
 func (c *Client) ActInstance(ctx context.Context, id fleet.InstanceID, action fleet.InstanceAction, opts ActOptions) (fleet.Accepted, error) {
 	query := waiting(opts.Wait)

@@ -24,6 +24,7 @@ type problem struct {
 	Verdicts   []fleet.Verdict  `json:"verdicts"`
 	Instance   fleet.InstanceID `json:"instance"`
 	Candidates []string         `json:"candidates"`
+	Batch      *fleet.Batch     `json:"batch"`
 }
 
 // problem turns an answer that is not a success into the error it carries.
@@ -41,7 +42,7 @@ func (c *Client) problem(resp *http.Response) error {
 	}
 	return &fleet.Error{
 		Code: p.Code, Detail: p.Detail, Refusals: p.Refusals, Host: p.Host,
-		Verdicts: p.Verdicts, Instance: p.Instance, Candidates: p.Candidates,
+		Verdicts: p.Verdicts, Instance: p.Instance, Candidates: p.Candidates, Batch: p.Batch,
 	}
 }
 
