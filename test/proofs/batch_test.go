@@ -39,10 +39,10 @@ func TestProof02BatchTellsOfEachInstance(t *testing.T) {
 		}
 		first := w.batch(w.Registries[0], count)
 		again := w.batch(w.Registries[1], count)
-		if diff := cmp.Diff(outcomes(t, half, hosts), outcomes(t, first, hosts)[:hosts*slots/2]); diff != "" {
+		if diff := cmp.Diff(w.outcomes(half), w.outcomes(first)[:hosts*slots/2]); diff != "" {
 			t.Errorf("the larger batch under the same key is another (-half +whole):\n%s", diff)
 		}
-		if diff := cmp.Diff(outcomes(t, first, hosts), outcomes(t, again, hosts)); diff != "" {
+		if diff := cmp.Diff(w.outcomes(first), w.outcomes(again)); diff != "" {
 			t.Errorf("asked again, the answer is another (-first +again):\n%s", diff)
 		}
 		if first.Accepted != hosts*slots || first.Failed != count-hosts*slots {
@@ -82,16 +82,16 @@ func (w *World) batch(at *Registry, count int) fleet.Batch {
 
 // outcomes is, of each item, the instance and its host, or the code of its
 // problem, which must be true of a full fleet.
-func outcomes(t *testing.T, sum fleet.Batch, hosts int) []string {
-	t.Helper()
+func (w *World) outcomes(sum fleet.Batch) []string {
+	w.t.Helper()
 	out := make([]string, len(sum.Items))
 	for i, item := range sum.Items {
 		if item.Accepted != nil {
 			out[i] = fmt.Sprint(item.Name, " ", item.Accepted.Instance.ID, " on ", item.Accepted.Instance.HostName)
 			continue
 		}
-		if why := untrue(item.Problem.Err(), hosts); why != "" {
-			t.Errorf("%s: %s, and %s", item.Name, item.Problem.Detail, why)
+		if why := untrue(item.Problem.Err(), len(w.Hosts)); why != "" {
+			w.t.Errorf("%s: %s, and %s", item.Name, item.Problem.Detail, why)
 		}
 		out[i] = fmt.Sprint(item.Name, " ", item.Problem.Code)
 	}
