@@ -155,9 +155,9 @@ func (m *deliberate) try(t *testing.T) (string, error) {
 	return string(out), err
 }
 
-// firstComplaint is the line that follows the first failed test.
+// firstComplaint is the line that follows the innermost failed test.
 func firstComplaint(out string) string {
-	_, after, _ := strings.Cut(out, "--- FAIL")
+	after := out[strings.LastIndex(out, "--- FAIL"):]
 	lines := strings.SplitN(after, "\n", 3)
 	if len(lines) < 2 {
 		return after

@@ -128,7 +128,7 @@ func (r *recorder) note(who int, in asked, out answer, called time.Time) {
 // one thing that changes at one moment for each answer.
 func TestProof16InstancesAreLinearizable(t *testing.T) {
 	const clients, instances = 6, 8
-	rounds := long(20, 1)
+	rounds := long(20, 4)
 	synctest.Test(t, func(t *testing.T) {
 		w := NewWorld(t, 16, 4, 2, fleet.Resources{VCPUs: 16, MemoryMiB: 4096, DiskGiB: 100})
 		h := NewHistory(w)

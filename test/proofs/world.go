@@ -45,7 +45,7 @@ func NewWorld(t *testing.T, seed uint64, hosts, registries int, size fleet.Resou
 		t.Fatal(err)
 	}
 	w := &World{
-		t: t, dir: t.TempDir(), rng: rand.New(rand.NewPCG(seed, 5)), // repeatable
+		t: t, dir: journals(t), rng: rand.New(rand.NewPCG(seed, 5)), // repeatable
 		net:    meshtest.New(meshtest.Options{Seed: seed, MinDelay: 200 * time.Microsecond, MaxDelay: 2 * time.Millisecond}),
 		roster: newRoster(), ca: ca, key: identity.NewGossipKey(), log: slog.New(slog.DiscardHandler),
 	}
@@ -62,6 +62,23 @@ func NewWorld(t *testing.T, seed uint64, hosts, registries int, size fleet.Resou
 	}
 	w.begin()
 	return w
+}
+
+// journals makes the folder for all that hosts have on their disks. What is
+// durable does not depend on the disk, for a kill leaves all that was written;
+// what it costs does, so that GRAPEVINE_PROOFS_DIR may be a folder in memory.
+func journals(t *testing.T) string {
+	t.Helper()
+	in := os.Getenv("GRAPEVINE_PROOFS_DIR")
+	if in == "" {
+		return t.TempDir()
+	}
+	dir, err := os.MkdirTemp(in, "grapevine-proofs") //nolint:usetesting // not where tests have theirs
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
 }
 
 // begin starts everything and waits until the registries answer for all.
