@@ -16,6 +16,15 @@ func (a *Agent) AtLeast(ctx context.Context, at fleet.Version) (api.Reads, error
 	return a, nil
 }
 
+// tell publishes what was just seen. It fails while nothing is published yet:
+// an agent that has just started must not say that there is no such machine.
+func (a *Agent) tell() error {
+	if version, _ := a.publish(); version.IsZero() {
+		return errorf(fleet.CodeNotReady, "host %s has just started, and cannot tell yet what it has; try again in a moment", a.name())
+	}
+	return nil
+}
+
 // OwnInstance looks at a machine of this host, publishes what it saw, and
 // returns the row.
 func (l *local) OwnInstance(ctx context.Context, id fleet.InstanceID) (fleet.Instance, error) {
@@ -23,7 +32,9 @@ func (l *local) OwnInstance(ctx context.Context, id fleet.InstanceID) (fleet.Ins
 	if err := a.observer.Look(ctx, id); err != nil {
 		return fleet.Instance{}, driverError("look at instance", err)
 	}
-	a.publish()
+	if err := a.tell(); err != nil {
+		return fleet.Instance{}, err
+	}
 	row, there := a.Own(id)
 	switch {
 	case there:
@@ -45,6 +56,8 @@ func (l *local) OwnHost(ctx context.Context, id fleet.HostID) (fleet.Host, error
 	if err := a.observer.Relist(ctx, true); err != nil {
 		return fleet.Host{}, driverError("look at the host", err)
 	}
-	a.publish()
+	if err := a.tell(); err != nil {
+		return fleet.Host{}, err
+	}
 	return a.Host(ctx, id)
 }
