@@ -2,14 +2,16 @@ package agent
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"grapevine/agent/homes"
 	"grapevine/fleet"
+	"grapevine/mesh/replica"
 )
 
 // Key implements api.Node.
-func (a *Agent) Key(_ context.Context, id fleet.InstanceID) (fleet.KeyRecord, error) {
+func (a *Agent) Key(_ context.Context, id fleet.UUID) (fleet.KeyRecord, error) {
 	a.witnessing.homing.RLock()
 	defer a.witnessing.homing.RUnlock()
 	if a.witnessing.retired {
@@ -22,16 +24,16 @@ func (a *Agent) Key(_ context.Context, id fleet.InstanceID) (fleet.KeyRecord, er
 	}
 	record, ok := a.state.homes.Get(id)
 	if !ok {
-		return fleet.KeyRecord{}, errorf(fleet.CodeNotFound, "host %s holds no key for instance %s", a.name(), id)
+		return fleet.KeyRecord{}, errorf(fleet.CodeNotFound, "host %s holds nothing of key %s", a.name(), id)
 	}
 	return record, nil
 }
 
 // ChangeKey implements api.Node: the first record for a key wins, and is in
 // the journal before it is told to anyone.
-func (a *Agent) ChangeKey(ctx context.Context, id fleet.InstanceID, change fleet.KeyChange) (fleet.KeyAnswer, error) {
-	if id != change.Record.Instance || id.IsZero() || change.Record.Host.IsZero() {
-		return fleet.KeyAnswer{}, errorf(fleet.CodeInvalid, "the record must name the instance of the path, %s, and a host", id)
+func (a *Agent) ChangeKey(ctx context.Context, id fleet.UUID, change fleet.KeyChange) (fleet.KeyAnswer, error) {
+	if err := change.Record.ValidKey(id); err != nil {
+		return fleet.KeyAnswer{}, err
 	}
 	if change.Record.Attempt != change.IfAttempt+1 {
 		return fleet.KeyAnswer{}, errorf(fleet.CodeInvalid, "attempt %d does not follow attempt %d", change.Record.Attempt, change.IfAttempt)
@@ -45,14 +47,14 @@ func (a *Agent) ChangeKey(ctx context.Context, id fleet.InstanceID, change fleet
 	defer unlock()
 	a.state.mu.Lock()
 	lost := a.state.back.Lost()
-	entry, store := a.state.homes.Judge(change, time.Now())
+	entry, store := a.state.homes.Judge(id, change, time.Now())
 	a.state.mu.Unlock()
 	if lost {
 		return fleet.KeyAnswer{}, a.forgetful()
 	}
 	if !store {
 		if entry.Record.Instance.IsZero() {
-			return fleet.KeyAnswer{}, errorf(fleet.CodeNotFound, "host %s holds no key for instance %s", a.name(), id)
+			return fleet.KeyAnswer{}, errorf(fleet.CodeNotFound, "host %s holds nothing of key %s", a.name(), id)
 		}
 		return fleet.KeyAnswer{Record: entry.Record}, nil
 	}
@@ -100,8 +102,8 @@ func (a *Agent) sweepKeys(now time.Time) error {
 			return err
 		}
 	}
-	for _, record := range expired {
-		if err := a.dropKey(record); err != nil {
+	for _, e := range expired {
+		if err := a.dropKey(e); err != nil {
 			return err
 		}
 	}
@@ -109,35 +111,35 @@ func (a *Agent) sweepKeys(now time.Time) error {
 }
 
 // dropKey forgets a key, unless its record was swapped meanwhile.
-func (a *Agent) dropKey(record fleet.KeyRecord) error {
-	unlock := a.keys.lock(record.Instance)
+func (a *Agent) dropKey(e homes.Entry) error {
+	unlock := a.keys.lock(e.ID())
 	defer unlock()
-	if !a.holdsKey(record) {
+	if !a.holdsKey(e) {
 		return nil
 	}
-	if err := a.journal.DropKeys(record.Instance); err != nil {
+	if err := a.journal.DropKeys(e.ID()); err != nil {
 		return err
 	}
 	a.state.mu.Lock()
 	defer a.state.mu.Unlock()
-	a.state.homes.Drop(record.Instance)
+	a.state.homes.Drop(e.ID())
 	return nil
 }
 
 // holdsKey reports whether this is still the record of its key.
-func (a *Agent) holdsKey(record fleet.KeyRecord) bool {
+func (a *Agent) holdsKey(e homes.Entry) bool {
 	a.state.mu.Lock()
 	defer a.state.mu.Unlock()
-	held, ok := a.state.homes.Get(record.Instance)
-	return ok && held == record
+	held, ok := a.state.homes.Get(e.ID())
+	return ok && held == e.Record
 }
 
 // noteKey writes what was seen of a key's instance, unless the record was
 // swapped meanwhile.
 func (a *Agent) noteKey(e homes.Entry) error {
-	unlock := a.keys.lock(e.Record.Instance)
+	unlock := a.keys.lock(e.ID())
 	defer unlock()
-	if !a.holdsKey(e.Record) {
+	if !a.holdsKey(e) {
 		return nil
 	}
 	if err := a.journal.PutKeys(e); err != nil {
@@ -149,9 +151,17 @@ func (a *Agent) noteKey(e homes.Entry) error {
 	return nil
 }
 
-// shown tells whether the host that a key was given to shows the instance. A
-// host that cannot be heard now says nothing by what it showed before; one that
-// is forgotten shows nothing any more.
+// shownElsewhere reports whether a host that was not given up, other than the one
+// that the key was given to, shows the instance.
+func (a *Agent) shownElsewhere(record fleet.KeyRecord) bool {
+	return slices.ContainsFunc(a.mesh.Replica().Instance(record.Instance), func(b *replica.Block) bool {
+		return b.HostID() != record.Host && !a.givenUp(b.HostID(), b.Version().Epoch)
+	})
+}
+
+// shown tells whether the host that a key was given to shows the instance, or
+// another one does. A host that cannot be heard now says nothing by what it
+// showed before; one that is forgotten shows nothing any more.
 func (a *Agent) shown(record fleet.KeyRecord) (there, heard bool) {
 	if a.Forgotten(record.Host) {
 		return false, true
@@ -161,5 +171,5 @@ func (a *Agent) shown(record fleet.KeyRecord) (there, heard bool) {
 		return false, false
 	}
 	_, there = block.Instance(record.Instance)
-	return there, true
+	return there || a.shownElsewhere(record), true
 }

@@ -131,19 +131,22 @@ func (a *Agent) settleSet(ctx context.Context, o *witness.Office) {
 // them.
 func (a *Agent) handOver(ctx context.Context) {
 	a.state.mu.Lock()
-	done, records := a.state.base.Follows > 0, a.state.homes.All()
+	done, entries := a.state.base.Follows > 0, a.state.homes.All()
 	a.state.mu.Unlock()
 	if done {
 		return
 	}
 	set := a.witnessSet()
-	for _, record := range records {
-		grant := &fleet.Grant{Kind: fleet.GrantCreate, KeyRecord: record, Token: ask.NewToken()}
-		if _, err := a.witnessing.asker.Change(ctx, set, record.Instance, fleet.GrantChange{Grant: grant}); err != nil {
-			a.log.Info("keys are not handed over to the witnesses yet", "left", len(records), "error", err)
+	for _, e := range entries {
+		grant := &fleet.Grant{KeyRecord: e.Record, Token: ask.NewToken()}
+		if grant.Kind == "" {
+			grant.Kind = fleet.GrantCreate
+		}
+		if _, err := a.witnessing.asker.Change(ctx, set, e.ID(), fleet.GrantChange{Grant: grant}); err != nil {
+			a.log.Info("keys are not handed over to the witnesses yet", "left", len(entries), "error", err)
 			return
 		}
-		if err := a.dropKey(record); err != nil {
+		if err := a.dropKey(e); err != nil {
 			a.log.Error("a key that was handed over is still in the journal", "error", err)
 			return
 		}
@@ -155,6 +158,6 @@ func (a *Agent) handOver(ctx context.Context) {
 	a.state.mu.Lock()
 	a.state.base.Follows = set.Number
 	a.state.mu.Unlock()
-	a.log.Info("witnesses decide about keys now", "number", set.Number, "handed_over", len(records))
+	a.log.Info("witnesses decide about keys now", "number", set.Number, "handed_over", len(entries))
 	a.outdate()
 }

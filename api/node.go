@@ -35,7 +35,7 @@ func (s *server) addNode() {
 		method: http.MethodPut, path: "/v1/sizes/{id}", id: "put-size", tag: "nodes", status: http.StatusAccepted,
 		summary: "Give an instance of this host another size", description: "In numbers, as a registry has worked them out from a flavor. The host promises durably, or refuses.",
 	}, s.putSize)
-	add(s, route{method: http.MethodGet, path: "/v1/keys/{id}", id: "get-key", tag: "nodes", summary: "Show what this key home holds of an instance id"}, s.getKey)
+	add(s, route{method: http.MethodGet, path: "/v1/keys/{id}", id: "get-key", tag: "nodes", summary: "Show what this home holds of a key"}, s.getKey)
 	add(s, route{
 		method: http.MethodPut, path: "/v1/keys/{id}", id: "put-key", tag: "nodes",
 		summary: "Compare and set a key's record", description: "Stores record if the attempt held is if_attempt, 0 for nothing held; the answer is what is held then.",
@@ -103,14 +103,8 @@ func (s *server) putKey(ctx context.Context, in *keyIn) (*out[fleet.KeyAnswer], 
 	if err != nil {
 		return nil, err
 	}
-	record := in.Body.Record
-	switch {
-	case record.Instance != id:
-		return nil, invalid("the record is of instance %s and the path of %s; they must be the same", record.Instance, id)
-	case record.Attempt == 0:
-		return nil, invalid("attempt is 0; attempts count from 1")
-	case !isHash(record.RequestHash):
-		return nil, invalid("request_hash %.80q is not 64 lower-case hexadecimal digits", record.RequestHash)
+	if err := in.Body.Record.ValidKey(id); err != nil {
+		return nil, err
 	}
 	answer, err := s.opts.Node.ChangeKey(ctx, id, in.Body)
 	if err != nil {

@@ -79,7 +79,6 @@ func (b Ballot) IsZero() bool { return b == Ballot{} }
 
 // Grant is what a key was given to.
 type Grant struct {
-	Kind GrantKind `json:"kind"`
 	// KeyRecord is as a key's home would keep it. Its attempt counts the changes
 	// of this key, and of a key that is not an idempotency key the request hash is
 	// empty.
@@ -87,8 +86,6 @@ type Grant struct {
 	// Token is the request that stored this, drawn at random: it alone may act on
 	// it. A request whose question was lost recognizes by it what it stored.
 	Token UUID `json:"token"`
-	// Released is set where the holder has given the key back.
-	Released bool `json:"released,omitempty"`
 	// Set is the witness set that a key of the kind GrantSet was given to.
 	Set *WitnessSet `json:"set,omitempty"`
 }
@@ -101,9 +98,7 @@ type GrantChange struct {
 }
 
 // Apply returns what a key holds after the change, and whether that is what was
-// to be stored. Held is nil for a key that holds nothing. A key that is held
-// changes only under the same request for the same instance, as at a key's
-// home; one that was given back is for everyone.
+// to be stored. Held is nil for a key that holds nothing.
 func (c GrantChange) Apply(held *Grant) (next *Grant, stored bool) {
 	want := c.Grant
 	switch {
@@ -116,9 +111,7 @@ func (c GrantChange) Apply(held *Grant) (next *Grant, stored bool) {
 		return nil, false
 	case held.Token == want.Token && held.Attempt == want.Attempt:
 		return held, true // stored before, and the answer was lost
-	case c.IfAttempt != held.Attempt || want.Attempt != held.Attempt+1:
-		return held, false
-	case !held.Released && (held.Instance != want.Instance || held.RequestHash != want.RequestHash):
+	case !want.Succeeds(&held.KeyRecord, c.IfAttempt):
 		return held, false
 	}
 	return want, true

@@ -1,5 +1,7 @@
 package fleet
 
+import "fmt"
+
 // Create asks for one instance, in the words of people: this is the body of
 // POST /v1/instances.
 type Create struct {
@@ -96,20 +98,52 @@ type Accepted struct {
 	Gone bool `json:"gone,omitempty"`
 }
 
-// KeyRecord is what a key's home keeps: which host an instance id was given
-// to. It is journalled at the home before it is answered.
+// KeyRecord is what a key's home keeps: which instance has the key, and which
+// host that was given to. It is journalled at the home before it is answered.
 type KeyRecord struct {
+	// Kind is empty for GrantCreate: the key is then the instance's id.
+	Kind        GrantKind  `json:"kind,omitempty"`
 	Instance    InstanceID `json:"instance"`
-	RequestHash string     `json:"request_hash"`
+	RequestHash string     `json:"request_hash"` // of a key of another kind empty
 	Host        HostID     `json:"host"`
 	// Attempt rises by one, by compare-and-set, whenever a registry takes the
 	// key over, with another host or the same one: only who stored the newest
 	// attempt may propose it.
 	Attempt uint32 `json:"attempt"`
+	// Proposed is, of a key of another kind, the attempt under which the instance
+	// is proposed to the host: nothing is under way under a later one.
+	Proposed uint32 `json:"proposed,omitempty"`
+	// Released is set where the holder has given the key back.
+	Released bool `json:"released,omitempty"`
+}
+
+// Succeeds reports whether a record may take the place of the one held, which
+// was of attempt ifAttempt when it was asked for. A key that is held changes only
+// under the same request for the same instance; one that was given back is for
+// everyone.
+func (r *KeyRecord) Succeeds(held *KeyRecord, ifAttempt uint32) bool {
+	return ifAttempt == held.Attempt && r.Attempt == held.Attempt+1 &&
+		(held.Released || held.Instance == r.Instance && held.RequestHash == r.RequestHash)
+}
+
+// ValidKey says what is wrong with a record under this key.
+func (r *KeyRecord) ValidKey(key UUID) error {
+	own := r.Kind == "" || r.Kind == GrantCreate
+	switch {
+	case own && r.Instance != key:
+		return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("the record is of instance %s and the path of %s; they must be the same", r.Instance, key)}
+	case key.IsZero(), r.Instance.IsZero(), r.Host.IsZero():
+		return &Error{Code: CodeInvalid, Detail: "the record names no key, no instance or no host"}
+	case r.Attempt == 0:
+		return &Error{Code: CodeInvalid, Detail: "attempt is 0; attempts count from 1"}
+	case own && !IsImageID(r.RequestHash), !own && r.RequestHash != "":
+		return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("request_hash %.80q is not 64 lower-case hexadecimal digits, or not empty for a key of another kind", r.RequestHash)}
+	}
+	return nil
 }
 
 // KeyChange is a compare-and-set at a key's home, the body of
-// PUT /v1/keys/{instance id}: store Record if the attempt held is IfAttempt
+// PUT /v1/keys/{key}: store Record if the attempt held is IfAttempt
 // (0: nothing held).
 type KeyChange struct {
 	Record    KeyRecord `json:"record"`

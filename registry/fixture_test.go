@@ -187,7 +187,7 @@ func (a *fakeAgent) Key(_ context.Context, id fleet.InstanceID) (fleet.KeyRecord
 func (a *fakeAgent) ChangeKey(_ context.Context, id fleet.InstanceID, change fleet.KeyChange) (fleet.KeyAnswer, error) {
 	a.mu.Lock()
 	held := a.keys[id]
-	store := held.Attempt == change.IfAttempt && change.Record.Attempt == change.IfAttempt+1 && (held.Attempt == 0 || held.RequestHash == change.Record.RequestHash)
+	store := held.Attempt == 0 && change.IfAttempt == 0 || change.Record.Succeeds(&held, change.IfAttempt)
 	if store {
 		a.keys[id], held = change.Record, change.Record
 	}

@@ -280,7 +280,7 @@ func TestProof13PlacesOfAGroupAreGrantedOnce(t *testing.T) {
 			id, order := newInstanceID(), rand.Perm(len(w.agents))
 			for _, i := range order {
 				host := w.agents[i].row.ID
-				grant := &fleet.Grant{Kind: fleet.GrantSlot, Token: ask.NewToken()}
+				grant := &fleet.Grant{KeyRecord: fleet.KeyRecord{Kind: fleet.GrantSlot}, Token: ask.NewToken()}
 				grant.Instance, grant.Host, grant.Attempt = id, host, 1
 				outcome, err := c.asker.Change(t.Context(), c.keeper.Set(), fleet.SlotKey("db", host), fleet.GrantChange{Grant: grant})
 				if fleet.CodeOf(err) == fleet.CodeBusy || fleet.CodeOf(err) == fleet.CodeNoWitnesses {

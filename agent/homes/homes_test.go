@@ -4,8 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"grapevine/agent/homes"
 	"grapevine/fleet"
 )
@@ -19,7 +17,7 @@ var (
 
 // put does a compare-and-set as an agent does, without the journal.
 func put(h *homes.Homes, record fleet.KeyRecord, ifAttempt uint32) (fleet.KeyRecord, bool) {
-	e, ok := h.Judge(fleet.KeyChange{Record: record, IfAttempt: ifAttempt}, start)
+	e, ok := h.Judge(record.Instance, fleet.KeyChange{Record: record, IfAttempt: ifAttempt}, start)
 	if ok {
 		h.Commit(e)
 	}
@@ -74,7 +72,7 @@ func TestSwapOfAnUnknownKeyIsNotStored(t *testing.T) {
 func TestRecordOutlivesItsInstanceByADay(t *testing.T) {
 	h := homes.New([]homes.Entry{{Record: first, IdleSince: start}})
 	there, heard := true, true
-	sweep := func(now time.Time) []fleet.KeyRecord {
+	sweep := func(now time.Time) []homes.Entry {
 		changed, expired := h.Sweep(now, func(fleet.KeyRecord) (bool, bool) { return there, heard })
 		for _, e := range changed {
 			h.Commit(e)
@@ -101,7 +99,49 @@ func TestRecordOutlivesItsInstanceByADay(t *testing.T) {
 	if got := sweep(back); len(got) != 0 {
 		t.Fatalf("dropped %v by what its host said before it was lost", got)
 	}
-	if diff := cmp.Diff([]fleet.KeyRecord{first}, sweep(back.Add(homes.Keep+time.Hour))); diff != "" {
-		t.Errorf("after a day (-want +got):\n%s", diff)
+	if got := sweep(back.Add(homes.Keep + time.Hour)); len(got) != 1 || got[0].Record != first {
+		t.Errorf("after a day it dropped %v, want the one record", got)
+	}
+}
+
+// A name is a key that instances have one after the other, and is free soon after
+// its holder is gone.
+func TestKeyOfAnotherKindIsForTheNextOnceItWasGivenBack(t *testing.T) {
+	name := fleet.UUID{9}
+	h := homes.New(nil)
+	change := func(instance byte, attempt uint32, released bool) bool {
+		e, ok := h.Judge(name, fleet.KeyChange{IfAttempt: attempt - 1, Record: fleet.KeyRecord{
+			Kind: fleet.GrantName, Instance: fleet.UUID{instance}, Host: fleet.UUID{10}, Attempt: attempt, Released: released,
+		}}, start)
+		if ok {
+			h.Commit(e)
+		}
+		return ok
+	}
+	if !change(1, 1, false) || change(2, 2, false) {
+		t.Fatal("the first instance does not have the name, or a second one has it too")
+	}
+	if !change(1, 2, true) || !change(2, 3, false) || change(1, 4, true) {
+		t.Fatal("what was given back is not the next one's alone")
+	}
+	h = homes.New(h.All())
+	if held, ok := h.Get(name); !ok || held.Instance != (fleet.UUID{2}) {
+		t.Fatalf("the journal remembers %+v", held)
+	}
+	there := true
+	sweep := func(at time.Time) int {
+		changed, expired := h.Sweep(at, func(fleet.KeyRecord) (bool, bool) { return there, true })
+		for _, e := range changed {
+			h.Commit(e)
+		}
+		return len(expired)
+	}
+	sweep(start)
+	there = false
+	if n := sweep(start.Add(time.Hour)) + sweep(start.Add(time.Hour+fleet.ReleaseAfter)); n != 0 {
+		t.Error("it was dropped as soon as its instance was gone")
+	}
+	if sweep(start.Add(2*time.Hour)) != 1 {
+		t.Error("it was kept though its instance is gone")
 	}
 }

@@ -11,7 +11,7 @@ import (
 func (j *Journal) PutKeys(entries ...homes.Entry) error {
 	return j.update(func(tx *bbolt.Tx) error {
 		for _, e := range entries {
-			if err := putJSON(tx.Bucket(keysBucket), idKey(e.Record.Instance), e); err != nil {
+			if err := putJSON(tx.Bucket(keysBucket), idKey(e.ID()), e); err != nil {
 				return err
 			}
 		}
@@ -20,10 +20,10 @@ func (j *Journal) PutKeys(entries ...homes.Entry) error {
 }
 
 // DropKeys removes records.
-func (j *Journal) DropKeys(ids ...fleet.InstanceID) error {
+func (j *Journal) DropKeys(keys ...fleet.UUID) error {
 	return j.update(func(tx *bbolt.Tx) error {
-		for _, id := range ids {
-			if err := tx.Bucket(keysBucket).Delete(idKey(id)); err != nil {
+		for _, key := range keys {
+			if err := tx.Bucket(keysBucket).Delete(idKey(key)); err != nil {
 				return err
 			}
 		}

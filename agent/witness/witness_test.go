@@ -49,7 +49,7 @@ func (f *five) ask(r *grants.Round, now time.Time, of ...byte) (verdict grants.V
 }
 
 func grant(instance, token byte) *fleet.Grant {
-	g := &fleet.Grant{Kind: fleet.GrantName, Token: fleet.UUID{token}}
+	g := &fleet.Grant{KeyRecord: fleet.KeyRecord{Kind: fleet.GrantName}, Token: fleet.UUID{token}}
 	g.Instance, g.Attempt = fleet.UUID{instance}, 1
 	return g
 }

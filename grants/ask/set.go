@@ -213,7 +213,7 @@ func (k *Keeper) reachable(ctx context.Context, id fleet.HostID) error {
 // to all whom it concerns. What was decided before, by somebody else's wish, is
 // an error.
 func (k *Keeper) Decide(ctx context.Context, set, next fleet.WitnessSet) error {
-	grant := &fleet.Grant{Kind: fleet.GrantSet, Token: NewToken(), Set: &next}
+	grant := &fleet.Grant{KeyRecord: fleet.KeyRecord{Kind: fleet.GrantSet}, Token: NewToken(), Set: &next}
 	grant.Instance, grant.Host, grant.Attempt = fleet.SetKey(next.Number), next.Members[0], 1
 	outcome, err := k.Change(ctx, set, fleet.SetKey(next.Number), fleet.GrantChange{Grant: grant})
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 // creates asks for an idempotency key as registries do: whoever finds a record
 // of another request takes it over, or gives the instance to another host.
 func (w *world) create(a *asker, key fleet.InstanceID, held *fleet.Grant, lost int) {
-	next := fleet.Grant{Kind: fleet.GrantCreate, Token: w.uuid()}
+	next := fleet.Grant{KeyRecord: fleet.KeyRecord{Kind: fleet.GrantCreate}, Token: w.uuid()}
 	next.Instance, next.RequestHash, next.Attempt = key, "the one body", 1
 	next.Host = w.nodes[w.rng.IntN(hosts)].id
 	change := fleet.GrantChange{Grant: &next}
@@ -31,7 +31,7 @@ func (w *world) create(a *asker, key fleet.InstanceID, held *fleet.Grant, lost i
 // name asks for a name for an instance of its own, builds it, and some time the
 // instance is gone, or the name is given back.
 func (w *world) name(a *asker, key fleet.UUID, held *fleet.Grant, lost int) {
-	next := fleet.Grant{Kind: fleet.GrantName, Token: w.uuid()}
+	next := fleet.Grant{KeyRecord: fleet.KeyRecord{Kind: fleet.GrantName}, Token: w.uuid()}
 	next.Instance, next.Attempt = w.uuid(), 1
 	change := fleet.GrantChange{Grant: &next}
 	if held != nil {
@@ -107,7 +107,7 @@ func (w *world) settle(a *asker) {
 }
 
 func (w *world) decideSet(a *asker, next fleet.WitnessSet) {
-	g := fleet.Grant{Kind: fleet.GrantSet, Token: w.uuid(), Set: &next}
+	g := fleet.Grant{KeyRecord: fleet.KeyRecord{Kind: fleet.GrantSet}, Token: w.uuid(), Set: &next}
 	g.Attempt = 1
 	a.ask(fleet.SetKey(next.Number), fleet.GrantChange{Grant: &g}, func(o grants.Outcome, ok bool) {
 		if !ok || o.Grant == nil {
