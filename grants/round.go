@@ -22,6 +22,7 @@ type Round struct {
 	began  time.Time
 
 	promised map[fleet.HostID]fleet.GrantAnswer
+	shown    map[fleet.HostID]fleet.GrantAnswer // with the refusals
 	accepted map[fleet.HostID]bool
 	next     *fleet.Grant // what is to be accepted; nil while promises are collected
 	stored   bool
@@ -52,7 +53,7 @@ const (
 func Begin(set fleet.WitnessSet, key fleet.UUID, ballot fleet.Ballot, change fleet.GrantChange, now time.Time) *Round {
 	return &Round{
 		set: set, key: key, ballot: ballot, change: change, began: now,
-		promised: map[fleet.HostID]fleet.GrantAnswer{}, accepted: map[fleet.HostID]bool{},
+		promised: map[fleet.HostID]fleet.GrantAnswer{}, shown: map[fleet.HostID]fleet.GrantAnswer{}, accepted: map[fleet.HostID]bool{},
 	}
 }
 
@@ -85,6 +86,10 @@ func (r *Round) Hear(from fleet.HostID, ask fleet.GrantAsk, answer fleet.GrantAn
 		return Late, Outcome{}
 	case answer.Set != nil:
 		return Outdated, Outcome{}
+	case ask.Grant == nil && r.next != nil: // the phase is over
+		return Waiting, Outcome{}
+	case !answer.OK && ask.Grant == nil:
+		return r.refuse(from, answer)
 	case !answer.OK:
 		return Outbid, Outcome{}
 	case ask.Grant == nil:
@@ -96,14 +101,11 @@ func (r *Round) Hear(from fleet.HostID, ask fleet.GrantAsk, answer fleet.GrantAn
 
 // promise notes a promise; the last one that was needed ends the phase.
 func (r *Round) promise(from fleet.HostID, answer fleet.GrantAnswer) (Verdict, Outcome) {
-	if r.next != nil {
-		return Waiting, Outcome{}
-	}
-	r.promised[from] = answer
+	r.promised[from], r.shown[from] = answer, answer
 	if !r.set.Majority(func(id fleet.HostID) bool { _, ok := r.promised[id]; return ok }) {
-		return Waiting, Outcome{}
+		return r.outbid()
 	}
-	ballot, held := r.latest()
+	ballot, held := latest(r.promised)
 	next, stored := r.change.Apply(held)
 	if next == nil || next == held && r.stands(ballot) {
 		return Decided, Outcome{Grant: held, Stored: stored}
@@ -112,9 +114,38 @@ func (r *Round) promise(from fleet.HostID, answer fleet.GrantAnswer) (Verdict, O
 	return Proceed, Outcome{}
 }
 
-// latest returns what was accepted last by those that promised.
-func (r *Round) latest() (ballot fleet.Ballot, held *fleet.Grant) {
-	for _, answer := range r.promised {
+// refuse notes what a witness shows that has promised a later round. One that
+// shows nothing has promised to somebody who is still at work.
+func (r *Round) refuse(from fleet.HostID, answer fleet.GrantAnswer) (Verdict, Outcome) {
+	r.shown[from] = answer
+	if answer.Accepted.IsZero() {
+		return Outbid, Outcome{}
+	}
+	return r.outbid()
+}
+
+// outbid ends a round in whose way another is, once a majority has answered.
+// Where all of them show what was accepted under one ballot, that is decided, and
+// was not replaced before this round began: whatever replaces it has to be
+// accepted by one of them, who would show that. So it is the answer to who
+// would not change it.
+func (r *Round) outbid() (Verdict, Outcome) {
+	if len(r.shown) == len(r.promised) || !r.set.Majority(func(id fleet.HostID) bool { _, ok := r.shown[id]; return ok }) {
+		return Waiting, Outcome{}
+	}
+	ballot, held := latest(r.shown)
+	if held == nil || !r.stands(ballot) {
+		return Outbid, Outcome{}
+	}
+	if next, stored := r.change.Apply(held); next == nil || next == held {
+		return Decided, Outcome{Grant: held, Stored: stored}
+	}
+	return Outbid, Outcome{}
+}
+
+// latest returns what was accepted last by those that answered.
+func latest(answers map[fleet.HostID]fleet.GrantAnswer) (ballot fleet.Ballot, held *fleet.Grant) {
+	for _, answer := range answers {
 		if answer.Accepted.Compare(ballot) > 0 {
 			ballot, held = answer.Accepted, answer.Grant
 		}
@@ -126,7 +157,7 @@ func (r *Round) latest() (ballot fleet.Ballot, held *fleet.Grant) {
 // decided, and need not be accepted again.
 func (r *Round) stands(ballot fleet.Ballot) bool {
 	return r.set.Majority(func(id fleet.HostID) bool {
-		answer, ok := r.promised[id]
+		answer, ok := r.shown[id]
 		return ok && answer.Accepted == ballot
 	})
 }
@@ -143,7 +174,7 @@ func (r *Round) accept(from fleet.HostID) (Verdict, Outcome) {
 // phase needs.
 func (r *Round) Heard() int {
 	if r.next == nil {
-		return len(r.promised)
+		return len(r.shown)
 	}
 	return len(r.accepted)
 }

@@ -264,3 +264,44 @@ func TestKeyIsForgottenOnlyWhenItsInstanceIsSurelyGone(t *testing.T) {
 		})
 	}
 }
+
+// TestRefusalTellsWhatIsDecided: who is outbid by one who is still at work reads
+// of the refusals what a majority has accepted, and nothing of a minority's.
+func TestRefusalTellsWhatIsDecided(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		accepted []byte // who have accepted the first's grant
+		want     grants.Verdict
+	}{
+		{"all have it", []byte{1, 2, 3}, grants.Decided},
+		{"two have it", []byte{1, 2}, grants.Outbid},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := newFive()
+			first := begin(1, grant(10, 1))
+			f.ask(first, at, 1, 2, 3)
+			f.ask(first, at, c.accepted...)
+			f.ask(begin(9, nil), at, 1, 2, 3) // and goes no further
+			verdict, o := f.ask(begin(2, grant(11, 2)), at, 1, 2, 3)
+			if verdict != c.want || verdict == grants.Decided && (o.Stored || o.Grant.Instance != (fleet.UUID{10})) {
+				t.Errorf("got verdict %d, %+v; want verdict %d", verdict, o, c.want)
+			}
+			if v, _ := f.ask(begin(3, first.Ask().Grant), at, 1, 2, 3); v != c.want {
+				t.Errorf("who had asked first got verdict %d, want %d", v, c.want)
+			}
+		})
+	}
+}
+
+// TestRefusalIsNoAnswerToWhoWouldChangeTheKey: a compare-and-set that would
+// succeed needs a round of its own.
+func TestRefusalIsNoAnswerToWhoWouldChangeTheKey(t *testing.T) {
+	f := newFive()
+	f.take(t, begin(1, grant(10, 1)), 1, 2, 3)
+	f.ask(begin(9, nil), at, 1, 2, 3)
+	next := grant(10, 2)
+	next.Attempt = 2
+	if v, _ := f.ask(begin(2, next), at, 1, 2, 3); v != grants.Outbid {
+		t.Errorf("got verdict %d, want to be outbid", v)
+	}
+}

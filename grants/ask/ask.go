@@ -40,10 +40,6 @@ const (
 	// are asked after hedgeAfter, or as soon as one of the first fails.
 	firstAsked = fleet.Witnesses/2 + 1
 	hedgeAfter = 300 * time.Millisecond
-	// Rounds that get into each other's way pause at random, up to firstPause and
-	// twice as long each time.
-	firstPause = 10 * time.Millisecond
-	maxRounds  = 10
 )
 
 // Newest returns the newer of two sets: the one that the caller has heard of and
@@ -92,11 +88,11 @@ func (a *Asker) Change(ctx context.Context, set fleet.WitnessSet, key fleet.UUID
 		switch {
 		case err != nil || done:
 			return outcome, err
-		case tried == maxRounds:
+		case tried == grants.MaxRounds:
 			return grants.Outcome{}, &fleet.Error{Code: fleet.CodeBusy, Detail: "others ask for the same key at the same time; try again"}
 		}
 		number = max(number, t.outbid)
-		if !pause.For(ctx, mathrand.N(firstPause<<min(tried, 8))) {
+		if !pause.For(ctx, grants.Pause(tried, mathrand.Int64N)) {
 			return grants.Outcome{}, t.none(ctx.Err())
 		}
 	}

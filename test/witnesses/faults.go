@@ -24,13 +24,14 @@ const (
 	learnsFromOne        fault = "learns from one other alone"
 	newcomerGrants       fault = "grants as a new member at once"
 	returnsUntaught      fault = "grants as a member that had left"
+	believesOne          fault = "takes what one witness has accepted for what is decided"
 	ignoresNumbers       fault = "answers under any number of the set"
 )
 
 // faults has, for each, a seed near which it was caught.
 var faults = map[fault]uint64{
 	skipsPromises: 1, contradicts: 1, twoOfFive: 1, newMajorityOnly: 22, answersBeforeWriting: 10, newJournalGrants: 1, learnsAtOnce: 37,
-	learnsNothing: 9, learnsFromOne: 325, newcomerGrants: 1, returnsUntaught: 48, ignoresNumbers: 25,
+	learnsNothing: 9, learnsFromOne: 325, newcomerGrants: 1, returnsUntaught: 48, ignoresNumbers: 25, believesOne: 1,
 }
 
 // before is what a faulty witness makes of a question and its entry.
@@ -61,6 +62,10 @@ func (f fault) hear(q *request, from fleet.HostID, ask fleet.GrantAsk, answer fl
 	switch f {
 	case contradicts:
 		answer.Accepted, answer.Grant = fleet.Ballot{}, nil
+	case believesOne:
+		if next, stored := q.change.Apply(answer.Grant); ask.Grant == nil && !answer.OK && answer.Grant != nil && next == answer.Grant {
+			return grants.Decided, grants.Outcome{Grant: answer.Grant, Stored: stored}
+		}
 	case twoOfFive:
 		members := q.round.Of()
 		other := members[(slices.Index(members, from)+1)%len(members)]
