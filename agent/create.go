@@ -25,6 +25,9 @@ func (a *Agent) CreateInstance(ctx context.Context, c api.CreateInstance) (fleet
 	if req.Host != a.hostID {
 		return fleet.Accepted{}, errorf(fleet.CodeMisdirected, "this is the agent of host %s, which creates instances only there; ask a registry for host %s", a.name(), c.Host)
 	}
+	if c.UniqueName {
+		return fleet.Accepted{}, errorf(fleet.CodeUnsupported, "an agent gives no unique names; send this create to a registry")
+	}
 	proposal := fleet.Proposal{Request: req, RequestHash: c.Hash, Attempt: 1}
 	if c.Key == "" {
 		var random [16]byte
@@ -33,6 +36,11 @@ func (a *Agent) CreateInstance(ctx context.Context, c api.CreateInstance) (fleet
 		return a.Claim(ctx, proposal)
 	}
 	proposal.ID = fleet.KeyedInstanceID(req.Project, c.Key)
+	if c.Fast {
+		accepted, err := a.Claim(ctx, proposal)
+		accepted.Consistency = fleet.ConsistencyFast
+		return accepted, err
+	}
 	record, err := a.register(ctx, &proposal)
 	if err != nil {
 		return fleet.Accepted{}, err

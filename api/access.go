@@ -107,6 +107,8 @@ var access = map[string][]PrincipalRole{
 	"PUT /v1/records/{id}": nodes,
 	"PUT /v1/claims/{id}":  registries,
 	"PUT /v1/sizes/{id}":   registries,
+
+	"PUT /v1/withdrawals/{id}": registries,
 }
 
 // ticketed are the routes that are open as well to whoever shows a one-time

@@ -89,7 +89,7 @@ func (b *batch) make(ctx context.Context, create func(context.Context, CreateIns
 	item := fleet.BatchItem{Name: b.in.Body.Item(i).Name}
 	accepted, err := fleet.Accepted{}, ctx.Err() // who has gone away is made nothing more
 	if err == nil {
-		accepted, err = create(ctx, CreateInstance{Create: b.in.Body.Item(i), Key: fleet.BatchKey(b.in.Key, i), Hash: b.hash})
+		accepted, err = create(ctx, CreateInstance{Create: b.in.Body.Item(i), Key: fleet.BatchKey(b.in.Key, i), Hash: b.hash, Fast: b.in.Consistency == fleet.ConsistencyFast})
 	}
 	if err != nil {
 		item.Problem = b.problem(ctx, err)

@@ -182,6 +182,9 @@ type Node interface {
 	// Claim judges a proposal and promises it durably, or refuses it durably
 	// with *fleet.Error{Code: CodeRefused}, its reasons and the host's row.
 	Claim(ctx context.Context, p fleet.Proposal) (fleet.Accepted, error)
+	// Withdraw tells whether an instance is at this host, and refuses it durably
+	// where it is not.
+	Withdraw(ctx context.Context, id fleet.InstanceID, ask fleet.Withdraw) (fleet.Withdrawn, error)
 	// SetSize promises an instance of this host another size, or refuses it.
 	SetSize(ctx context.Context, id fleet.InstanceID, size fleet.Size) (fleet.Accepted, error)
 	// ImageFile finds a file of an image that this host holds and can give.
@@ -222,6 +225,8 @@ type CreateInstance struct {
 	Key string
 	// Hash covers the body as it was sent, 64 hexadecimal digits.
 	Hash string
+	// Fast has nobody asked who has the key.
+	Fast bool
 }
 
 // ActOptions refine an instance action.

@@ -394,6 +394,10 @@ func (f *fakeCore) ReadImage(_ context.Context, _ string, _ fleet.ImageRole, off
 	return io.NopCloser(strings.NewReader(contentNow[offset : offset+length])), nil
 }
 
+func (f *fakeCore) Withdraw(_ context.Context, _ fleet.InstanceID, ask fleet.Withdraw) (fleet.Withdrawn, error) {
+	return fleet.Withdrawn{Refused: ask.Surely}, nil
+}
+
 func (f *fakeCore) Key(_ context.Context, id fleet.InstanceID) (fleet.KeyRecord, error) {
 	return f.key(id)
 }

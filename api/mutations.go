@@ -17,7 +17,9 @@ import (
 type createIn struct {
 	Wait string `query:"wait" example:"30s" doc:"hold the reply until the instance has no task, at most so long: 200 says that it is done, 202 that it goes on"`
 	Key  string `header:"Idempotency-Key" doc:"the same key and body give the same instance, at any registry; another body is 422 idempotency_key_reused"`
-	Body fleet.CreateMany
+	// Consistency is as in the document.
+	Consistency string `query:"consistency" enum:"fast" doc:"fast: do not ask the fleet who has the Idempotency-Key; sent twice at once it may make two machines"`
+	Body        fleet.CreateMany
 
 	sent []byte // the body before it was read as JSON
 }
@@ -112,7 +114,7 @@ func (s *server) createInstance(ctx context.Context, in *createIn) (*createdOut,
 		return s.createBatch(ctx, in, wait)
 	}
 	hash := sha256.Sum256(in.sent)
-	accepted, err := s.core.CreateInstance(ctx, CreateInstance{Create: in.Body.Create, Key: in.Key, Hash: hex.EncodeToString(hash[:])})
+	accepted, err := s.core.CreateInstance(ctx, CreateInstance{Create: in.Body.Create, Key: in.Key, Hash: hex.EncodeToString(hash[:]), Fast: in.Consistency == fleet.ConsistencyFast})
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,11 @@ type claimIn struct {
 	Body fleet.Proposal
 }
 
+type withdrawIn struct {
+	ID   string `path:"id" doc:"the instance's id"`
+	Body fleet.Withdraw
+}
+
 type sizeIn struct {
 	ID   string `path:"id" doc:"the instance's id"`
 	Body fleet.Size
@@ -31,6 +36,10 @@ func (s *server) addNode() {
 		method: http.MethodPut, path: "/v1/claims/{id}", id: "put-claim", tag: "nodes", status: http.StatusAccepted,
 		summary: "Propose an instance to this host", description: "The host promises durably, or refuses durably with its reasons and its fresh row.",
 	}, s.putClaim)
+	add(s, route{
+		method: http.MethodPut, path: "/v1/withdrawals/{id}", id: "put-withdrawal", tag: "nodes",
+		summary: "Ask whether an instance is at this host, and have it refused", description: "Where the instance is not there the host refuses the attempt, and all before it, durably.",
+	}, s.putWithdrawal)
 	add(s, route{
 		method: http.MethodPut, path: "/v1/sizes/{id}", id: "put-size", tag: "nodes", status: http.StatusAccepted,
 		summary: "Give an instance of this host another size", description: "In numbers, as a registry has worked them out from a flavor. The host promises durably, or refuses.",
@@ -69,6 +78,18 @@ func (s *server) putClaim(ctx context.Context, in *claimIn) (*acceptedOut, error
 		return nil, err
 	}
 	return s.reply(ctx, accepted, 0), nil
+}
+
+func (s *server) putWithdrawal(ctx context.Context, in *withdrawIn) (*out[fleet.Withdrawn], error) {
+	id, err := parseID("instance", in.ID)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := s.opts.Node.Withdraw(ctx, id, in.Body)
+	if err != nil {
+		return nil, err
+	}
+	return &out[fleet.Withdrawn]{answer}, nil
 }
 
 func (s *server) putSize(ctx context.Context, in *sizeIn) (*acceptedOut, error) {

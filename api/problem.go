@@ -51,6 +51,7 @@ var kinds = map[fleet.Code]struct {
 	fleet.CodeSuperseded:            {http.StatusConflict, "another host's copy of the instance counts"},
 	fleet.CodeTwin:                  {http.StatusConflict, "two copies of the instance run"},
 	fleet.CodeQuarantined:           {http.StatusConflict, "host is quarantined"},
+	fleet.CodeNameTaken:             {http.StatusConflict, "another instance has this name"},
 	fleet.CodeRefused:               {http.StatusConflict, "refused by the hosts"},
 	fleet.CodeHostUnreachable:       {http.StatusConflict, "host cannot be reached"},
 	fleet.CodeTooLarge:              {http.StatusRequestEntityTooLarge, "request too large"},

@@ -236,6 +236,9 @@ func TestClientHasAMethodForEveryRoute(t *testing.T) {
 		"PUT /v1/sizes/{id}": func(ctx context.Context, c *client.Client) (any, error) {
 			return c.SetSize(ctx, instanceID, fleet.Size{Flavor: "small", Resources: fleet.Resources{VCPUs: 1, MemoryMiB: 64}})
 		},
+		"PUT /v1/withdrawals/{id}": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.Withdraw(ctx, instanceID, fleet.Withdraw{Attempt: 1})
+		},
 		"PUT /v1/claims/{id}": func(ctx context.Context, c *client.Client) (any, error) { return c.Claim(ctx, proposal) },
 	}
 	c := dial(t, full(), AsRegistry) // the one role that every route is open to

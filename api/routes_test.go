@@ -75,6 +75,7 @@ var good = map[string]struct {
 	"POST /v1/instances/{id}/rescue":                  {request{method: "POST", target: "/v1/instances/" + instanceText + "/rescue", body: `{"image":"tiny"}`}, 202, `"operation":"` + hostText + `.4"`},
 	"POST /v1/instances/{id}/unrescue":                {request{method: "POST", target: "/v1/instances/" + instanceText + "/unrescue"}, 202, `"operation":"` + hostText + `.4"`},
 	"POST /v1/instances/{id}/rebuild":                 {request{method: "POST", target: "/v1/instances/" + instanceText + "/rebuild", body: `{"image":"tiny","hostname":"web"}`}, 202, `"operation":"` + hostText + `.4"`},
+	"PUT /v1/withdrawals/{id}":                        {request{method: "PUT", target: "/v1/withdrawals/" + instanceText, role: AsRegistry, body: `{"attempt":2,"surely":true}`}, 200, `"refused":true`},
 	"PUT /v1/sizes/{id}":                              {request{method: "PUT", target: "/v1/sizes/" + instanceText, role: AsRegistry, body: `{"flavor":"small","vcpus":1,"memory_mib":64,"disk_gib":0}`}, 202, `"operation"`},
 	"GET /v1/instances/{id}/snapshots":                {request{method: "GET", target: "/v1/instances/" + instanceText + "/snapshots"}, 200, `"items":[]`},
 	"GET /v1/instances/{id}/devices":                  {request{method: "GET", target: "/v1/instances/" + instanceText + "/devices"}, 200, `"items":[]`},

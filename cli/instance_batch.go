@@ -15,7 +15,7 @@ import (
 func (a *app) createBatch(ctx context.Context, node *client.Client, b *batch) error {
 	many := fleet.CreateMany{Create: b.create, Count: b.count}
 	answer, err := again(ctx, func() (fleet.Batch, error) {
-		return node.CreateBatch(ctx, many, client.CreateOptions{Key: b.key, Wait: b.wait})
+		return node.CreateBatch(ctx, many, client.CreateOptions{Key: b.key, Wait: b.wait, Fast: b.fast})
 	})
 	if none, ok := errors.AsType[*fleet.Error](err); ok && none.Batch != nil {
 		answer, err = *none.Batch, nil // what is wrong is said of each

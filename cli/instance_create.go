@@ -99,6 +99,8 @@ func (a *app) instanceCreate() *cobra.Command {
 	flags.StringVar(&batch.key, "key", "", "idempotency key: the same key and wish give the same machine, however often asked (default: a random one)")
 	flags.IntVar(&batch.count, "count", 1, "how many; they are called NAME-1, NAME-2 and so on, their keys KEY/1, KEY/2")
 	flags.DurationVar(&batch.wait, "wait", 0, "wait until they run, at most so long")
+	flags.BoolVar(&wish.UniqueName, "unique-name", false, "only if no other instance of the project has the name by such a create")
+	flags.BoolVar(&batch.fast, "fast", false, "do not ask the fleet who has the key: sent twice at once, it may make two machines")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := need(cmd, "name"); err != nil {
 			return err
@@ -133,6 +135,7 @@ type batch struct {
 	key    string
 	count  int
 	wait   time.Duration
+	fast   bool
 }
 
 // createAll sends the create, or the batch, and reports.
@@ -148,10 +151,10 @@ func (a *app) createAll(ctx context.Context, node *client.Client, b *batch) erro
 }
 
 func (a *app) createLone(ctx context.Context, node *client.Client, b *batch) (fleet.Accepted, error) {
-	if a.terminal && b.wait > 0 {
+	if a.terminal && b.wait > 0 && !b.fast {
 		return a.createSeen(ctx, node, b.create, b.key, b.wait)
 	}
-	return createOne(ctx, node, b.create, client.CreateOptions{Key: b.key, Wait: b.wait})
+	return createOne(ctx, node, b.create, client.CreateOptions{Key: b.key, Wait: b.wait, Fast: b.fast})
 }
 
 // createOne sends a create, and again when its answer was lost on the way: the

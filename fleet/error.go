@@ -30,6 +30,7 @@ const (
 	CodeUnsupported           Code = "unsupported"
 	CodeKeyReused             Code = "idempotency_key_reused"
 	CodeKeyHomeUnreachable    Code = "key_home_unreachable"
+	CodeNameTaken             Code = "name_taken"
 	CodeNoWitnesses           Code = "no_witnesses"
 	CodeWitnessesDecide       Code = "witnesses_decide"
 	CodeHostUnreachable       Code = "host_unreachable"

@@ -31,9 +31,15 @@ type Create struct {
 	Group string `json:"group,omitempty"` // id, or a name that one group has
 	// KeyPair adds the public key of a key pair of its project to SSHKeys.
 	KeyPair string `json:"key_pair,omitempty"` // id, or a name that one key pair has
+	// UniqueName has the create refused where another instance of the project has
+	// the name by such a create; see the registries' setting unique_names.
+	UniqueName bool `json:"unique_name,omitempty"`
 	Guest
 	Booting
 }
+
+// ConsistencyFast is how a create is asked for that no key of the fleet guards.
+const ConsistencyFast = "fast"
 
 // DefaultProject owns what names no project.
 const DefaultProject = "default"
@@ -96,6 +102,8 @@ type Accepted struct {
 	// Gone is set in the answer to a request that waited, when the instance
 	// was gone in the end; Instance is then the row as it was accepted.
 	Gone bool `json:"gone,omitempty"`
+	// Consistency is ConsistencyFast where nobody was asked who has the key.
+	Consistency string `json:"consistency,omitempty"`
 }
 
 // KeyRecord is what a key's home keeps: which instance has the key, and which

@@ -35,6 +35,8 @@ type Config struct {
 	Flavors   []fleet.Flavor `toml:"flavors" help:"named sizes, instead of the built-in ones"`
 	Placement fleet.Strategy `toml:"placement" help:"spread instances evenly over the hosts, or pack them on few"`
 
+	UniqueNames []string `toml:"unique_names" help:"projects in which an instance's name is given to one at a time, \"*\" for all; the same at every registry"`
+
 	RequestTimeout time.Duration `toml:"request_timeout" help:"how long a host may take to answer a proposal or an action"`
 	ShutdownGrace  time.Duration `toml:"shutdown_grace" help:"how long requests under way may take to end at shutdown"`
 	LogLevel       string        `toml:"log_level" help:"debug, info, warn or error"`
@@ -62,7 +64,7 @@ func Default() Config {
 func (c *Config) Validate() error {
 	for _, check := range []func(*Config) error{
 		(*Config).checkNames, (*Config).checkListen, (*Config).checkGossip, (*Config).checkFiles,
-		(*Config).checkFlavors, (*Config).checkPlacement, (*Config).checkTimes, (*Config).checkLog,
+		(*Config).checkFlavors, (*Config).checkPlacement, (*Config).checkUnique, (*Config).checkTimes, (*Config).checkLog,
 	} {
 		if err := check(c); err != nil {
 			return err
@@ -146,6 +148,18 @@ func (c *Config) checkFlavors() error {
 func (c *Config) checkPlacement() error {
 	if c.Placement != fleet.Spread && c.Placement != fleet.Pack {
 		return fmt.Errorf("placement is %q; it must be spread or pack", c.Placement)
+	}
+	return nil
+}
+
+func (c *Config) checkUnique() error {
+	for _, project := range c.UniqueNames {
+		if project == AllProjects {
+			continue
+		}
+		if err := fleet.CheckName("project in unique_names", project); err != nil {
+			return err
+		}
 	}
 	return nil
 }

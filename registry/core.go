@@ -28,19 +28,26 @@ type core struct {
 	// ready returns why this registry cannot answer for the fleet yet. Until
 	// it can, it may not know the home of a key, and what it has not heard of
 	// may still be there.
-	ready   func() error
-	asker   *ask.Asker
-	keeper  *ask.Keeper
-	leave   func(context.Context) error // says good bye to the mesh
-	left    *rungroup.Exit              // told when an operator made the registry leave
-	log     *slog.Logger
-	metrics *metrics
+	ready func() error
+	// uniqueNames are the projects that have each name once; see AllProjects.
+	uniqueNames []string
+	asker       *ask.Asker
+	keeper      *ask.Keeper
+	leave       func(context.Context) error // says good bye to the mesh
+	left        *rungroup.Exit              // told when an operator made the registry leave
+	log         *slog.Logger
+	metrics     *metrics
 }
 
 var _ api.Core = (*core)(nil)
 
 // ActInstance implements api.Core: the instance's host does it.
 func (c *core) ActInstance(ctx context.Context, id fleet.InstanceID, action fleet.InstanceAction, opts api.ActOptions) (fleet.Accepted, error) {
+	if action == fleet.Adopt {
+		if err := c.nameAdopted(ctx, id); err != nil {
+			return fleet.Accepted{}, err
+		}
+	}
 	return c.atOwner(ctx, id, func(ctx context.Context, peer *client.Client) (fleet.Accepted, error) {
 		return peer.ActInstance(ctx, id, action, client.ActOptions{Force: opts.Force})
 	})

@@ -32,14 +32,7 @@ func (c *core) create(ctx context.Context, in api.CreateInstance, among *batch) 
 		return fleet.Accepted{}, err
 	}
 	p := &placing{core: c, among: among, req: &req, hash: in.Hash, refused: map[fleet.HostID]fleet.Verdict{}, passed: map[fleet.HostID]bool{}}
-	var accepted fleet.Accepted
-	if in.Key == "" {
-		req.ID = newInstanceID()
-		accepted, err = p.unkeyed(ctx)
-	} else {
-		req.ID = fleet.KeyedInstanceID(req.Project, in.Key)
-		accepted, err = p.keyed(ctx)
-	}
+	accepted, err := p.place(ctx, &in)
 	among.done(&req, &accepted, err)
 	c.metrics.created(err)
 	if err != nil {
@@ -51,12 +44,57 @@ func (c *core) create(ctx context.Context, in api.CreateInstance, among *batch) 
 	return accepted, nil
 }
 
+// place has the create proposed in the way that it asks for.
+func (p *placing) place(ctx context.Context, in *api.CreateInstance) (accepted fleet.Accepted, err error) {
+	p.req.ID = newInstanceID()
+	if in.Key != "" {
+		p.req.ID = fleet.KeyedInstanceID(p.req.Project, in.Key)
+	}
+	unique := in.UniqueName || p.core.unique(p.req.Project)
+	switch {
+	case in.Fast && unique:
+		return fleet.Accepted{}, &fleet.Error{
+			Code:   fleet.CodeInvalid,
+			Detail: fmt.Sprintf("the name is to be unique in project %q, and consistency=fast asks nobody who has it; leave one of them out", p.req.Project),
+		}
+	case unique:
+		if p.name, err = p.core.newName(p.req.Project, p.req.Name, p.req.ID); err != nil {
+			return fleet.Accepted{}, err
+		}
+	}
+	switch {
+	case in.Fast:
+		accepted, err = p.fast(ctx)
+	case in.Key == "":
+		accepted, err = p.unkeyed(ctx)
+	default:
+		accepted, err = p.keyed(ctx)
+	}
+	if p.name != nil && isRefused(err) && !p.duplicate() {
+		p.name.drop(ctx)
+	}
+	return accepted, err
+}
+
+// duplicate reports whether a host refused because the instance may be somewhere.
+func (p *placing) duplicate() bool {
+	for _, verdict := range p.refused {
+		for _, refusal := range verdict.Refusals {
+			if refusal.Code == fleet.RefuseDuplicate {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // placing is one create on its way to a host. It lives as long as the request.
 type placing struct {
 	core  *core
 	among *batch
 	req   *fleet.Request
 	hash  string
+	name  *name // that is to be unique; nil where it need not be
 	// refused are the hosts that were asked in vain, with what they said;
 	// passed are the same hosts, as placement wants them.
 	refused map[fleet.HostID]fleet.Verdict
@@ -111,6 +149,11 @@ func (p *placing) propose(ctx context.Context, host fleet.HostID, attempt uint32
 	peer, err := p.core.Peer(host)
 	if err != nil {
 		return fleet.Accepted{}, &notSentError{err}
+	}
+	if p.name != nil {
+		if err := p.name.hold(ctx, host, attempt); err != nil {
+			return fleet.Accepted{}, err
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.core.timeout)
 	defer cancel()

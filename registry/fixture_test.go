@@ -73,6 +73,7 @@ type fakeAgent struct {
 	slots   int // instances that it still takes
 	claims  map[fleet.InstanceID]string
 	refused map[fleet.InstanceID]uint32
+	deleted map[fleet.InstanceID]bool
 	keys    map[fleet.InstanceID]fleet.KeyRecord
 	witness fakeWitness
 	asked   int // proposals that arrived
@@ -89,7 +90,7 @@ type fakeAgent struct {
 func (w *world) newAgent(n byte) *fakeAgent {
 	w.t.Helper()
 	a := &fakeAgent{
-		slots: 1000, claims: map[fleet.InstanceID]string{}, refused: map[fleet.InstanceID]uint32{}, keys: map[fleet.InstanceID]fleet.KeyRecord{},
+		slots: 1000, claims: map[fleet.InstanceID]string{}, refused: map[fleet.InstanceID]uint32{}, deleted: map[fleet.InstanceID]bool{}, keys: map[fleet.InstanceID]fleet.KeyRecord{},
 		row: fleet.Host{
 			ID: fleet.UUID{n, 15: 1}, Name: "host" + string('a'+rune(n-1)), Hypervisor: fleet.KVM, State: fleet.HostOK, Traits: []string{"boot-kernel"},
 			Capacity: fleet.NewCapacity(fleet.Resources{VCPUs: 100, MemoryMiB: 1 << 20, DiskGiB: 100}, fleet.Resources{}, fleet.Resources{}),
@@ -170,6 +171,18 @@ func (a *fakeAgent) refusal(r fleet.Refusal) error {
 	row.Capacity = fleet.NewCapacity(fleet.Resources{VCPUs: 100, MemoryMiB: 1 << 20}, fleet.Resources{}, fleet.Resources{VCPUs: 100, MemoryMiB: 1 << 20})
 	row.Version = fleet.Version{Host: row.ID, Epoch: 1, Seq: 50}
 	return &fleet.Error{Code: fleet.CodeRefused, Detail: "host " + row.Name + " refuses", Refusals: []fleet.Refusal{r}, Host: &row}
+}
+
+// Withdraw implements api.Node.
+func (a *fakeAgent) Withdraw(_ context.Context, id fleet.InstanceID, ask fleet.Withdraw) (fleet.Withdrawn, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	_, there := a.claims[id]
+	if there || !a.deleted[id] && !ask.Surely {
+		return fleet.Withdrawn{There: there}, nil
+	}
+	a.refused[id] = max(a.refused[id], ask.Attempt)
+	return fleet.Withdrawn{Refused: true}, nil
 }
 
 // Key implements api.Node.

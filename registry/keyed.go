@@ -2,12 +2,10 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
 
-	"grapevine/api/client"
 	"grapevine/fleet"
 	"grapevine/grants/ask"
 )
@@ -34,15 +32,14 @@ import (
 
 // keyed places an instance whose id belongs to an Idempotency-Key.
 func (p *placing) keyed(ctx context.Context) (fleet.Accepted, error) {
-	id, ok := fleet.HomeOf(p.req.ID, p.core.HostIDs())
-	if !ok {
+	decider, ok, err := p.core.deciderOf(p.req.ID, p.req.ID)
+	switch {
+	case err != nil:
+		return fleet.Accepted{}, err
+	case !ok:
 		return fleet.Accepted{}, p.nothingFits()
 	}
-	keys, err := p.core.keysFor(id)
-	if err != nil {
-		return fleet.Accepted{}, err
-	}
-	home := &keyHome{placing: p, id: id, keys: keys}
+	home := &keyHome{placing: p, decider: decider}
 	if err := home.open(ctx); err != nil {
 		return fleet.Accepted{}, err
 	}
@@ -76,8 +73,7 @@ func (p *placing) givenUp(host fleet.HostID) bool {
 // keyHome is who decides about the request's key, as this request knows it.
 type keyHome struct {
 	*placing
-	id     fleet.HostID
-	keys   ask.Keys        // nil for the home itself
+	decider
 	record fleet.KeyRecord // what the home holds
 	// drives is whether this request stored the record, fresh whether it then
 	// gave the instance to a host that had not had it before.
@@ -182,26 +178,6 @@ func (h *keyHome) move(ctx context.Context, why error) error {
 	}
 	err := h.store(ctx, next)
 	h.fresh = h.drives
-	return err
-}
-
-// ask calls who decides. That a home does not answer, whatever became of the
-// question, is key_home_unreachable: this request proposes nothing under a
-// record that it does not know to be stored.
-func (h *keyHome) ask(ctx context.Context, call func(context.Context, ask.Keys) error) error {
-	if h.keys != nil {
-		return call(ctx, h.keys)
-	}
-	peer, err := h.core.Peer(h.id)
-	if err != nil {
-		return keyHomeUnreachable(h.core.HostName(h.id), h.req.ID, err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, h.core.timeout)
-	defer cancel()
-	err = call(ctx, peer)
-	if errors.Is(err, client.ErrUnreachable) || errors.Is(err, client.ErrOutcomeUnknown) || fleet.CodeOf(err) == fleet.CodeNotReady {
-		return keyHomeUnreachable(h.core.HostName(h.id), h.req.ID, err)
-	}
 	return err
 }
 

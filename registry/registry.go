@@ -75,7 +75,7 @@ func New(cfg Config, deps Deps) (*Registry, error) {
 	r.core = &core{
 		View:    view.New(view.Config{Source: r.mesh, Flavors: cfg.Flavors, Placement: cfg.Placement, Peers: r.peers, Self: deps.Identity.Subject().ID}),
 		timeout: cfg.RequestTimeout, ready: r.mesh.Ready, log: deps.Log, metrics: counts,
-		leave: r.mesh.Leave, left: rungroup.NewExit(),
+		uniqueNames: cfg.UniqueNames, leave: r.mesh.Leave, left: rungroup.NewExit(),
 	}
 	r.core.openWitnesses()
 	counts.registry.MustRegister(r.core.Collector())
@@ -139,7 +139,7 @@ func (r *Registry) Run(ctx context.Context) error {
 	group.Add("view", r.core.Run)
 	group.Add("leave", r.core.left.Run)
 	group.Add("api", served.watch)
-	r.deps.Log.Info("registry is starting", "name", r.cfg.Name, "fleet", r.deps.Identity.Subject().Fleet, "listen", r.Addr(), "tls", r.cfg.ListenTLS, "gossip", r.GossipAddr())
+	r.deps.Log.Info("registry is starting", "name", r.cfg.Name, "fleet", r.deps.Identity.Subject().Fleet, "listen", r.Addr(), "tls", r.cfg.ListenTLS, "gossip", r.GossipAddr(), "unique_names", r.cfg.UniqueNames)
 	return group.Run(ctx, r.cfg.ShutdownGrace)
 }
 

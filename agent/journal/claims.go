@@ -128,9 +128,14 @@ func (j *Journal) End(op Operation, out Outcome) error {
 	})
 }
 
-// Refuse writes that a proposal was refused for good.
+// Refuse writes that a proposal was refused for good, and with it all earlier
+// ones: what was refused under a later attempt stays so.
 func (j *Journal) Refuse(r Refusal) error {
 	return j.update(func(tx *bbolt.Tx) error {
+		var held Refusal
+		if data := tx.Bucket(refusalsBucket).Get(idKey(r.Instance)); data != nil && json.Unmarshal(data, &held) == nil {
+			r.Attempt = max(r.Attempt, held.Attempt)
+		}
 		return putJSON(tx.Bucket(refusalsBucket), idKey(r.Instance), r)
 	})
 }

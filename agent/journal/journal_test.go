@@ -72,6 +72,7 @@ func TestEverythingSurvivesARestart(t *testing.T) {
 		j.StoreEpoch(4, 99),
 		j.Begin(operation(7), claim()),
 		j.Refuse(journal.Refusal{Instance: fleet.UUID{3}, Attempt: 5, At: at}),
+		j.Refuse(journal.Refusal{Instance: fleet.UUID{3}, Attempt: 2, At: at}), // late, and changes nothing
 		j.PutKeys(entry),
 	} {
 		if err != nil {

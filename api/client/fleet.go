@@ -66,6 +66,12 @@ func (c *Client) SetSize(ctx context.Context, id fleet.InstanceID, size fleet.Si
 	return send[fleet.Accepted](ctx, c, call{method: http.MethodPut, path: "/v1/sizes/" + id.String()}, size)
 }
 
+// Withdraw asks an agent whether an instance is at its host, and has it refused
+// there where it is not.
+func (c *Client) Withdraw(ctx context.Context, id fleet.InstanceID, ask fleet.Withdraw) (fleet.Withdrawn, error) {
+	return send[fleet.Withdrawn](ctx, c, call{method: http.MethodPut, path: "/v1/withdrawals/" + id.String()}, ask)
+}
+
 // Key returns what an agent, as the key's home, holds of an instance id.
 func (c *Client) Key(ctx context.Context, id fleet.InstanceID) (fleet.KeyRecord, error) {
 	return get[fleet.KeyRecord](ctx, c, "/v1/keys/"+id.String(), nil)

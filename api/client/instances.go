@@ -20,6 +20,9 @@ type CreateOptions struct {
 	Key string
 	// Wait holds the answer until the instance has no task, at most so long.
 	Wait time.Duration
+	// Fast has nobody asked who has the key: sent twice at once, it may make two
+	// machines.
+	Fast bool
 }
 
 // ActOptions refine ActInstance.
@@ -77,6 +80,9 @@ func (c *Client) Instance(ctx context.Context, id fleet.InstanceID) (fleet.Insta
 // after a Wait its row is as it was then, and has no task if all is done.
 func (c *Client) CreateInstance(ctx context.Context, create fleet.Create, opts CreateOptions) (fleet.Accepted, error) {
 	r := call{method: http.MethodPost, path: "/v1/instances", query: waiting(opts.Wait)}
+	if opts.Fast {
+		r.query.Set("consistency", fleet.ConsistencyFast)
+	}
 	if opts.Key != "" {
 		r.header = http.Header{keyHeader: {opts.Key}}
 	}
@@ -87,6 +93,9 @@ func (c *Client) CreateInstance(ctx context.Context, create fleet.Create, opts C
 // or, where none was made and all for one reason, in the error's Batch.
 func (c *Client) CreateBatch(ctx context.Context, many fleet.CreateMany, opts CreateOptions) (fleet.Batch, error) {
 	r := call{method: http.MethodPost, path: "/v1/instances", query: waiting(opts.Wait)}
+	if opts.Fast {
+		r.query.Set("consistency", fleet.ConsistencyFast)
+	}
 	if opts.Key != "" {
 		r.header = http.Header{keyHeader: {opts.Key}}
 	}
