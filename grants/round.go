@@ -86,12 +86,12 @@ func (r *Round) Hear(from fleet.HostID, ask fleet.GrantAsk, answer fleet.GrantAn
 		return Late, Outcome{}
 	case answer.Set != nil:
 		return Outdated, Outcome{}
-	case ask.Grant == nil && r.next != nil: // the phase is over
-		return Waiting, Outcome{}
-	case !answer.OK && ask.Grant == nil:
+	case !answer.OK && ask.Grant == nil && r.next == nil:
 		return r.refuse(from, answer)
 	case !answer.OK:
 		return Outbid, Outcome{}
+	case ask.Grant == nil && r.next != nil: // the phase is over
+		return Waiting, Outcome{}
 	case ask.Grant == nil:
 		return r.promise(from, answer)
 	default:

@@ -14,6 +14,7 @@ import (
 type world struct {
 	rng    *rand.Rand
 	fault  fault
+	blind  bool          // nobody reads what refusals show, as askers of before; that makes more rounds, in which faults are seen
 	now    time.Duration // the time that nobody in the world knows
 	seq    uint64
 	events queue
@@ -60,7 +61,7 @@ const (
 )
 
 func newWorld(seed uint64, f fault) *world {
-	w := &world{rng: rand.New(rand.NewPCG(seed, 5)), fault: f, cut: map[[2]int]bool{}}
+	w := &world{rng: rand.New(rand.NewPCG(seed, 5)), fault: f, blind: f != believesOne && (f != none || seed%2 == 0), cut: map[[2]int]bool{}}
 	w.checks = newChecks(w)
 	founding := fleet.WitnessSet{Number: 1}
 	for i := range hosts {
