@@ -19,10 +19,10 @@ func aboutObject(kind fleet.RecordKind, n, acceptor byte) fleet.Record {
 		Kind: kind, Subject: fleet.UUID{n}, Name: string('a' + rune(n%2)), Project: "p", By: "operator",
 		AcceptedAt: time.UnixMilli(int64(acceptor)).UTC(), Acceptor: fleet.UUID{7, acceptor},
 	}
-	switch kind {
-	case fleet.MakeGroup:
+	if kind == fleet.MakeGroup {
 		r.Policy = fleet.AntiAffinity
-	case fleet.MakeKeyPair:
+	}
+	if kind == fleet.MakeKeyPair {
 		r.PublicKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKeX0iPgOg6xU8q0r2mYtG8yOaYvXn4C1pXxq6a9Tq0h"
 	}
 	r.ID = fleet.NameRecord(&r)
