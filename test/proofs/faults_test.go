@@ -63,7 +63,7 @@ var mistakes = []deliberate{
 	{
 		name: "a key's home lets the last writer win",
 		file: "agent/homes/homes.go",
-		text: "	default:\n		return held, false\n", with: "	default:\n",
+		text: "|| ok && !change.Record.Succeeds(&held.Record, change.IfAttempt) {", with: "{",
 		pkg: "./test/proofs", run: "Proof17", env: "GRAPEVINE_PROOFS_FOR=2h",
 	},
 	{
