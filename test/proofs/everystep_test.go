@@ -71,7 +71,7 @@ var elsewhere = map[string]string{
 	"POST /v1/hosts/{id}/release":           "one write: TestQuarantineOutlivesTheAgentAndEndsByAnOperator in agent",
 	"POST /v1/instances/{id}/delete-intent": "a record: Proof11 in agent, with a restart",
 	"PUT /v1/records/{id}":                  "one write",
-	"PUT /v1/withdrawals/{id}":              "one write, of a refusal: agent/claim_test.go",
+	"PUT /v1/withdrawals/{id}":              "one write, of a refusal: agent/withdraw_test.go",
 }
 
 // TestProof03EveryRouteThatChangesSomethingIsCut fails for a new route of which
