@@ -53,6 +53,13 @@ func liveRandomly(t *testing.T, seed uint64, lives time.Duration) {
 	t.Logf("seed %d:\n%s", seed, h)
 }
 
+// A life that ends before its first rest has failed for another reason.
+func TestLifeWithoutARestHasNotGrown(t *testing.T) {
+	if err := (sizes{}).grown(); err != nil {
+		t.Error(err)
+	}
+}
+
 // A proof of a random life says so where it did not live as it was to.
 func TestRandomLifeCountsWhatItIsAskedFor(t *testing.T) {
 	for what, h := range map[string]*History{

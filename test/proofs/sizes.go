@@ -35,6 +35,9 @@ func (s *sizes) measure(after time.Duration) {
 // the first quarter are too many. Memory is told and not judged: for 24 hours
 // a fleet remembers what was deleted.
 func (s sizes) grown() error {
+	if len(s) == 0 {
+		return nil // the life ended before its first rest
+	}
 	most := 0
 	for _, early := range s[:(len(s)+3)/4] {
 		most = max(most, early.goroutines)
