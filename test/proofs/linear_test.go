@@ -140,14 +140,7 @@ func TestProof16InstancesAreLinearizable(t *testing.T) {
 				rng := rand.New(rand.NewPCG(uint64(c), uint64(round))) // repeatable
 				all.Go(func() { w.use(r, rng, c, round*instances, instances, end) })
 			}
-			for time.Now().Before(end) {
-				time.Sleep(time.Duration(h.rng.ExpFloat64() * float64(15*time.Second)))
-				h.mendWhatIsDue(time.Now())
-				h.disturb()
-			}
-			all.Wait()
-			h.mendWhatIsDue(forever)
-			w.Await(5*time.Minute, "all hear all", w.heard)
+			h.disturbUntil(end, &all)
 		}
 		r.check(t, h)
 		answered := map[string]int{}
@@ -185,6 +178,19 @@ func (h *History) at(nanos int64) string {
 		return "never"
 	}
 	return time.Unix(0, nanos).Sub(h.began).Round(time.Millisecond).String()
+}
+
+// disturbUntil disturbs the fleet until the end, waits for those who use it, and
+// mends it again.
+func (h *History) disturbUntil(end time.Time, users *sync.WaitGroup) {
+	for time.Now().Before(end) {
+		time.Sleep(time.Duration(h.rng.ExpFloat64() * float64(15*time.Second)))
+		h.mendWhatIsDue(time.Now())
+		h.disturb()
+	}
+	users.Wait()
+	h.mendWhatIsDue(forever)
+	h.Await(5*time.Minute, "all hear all", h.heard)
 }
 
 // disturb does to the fleet what leaves machines as they are.

@@ -53,14 +53,7 @@ func TestProof20UniqueNameIsOneMachines(t *testing.T) {
 				w.checkNames(c)
 			}
 		})
-		for time.Now().Before(end) {
-			time.Sleep(time.Duration(h.rng.ExpFloat64() * float64(15*time.Second)))
-			h.mendWhatIsDue(time.Now())
-			h.disturb()
-		}
-		all.Wait()
-		h.mendWhatIsDue(forever)
-		w.Await(5*time.Minute, "all hear all", w.heard)
+		h.disturbUntil(end, &all)
 		for _, name := range names {
 			w.Await(5*time.Minute, name+" can be had again", func() error { return w.hadAgain(name) })
 		}
