@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"grapevine/agent/journal"
@@ -33,7 +34,7 @@ func (a *Agent) Claim(ctx context.Context, p fleet.Proposal) (fleet.Accepted, er
 	a.succeed(&p)
 	op, claim, refusals := a.admit(p)
 	if len(refusals) > 0 {
-		if err := a.journal.Refuse(journal.Refusal{Instance: p.ID, Attempt: p.Attempt, At: time.Now()}); err != nil {
+		if err := a.keepRefusal(&p, refusals); err != nil {
 			return fleet.Accepted{}, errorf(fleet.CodeInternal, "%v", err)
 		}
 		a.metrics.refusals.Inc()
@@ -46,6 +47,22 @@ func (a *Agent) Claim(ctx context.Context, p fleet.Proposal) (fleet.Accepted, er
 	}
 	a.metrics.claims.Inc()
 	return a.launch(op), nil
+}
+
+// keepRefusal makes durable that a proposal was refused for good, and that this
+// host has given up to be the anchor of its group, where it has.
+func (a *Agent) keepRefusal(p *fleet.Proposal, refusals []fleet.Refusal) error {
+	if err := a.journal.Refuse(journal.Refusal{Instance: p.ID, Attempt: p.Attempt, At: time.Now()}); err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(refusals, func(r fleet.Refusal) bool { return r.Code == fleet.RefuseAnchor }) {
+		return nil
+	}
+	anchor := fleet.AnchorKey(p.Group.ID)
+	a.state.mu.Lock()
+	attempt := a.state.ledger.Refused(anchor)
+	a.state.mu.Unlock()
+	return a.journal.Refuse(journal.Refusal{Instance: anchor, Attempt: attempt, At: time.Now()})
 }
 
 // answered returns the answer to a proposal that the host has taken before:

@@ -28,6 +28,9 @@ func (a *Agent) CreateInstance(ctx context.Context, c api.CreateInstance) (fleet
 	if c.UniqueName {
 		return fleet.Accepted{}, errorf(fleet.CodeUnsupported, "an agent gives no unique names; send this create to a registry")
 	}
+	if err := a.anchorHere(ctx, &req); err != nil {
+		return fleet.Accepted{}, err
+	}
 	proposal := fleet.Proposal{Request: req, RequestHash: c.Hash, Attempt: 1}
 	if c.Key == "" {
 		var random [16]byte
@@ -53,6 +56,31 @@ func (a *Agent) CreateInstance(ctx context.Context, c api.CreateInstance) (fleet
 // it.
 func (a *Agent) Batch() func(context.Context, api.CreateInstance) (fleet.Accepted, error) {
 	return a.CreateInstance
+}
+
+// anchorHere makes this host the anchor of the strict affinity group that a
+// request joins, unless another one is: that is moved by a registry alone.
+func (a *Agent) anchorHere(ctx context.Context, req *fleet.Request) error {
+	if req.Group.Policy != fleet.Affinity {
+		return nil
+	}
+	if host := a.AnchorWanted(req.Group.ID); !host.IsZero() && host != a.hostID {
+		return errorf(fleet.CodeMisdirected, "the instances of affinity group %s are on host %s; ask a registry", req.Group.ID, a.HostName(host))
+	}
+	key := fleet.AnchorKey(req.Group.ID)
+	keys, err := a.keysFor(key)
+	if err != nil {
+		return err
+	}
+	answer, err := changeKey(ctx, keys, fleet.KeyChange{Record: fleet.KeyRecord{Instance: key, RequestHash: fleet.AnchorHash, Host: a.hostID, Attempt: 1}})
+	if err != nil {
+		return err
+	}
+	if answer.Record.Host != a.hostID {
+		return errorf(fleet.CodeMisdirected, "host %s is the anchor of affinity group %s; ask a registry", a.HostName(answer.Record.Host), req.Group.ID)
+	}
+	req.Group.Anchor, req.Group.AnchorAttempt = a.hostID, answer.Record.Attempt
+	return nil
 }
 
 // maxTakeovers bounds how often one request takes a record over from others

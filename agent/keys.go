@@ -161,7 +161,8 @@ func (a *Agent) shownElsewhere(record fleet.KeyRecord) bool {
 
 // shown tells whether the host that a key was given to shows the instance, or
 // another one does. A host that cannot be heard now says nothing by what it
-// showed before; one that is forgotten shows nothing any more.
+// showed before; the key of a group's anchor is kept by whatever member its host
+// shows; a host that is forgotten shows nothing any more.
 func (a *Agent) shown(record fleet.KeyRecord) (there, heard bool) {
 	if a.Forgotten(record.Host) {
 		return false, true
@@ -169,6 +170,9 @@ func (a *Agent) shown(record fleet.KeyRecord) (there, heard bool) {
 	block := a.mesh.Replica().Block(record.Host)
 	if block == nil || !a.Heard(record.Host) {
 		return false, false
+	}
+	if there, anchor := a.AnchorShown(record.Instance, record.Host); anchor {
+		return there, true
 	}
 	_, there = block.Instance(record.Instance)
 	return there || a.shownElsewhere(record), true

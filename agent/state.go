@@ -117,10 +117,20 @@ func restore(j *journal.Journal, base fleet.Host, terms ledger.Terms) (*state, e
 // row. The caller holds the lock.
 func (s *state) settle(p *observer.Picture) fleet.Host {
 	machines := make(map[fleet.InstanceID]fleet.Resources, len(p.Machines))
+	groups := map[fleet.InstanceID]fleet.GroupID{}
+	for id, row := range s.leaving {
+		if !row.Group.IsZero() {
+			groups[id] = row.Group
+		}
+	}
 	for id, m := range p.Machines {
 		machines[id] = m.Resources
+		if m.Mark != nil && !m.Mark.Group.IsZero() {
+			groups[id] = m.Mark.Group.ID
+		}
 	}
 	s.ledger.SetMachines(machines)
+	s.ledger.SetGroups(groups)
 	s.ledger.SetPhysical(p.Description.Total)
 	s.ledger.SetHeld(p.Description.Reserved)
 	host := s.base

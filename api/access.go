@@ -36,6 +36,15 @@ var access = map[string][]PrincipalRole{
 	"POST /v1/hosts/{id}/forget":       mutators,
 	"GET /v1/records":                  readers,
 
+	"GET /v1/groups":           readers,
+	"POST /v1/groups":          mutators,
+	"GET /v1/groups/{id}":      readers,
+	"DELETE /v1/groups/{id}":   mutators,
+	"GET /v1/keypairs":         readers,
+	"POST /v1/keypairs":        mutators,
+	"GET /v1/keypairs/{id}":    readers,
+	"DELETE /v1/keypairs/{id}": mutators,
+
 	"GET /v1/instances":                     readers,
 	"POST /v1/instances":                    mutators,
 	"GET /v1/instances/{id}":                readers,

@@ -58,6 +58,7 @@ type Reads interface {
 	Flavors(ctx context.Context) (fleet.List[fleet.Flavor], error)
 	// Records returns a page of the facts that no host owns.
 	Records(ctx context.Context, q fleet.RecordQuery) (fleet.List[fleet.RecordRow], error)
+	ObjectReader
 	// Operation asks the host that keeps it.
 	Operation(ctx context.Context, id string) (fleet.Operation, error)
 	// InstanceLog reads the machine's console log at its host. The caller closes
@@ -92,6 +93,7 @@ type Reads interface {
 // Writer takes mutations. A nil error means that the owning host has promised
 // durably; the outcome is in the row later.
 type Writer interface {
+	ObjectWriter
 	CreateInstance(ctx context.Context, c CreateInstance) (fleet.Accepted, error)
 	// Batch begins a batch, and returns what creates each of its instances; it may
 	// be called several times at once.

@@ -59,6 +59,7 @@ func newServer(core Core, opts Options) *server {
 	s.addHealth()
 	s.addHosts()
 	s.addRecords()
+	s.addObjects()
 	s.addIntents()
 	s.addInstances()
 	s.addImages()

@@ -59,6 +59,8 @@ var kinds = map[fleet.Code]struct {
 	fleet.CodeInvalid:               {http.StatusUnprocessableEntity, "invalid value"},
 	fleet.CodeUnknownFlavor:         {http.StatusUnprocessableEntity, "unknown flavor"},
 	fleet.CodeUnknownImage:          {http.StatusUnprocessableEntity, "unknown image"},
+	fleet.CodeUnknownGroup:          {http.StatusUnprocessableEntity, "unknown server group"},
+	fleet.CodeUnknownKeyPair:        {http.StatusUnprocessableEntity, "unknown key pair"},
 	fleet.CodeKeyReused:             {http.StatusUnprocessableEntity, "idempotency key used for another request"},
 	fleet.CodeUnsupported:           {http.StatusUnprocessableEntity, "not supported"},
 	fleet.CodeTooMany:               {http.StatusTooManyRequests, "too many at once"},

@@ -80,7 +80,27 @@ func TestClientHasAMethodForEveryRoute(t *testing.T) {
 		"POST /v1/instances/{id}/delete-intent": func(ctx context.Context, c *client.Client) (any, error) {
 			return c.IntendDelete(ctx, instanceID, fleet.Decide{Reason: "old"})
 		},
-		"GET /v1/records":           func(ctx context.Context, c *client.Client) (any, error) { return c.AllRecords(ctx, hostID) },
+		"GET /v1/records":  func(ctx context.Context, c *client.Client) (any, error) { return c.AllRecords(ctx, hostID) },
+		"GET /v1/groups":   func(ctx context.Context, c *client.Client) (any, error) { return c.Groups(ctx, fleet.ObjectQuery{}) },
+		"GET /v1/keypairs": func(ctx context.Context, c *client.Client) (any, error) { return c.KeyPairs(ctx, fleet.ObjectQuery{}) },
+		"GET /v1/groups/{id}": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.Group(ctx, fleet.ObjectRef{IDOrName: "a web?", Project: "shop"})
+		},
+		"GET /v1/keypairs/{id}": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.KeyPair(ctx, fleet.ObjectRef{IDOrName: "alice"})
+		},
+		"POST /v1/groups": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.CreateGroup(ctx, fleet.CreateGroup{Name: "web", Policy: fleet.Affinity})
+		},
+		"POST /v1/keypairs": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.CreateKeyPair(ctx, fleet.CreateKeyPair{Name: "alice", PublicKey: keyNow})
+		},
+		"DELETE /v1/groups/{id}": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.EndObject(ctx, fleet.MakeGroup, fleet.ObjectRef{IDOrName: "web"}, "")
+		},
+		"DELETE /v1/keypairs/{id}": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.EndObject(ctx, fleet.MakeKeyPair, fleet.ObjectRef{IDOrName: "alice"}, "")
+		},
 		"PUT /v1/records/{id}":      func(ctx context.Context, c *client.Client) (any, error) { return c.PutRecord(ctx, recordNow) },
 		"GET /v1/verify":            func(ctx context.Context, c *client.Client) (any, error) { return c.Verify(ctx) },
 		"GET /v1/hosts/{id}/verify": func(ctx context.Context, c *client.Client) (any, error) { return c.VerifyHost(ctx, hostID) },

@@ -42,6 +42,8 @@ func (a *app) wishFlags(cmd *cobra.Command, named bool) *wish {
 	flags.StringArrayVar(&w.hostPairs, "host-label", nil, "only on hosts with this label, key=value; may be repeated")
 	flags.StringArrayVar(&w.Traits, "trait", nil, "only on hosts with this trait, as uefi; may be repeated")
 	flags.StringVar(&w.Project, "project", "", "project that it belongs to (default "+fleet.DefaultProject+")")
+	flags.StringVar(&w.Group, "group", "", "server group that it is in, by name or id: see grapevine group list")
+	flags.StringVar(&w.KeyPair, "key-pair", "", "key pair whose public key the guest's default user gets, by name or id: see grapevine keypair list")
 	flags.StringArrayVar(&w.pairs, "label", nil, "label, key=value; may be repeated")
 	w.guestFlags.add(cmd)
 	w.bootingFlags.add(cmd)

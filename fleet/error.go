@@ -19,6 +19,8 @@ const (
 	CodeGone                  Code = "gone"
 	CodeUnknownFlavor         Code = "unknown_flavor"
 	CodeUnknownImage          Code = "unknown_image"
+	CodeUnknownGroup          Code = "unknown_group"
+	CodeUnknownKeyPair        Code = "unknown_key_pair"
 	CodeAmbiguous             Code = "ambiguous"
 	CodeNotManaged            Code = "not_managed"
 	CodeBusy                  Code = "busy"

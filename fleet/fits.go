@@ -55,6 +55,7 @@ func Fits(host *Host, req *Request) []Refusal {
 	case !host.HasTrait(req.Obtain):
 		refuse(RefuseImage, "it does not hold image %.12s, and takes none of its kind from another host (it has no %s)", req.Image, req.Obtain)
 	}
+	out = append(out, req.Group.refusals(host.ID)...)
 	free := host.Capacity.Free()
 	out = short(out, "vcpus", "vCPUs", req.VCPUs, free.VCPUs)
 	out = short(out, "memory_mib", "MiB of memory", req.MemoryMiB, free.MemoryMiB)

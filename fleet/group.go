@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -99,6 +100,9 @@ func checkObject(name, project string) error {
 	if _, err := ParseUUID(name); err == nil {
 		return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("name %s has the form of an id; use another one", name)}
 	}
+	if strings.Contains(name, "/") {
+		return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("name %.80q has a /, which cannot stand in a path; use another one", name)}
+	}
 	if project == "" {
 		return nil
 	}
@@ -134,6 +138,10 @@ func (j Joining) IsZero() bool { return j.Grouping.IsZero() }
 // anchorSpace is the name space of the keys of anchors.
 var anchorSpace = UUID{0x61, 0x6e, 0x63, 0x68, 0x67, 0x72, 0x61, 0x70, 0x65, 0x76, 0x69, 0x6e, 0x65}
 
+// AnchorHash stands, in the key of an anchor, where an instance's has the hash of
+// a request: the SHA-256 of the word anchor.
+const AnchorHash = "79bfb0e2ba76b9d447606ddbcc494834f05a4c11deb052e74b49ea307a3c5bcd"
+
 // AnchorKey is the key under which a strict affinity group's one host is
 // granted: a key of the fleet like an instance's, which holds a host.
 func AnchorKey(group GroupID) UUID { return NewUUIDv5(anchorSpace, group.String()) }
@@ -153,4 +161,17 @@ func (j *Joining) validate() error {
 		return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("the request joins affinity group %s and names no anchor", j.ID)}
 	}
 	return nil
+}
+
+// refusals is what Fits says of a group: with the members and the anchor that
+// whoever judges has filled in.
+func (j *Joining) refusals(host HostID) []Refusal {
+	switch n := j.Members[host]; {
+	case j.Policy == AntiAffinity && n > 0:
+		return []Refusal{{Code: RefuseAffinity, Detail: fmt.Sprintf("it has an instance of anti-affinity group %s already", j.ID)}}
+	case j.Policy == Affinity && !j.Anchor.IsZero() && j.Anchor != host:
+		return []Refusal{{Code: RefuseAffinity, Detail: fmt.Sprintf("the instances of affinity group %s are on host %s", j.ID, j.Anchor)}}
+	default:
+		return nil
+	}
 }

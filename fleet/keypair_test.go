@@ -47,7 +47,7 @@ func TestWhatIsNoPublicKeyIsRefused(t *testing.T) {
 }
 
 func TestObjectsHaveNamesThatAreNoIDs(t *testing.T) {
-	for _, name := range []string{"", " web", "6e616d65-6772-4170-a576-696e65000000"} {
+	for _, name := range []string{"", " web", "a/b", "6e616d65-6772-4170-a576-696e65000000"} {
 		if err := (&fleet.CreateGroup{Name: name, Policy: fleet.Affinity}).Validate(); fleet.CodeOf(err) != fleet.CodeInvalid {
 			t.Errorf("name %q: %v", name, err)
 		}

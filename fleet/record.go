@@ -207,3 +207,17 @@ type Decided struct {
 	Record  Record   `json:"record"`
 	Holders []HostID `json:"holders"` // that have it in their journals, by id
 }
+
+// ObjectQuery pages groups or key pairs by id; zero fields filter nothing.
+type ObjectQuery struct {
+	Project, Name string
+	Limit         int // 0: DefaultPage
+	// Marker is the Next of the page before: objects after it are returned.
+	Marker UUID
+}
+
+// ObjectRef names an object: by id, or by a name that one of its project has.
+type ObjectRef struct {
+	IDOrName string
+	Project  string // DefaultProject when empty; an id needs none
+}

@@ -27,13 +27,16 @@ const (
 	RefuseImage                 RefusalCode = "image"
 	RefuseTrait                 RefusalCode = "trait"
 	RefuseLabel                 RefusalCode = "label"
+	// RefuseAnchor: the host is the anchor of a strict affinity group, has no
+	// member of it, and takes none any more under the attempt that made it that.
+	RefuseAnchor RefusalCode = "anchor"
 )
 
 // RefusalCodes returns all refusal codes, in the order in which they came to be.
 func RefusalCodes() []RefusalCode {
 	return []RefusalCode{
 		RefuseCapacity, RefuseCordoned, RefuseMaintenance, RefuseCPU, RefuseStorage, RefuseNetwork, RefuseAffinity, RefuseDuplicate, RefuseVersion,
-		RefuseHypervisorUnreachable, RefuseUnreachable, RefuseHypervisor, RefuseZone, RefuseHost, RefuseImage, RefuseTrait, RefuseLabel,
+		RefuseHypervisorUnreachable, RefuseUnreachable, RefuseHypervisor, RefuseZone, RefuseHost, RefuseImage, RefuseTrait, RefuseLabel, RefuseAnchor,
 	}
 }
 
@@ -58,6 +61,9 @@ type Verdict struct {
 	Fits     bool      `json:"fits"`
 	Score    float64   `json:"score,omitempty"` // higher is better; 0 where it does not fit
 	Refusals []Refusal `json:"refusals,omitempty"`
+	// GroupMembers is how many instances it has of the group that the request is
+	// to be in, as the answering node has heard.
+	GroupMembers int `json:"group_members,omitempty"`
 }
 
 // String names the host and what it lacked.

@@ -36,13 +36,14 @@ func heard(host *fleet.Host) bool {
 // would be left free; one unit is added on both sides, so that a host which the
 // request just fills still scores above 0. To pack: 1 / (1 + the GiB of memory
 // that would be left free). A host that has to fetch the image first scores half
-// of that: it is as good as a holder that has half as much to spare.
+// of that: it is as good as a holder that has half as much to spare. Where the
+// request joins a group with a soft policy, that decides before anything else.
 func Score(host *fleet.Host, req *fleet.Request, how fleet.Strategy) float64 {
 	score := spare(host, req, how)
 	if req.Image != "" && !host.HoldsImage(req.Image) {
 		score /= 2
 	}
-	return score
+	return weigh(score, host.ID, &req.Group)
 }
 
 // spare is the score of a host for what it would have left.
@@ -71,7 +72,7 @@ func Explain(hosts []fleet.Host, req *fleet.Request, how fleet.Strategy) []fleet
 }
 
 func verdict(host *fleet.Host, req *fleet.Request, how fleet.Strategy) fleet.Verdict {
-	v := fleet.Verdict{Host: host.ID, HostName: host.Name, Refusals: Judge(host, req)}
+	v := fleet.Verdict{Host: host.ID, HostName: host.Name, Refusals: Judge(host, req), GroupMembers: req.Group.Members[host.ID]}
 	if len(v.Refusals) == 0 {
 		v.Fits = true
 		v.Score = Score(host, req, how)

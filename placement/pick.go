@@ -19,6 +19,14 @@ import (
 // all are drawn, and the better one is proposed; where at least half of all
 // hosts hold it, a holder that fits is good enough.
 func (x *Index) Pick(req *fleet.Request, how fleet.Strategy, exclude map[fleet.HostID]bool, rng *rand.Rand) (fleet.HostID, bool) {
+	if req.Group.IsZero() {
+		return x.pickAny(req, how, exclude, rng)
+	}
+	return x.pickFor(req, how, exclude, rng)
+}
+
+// pickAny is Pick with no regard to groups.
+func (x *Index) pickAny(req *fleet.Request, how fleet.Strategy, exclude map[fleet.HostID]bool, rng *rand.Rand) (fleet.HostID, bool) {
 	if !req.Host.IsZero() {
 		slot, known := x.at.find(req.Host, x.rows)
 		return pickedIf(req.Host, known && !exclude[req.Host] && x.takes(slot, req))

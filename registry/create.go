@@ -38,6 +38,7 @@ func (c *core) create(ctx context.Context, in api.CreateInstance, among *batch) 
 	if err != nil {
 		return fleet.Accepted{}, err
 	}
+	c.Promised(&accepted.Instance, accepted.Version)
 	if accepted.Instance.HostName == "" {
 		accepted.Instance.HostName = c.HostName(accepted.Instance.Host)
 	}
@@ -99,6 +100,9 @@ type placing struct {
 	// passed are the same hosts, as placement wants them.
 	refused map[fleet.HostID]fleet.Verdict
 	passed  map[fleet.HostID]bool
+	// lost is the last attempt under which the anchor of the request's group was
+	// found to be none any more.
+	lost uint32
 }
 
 // unkeyed places an instance whose id only this request knows. So a proposal
@@ -106,7 +110,10 @@ type placing struct {
 // arrived may not.
 func (p *placing) unkeyed(ctx context.Context) (fleet.Accepted, error) {
 	for attempt := uint32(1); attempt <= maxAttempts; attempt++ {
-		host, ok := p.next()
+		host, ok, err := p.next(ctx)
+		if err != nil {
+			return fleet.Accepted{}, err
+		}
 		if !ok {
 			break
 		}
@@ -123,7 +130,13 @@ func (p *placing) unkeyed(ctx context.Context) (fleet.Accepted, error) {
 }
 
 // next returns the host to ask, of those not asked yet.
-func (p *placing) next() (fleet.HostID, bool) { return p.among.pick(p.core, p.req, p.passed) }
+func (p *placing) next(ctx context.Context) (fleet.HostID, bool, error) {
+	if err := p.anchored(ctx, p.lost); err != nil {
+		return fleet.HostID{}, false, err
+	}
+	host, ok := p.among.pick(p.core, p.req, p.passed)
+	return host, ok, nil
+}
 
 // notSentError is a proposal that the host has surely not judged: it could not
 // be reached, or said that it is not ready to judge.
@@ -175,6 +188,13 @@ func (p *placing) propose(ctx context.Context, host fleet.HostID, attempt uint32
 // row, on which the next picks rest.
 func (p *placing) pass(host fleet.HostID, err error) {
 	p.passed[host] = true
+	if attempt, only := p.anchorLost(err); attempt > 0 {
+		p.lost = attempt
+		if only {
+			delete(p.passed, host)
+			return
+		}
+	}
 	verdict := fleet.Verdict{Host: host, HostName: p.core.HostName(host)}
 	var e *fleet.Error
 	if errors.As(err, &e) && e.Code == fleet.CodeRefused {

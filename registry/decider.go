@@ -47,3 +47,16 @@ func (d *decider) ask(ctx context.Context, call func(context.Context, ask.Keys) 
 	}
 	return err
 }
+
+// heldOf returns what is decided about a key, zero for nothing.
+func (d *decider) heldOf(ctx context.Context, key fleet.UUID) (held fleet.KeyRecord, err error) {
+	err = d.ask(ctx, func(ctx context.Context, keys ask.Keys) error {
+		record, err := keys.Key(ctx, key)
+		if fleet.CodeOf(err) == fleet.CodeNotFound {
+			return nil
+		}
+		held = record
+		return err
+	})
+	return held, err
+}

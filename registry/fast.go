@@ -12,6 +12,9 @@ import (
 // make two machines.
 func (p *placing) fast(ctx context.Context) (fleet.Accepted, error) {
 	if row, err := p.core.Instance(ctx, p.req.ID); err == nil && !row.HostDeclaredDead {
+		if err := p.anchored(ctx, 0); err != nil {
+			return fleet.Accepted{}, err
+		}
 		accepted, err := p.propose(ctx, row.Host, 1)
 		accepted.Consistency = fleet.ConsistencyFast
 		return accepted, err

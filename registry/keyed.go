@@ -83,11 +83,14 @@ type keyHome struct {
 // open stores the first record, or finds the one that is there. When no host
 // fits, an earlier record is still the answer to the key.
 func (h *keyHome) open(ctx context.Context) error {
-	host, ok := h.next()
+	host, ok, err := h.next(ctx)
+	if err != nil {
+		return err
+	}
 	if !ok {
 		return h.find(ctx)
 	}
-	err := h.store(ctx, host)
+	err = h.store(ctx, host)
 	h.fresh = h.drives
 	return err
 }
@@ -172,11 +175,14 @@ func (h *keyHome) store(ctx context.Context, host fleet.HostID) error {
 // that fits.
 func (h *keyHome) move(ctx context.Context, why error) error {
 	h.pass(h.record.Host, why)
-	next, ok := h.next()
+	next, ok, err := h.next(ctx)
+	if err != nil {
+		return err
+	}
 	if !ok {
 		return h.nothingFits()
 	}
-	err := h.store(ctx, next)
+	err = h.store(ctx, next)
 	h.fresh = h.drives
 	return err
 }

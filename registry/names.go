@@ -172,15 +172,9 @@ func (n *name) drop(ctx context.Context) {
 	}
 }
 
-func (n *name) find(ctx context.Context) error {
-	return n.ask(ctx, func(ctx context.Context, keys ask.Keys) error {
-		record, err := keys.Key(ctx, n.key)
-		if fleet.CodeOf(err) == fleet.CodeNotFound {
-			record, err = fleet.KeyRecord{}, nil
-		}
-		n.record = record
-		return err
-	})
+func (n *name) find(ctx context.Context) (err error) {
+	n.record, err = n.heldOf(ctx, n.key)
+	return err
 }
 
 // withdraw asks a host about an instance that was given to it.

@@ -71,10 +71,12 @@ func (v *View) applyDecisions(hosts []fleet.HostID, now time.Time) bool {
 		case v.decided.gone[id]:
 			v.rename(id, "")
 			v.images.drop(id)
+			v.members.drop(id)
 			v.index.Remove(id)
 		case b != nil:
 			v.rename(id, b.HostName())
 			v.images.takeIn(b)
+			v.members.takeIn(b)
 			v.feed(b, now)
 		}
 	}

@@ -105,6 +105,7 @@ func (v *View) takeIn(b *replica.Block, now time.Time, touched map[fleet.HostID]
 	}
 	v.rename(id, b.HostName())
 	v.images.takeIn(b)
+	v.members.takeIn(b)
 	v.feed(b, now)
 	return about
 }

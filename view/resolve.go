@@ -43,6 +43,9 @@ func (v *View) Resolve(ctx context.Context, c fleet.Create) (fleet.Request, erro
 	if err := c.Validate(); err != nil {
 		return fleet.Request{}, err
 	}
+	if err := v.useKeyPair(&c); err != nil {
+		return fleet.Request{}, err
+	}
 	if c.Source != "" {
 		return v.resolveClone(ctx, &c)
 	}
@@ -58,6 +61,9 @@ func (v *View) Resolve(ctx context.Context, c fleet.Create) (fleet.Request, erro
 	}
 	if req.Project == "" {
 		req.Project = fleet.DefaultProject
+	}
+	if err := v.joinGroup(c.Group, &req); err != nil {
+		return fleet.Request{}, err
 	}
 	flavor, err := v.Flavor(c.Flavor)
 	if err != nil {
@@ -144,6 +150,10 @@ func (v *View) Explain(ctx context.Context, c fleet.Create) (fleet.Explanation, 
 	defer v.mu.RUnlock()
 	v.rngMu.Lock()
 	defer v.rngMu.Unlock()
+	v.gather(&req)
+	if req.Group.Policy == fleet.Affinity {
+		req.Group.Anchor = mostMembers(req.Group.Members) // as far as rows tell
+	}
 	e := v.index.Explain(&req, v.cfg.Placement, v.rng)
 	e.Coverage = v.coverage
 	return e, nil
@@ -156,6 +166,7 @@ func (v *View) Pick(req *fleet.Request, exclude map[fleet.HostID]bool) (fleet.Ho
 	defer v.mu.RUnlock()
 	v.rngMu.Lock()
 	defer v.rngMu.Unlock()
+	v.gather(req)
 	return v.index.Pick(req, v.cfg.Placement, exclude, v.rng)
 }
 
@@ -178,6 +189,7 @@ func (v *View) Verdicts(req *fleet.Request, refused map[fleet.HostID]fleet.Verdi
 		exclude[id] = true
 	}
 	v.mu.RLock()
+	v.gather(req)
 	out := v.index.Verdicts(req, v.cfg.Placement, exclude)
 	v.mu.RUnlock()
 	for _, verdict := range refused {

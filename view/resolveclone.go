@@ -43,6 +43,9 @@ func (v *View) resolveClone(ctx context.Context, c *fleet.Create) (fleet.Request
 		Name: c.Name, Project: cmp.Or(c.Project, row.Project), Flavor: row.Flavor, Resources: row.Resources(), Image: row.Image,
 		Host: row.Host, Source: id, Labels: maps.Clone(c.Labels), Networks: c.Networks, Guest: c.Guest, Booting: c.Booting, Traits: []string{fleet.TraitCopyDisks},
 	}
+	if err := v.joinGroup(c.Group, &req); err != nil {
+		return fleet.Request{}, err
+	}
 	if len(c.Labels) == 0 {
 		req.Labels = maps.Clone(row.Labels)
 	}

@@ -109,6 +109,7 @@ type View struct {
 	coverage  fleet.Coverage            // guarded by mu
 	suspicion suspicion                 // guarded by mu
 	facts     facts                     // guarded by mu
+	members   members                   // guarded by mu
 	decided   decided                   // guarded by mu
 	witnesses fleet.WitnessSet          // guarded by mu: the newest set heard of
 
@@ -142,6 +143,7 @@ func New(cfg Config) *View {
 		index:     placement.NewIndex(nil),
 		suspicion: newSuspicion(),
 		facts:     newFacts(),
+		members:   newMembers(),
 		decided:   newDecided(),
 	}
 }

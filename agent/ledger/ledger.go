@@ -31,7 +31,10 @@ type Ledger struct {
 	machines map[fleet.InstanceID]fleet.Resources
 	claims   map[fleet.InstanceID]*Claim
 	growing  map[fleet.InstanceID]fleet.Resources // the size that each machine is getting
-	refused  map[fleet.InstanceID]uint32          // highest attempt refused for good
+	groups   map[fleet.InstanceID]fleet.GroupID   // of the machines that are in one
+	// refused has the highest attempt refused for good, of instances and of the
+	// anchors of groups.
+	refused map[fleet.InstanceID]uint32
 }
 
 // New returns an empty account.
@@ -99,7 +102,8 @@ func scale(n int64, ratio float64) int64 {
 
 // Admit judges a proposal against host, this host's own fresh row, and books a
 // claim when it fits. Otherwise it returns why not and remembers the attempt
-// as refused. Either outcome must be made durable before it is told.
+// as refused; with RefuseAnchor, that of the group's anchor too. Either outcome
+// must be made durable before it is told.
 func (l *Ledger) Admit(host *fleet.Host, p fleet.Proposal, operation string) (*Claim, []fleet.Refusal) {
 	if attempt, ok := l.refused[p.ID]; ok && p.Attempt <= attempt {
 		return nil, []fleet.Refusal{{
@@ -107,11 +111,17 @@ func (l *Ledger) Admit(host *fleet.Host, p fleet.Proposal, operation string) (*C
 			Detail: fmt.Sprintf("it has refused attempt %d of this instance before, and keeps to it", attempt),
 		}}
 	}
-	row := *host
-	row.Capacity = l.Capacity()
-	if refusals := fleet.Fits(&row, &p.Request); len(refusals) > 0 {
+	if refusals := l.moved(&p.Group); len(refusals) > 0 {
 		l.Refuse(p)
 		return nil, refusals
+	}
+	row := *host
+	row.Capacity = l.Capacity()
+	asked := p.Request
+	asked.Group = l.joining(host.ID, &p)
+	if refusals := fleet.Fits(&row, &asked); len(refusals) > 0 {
+		l.Refuse(p)
+		return nil, l.giveUp(host.ID, &asked.Group, refusals)
 	}
 	claim := &Claim{Proposal: p, Operation: operation}
 	l.claims[p.ID] = claim
@@ -120,6 +130,9 @@ func (l *Ledger) Admit(host *fleet.Host, p fleet.Proposal, operation string) (*C
 
 // Refuse remembers the attempt as refused, for reasons that the caller knows.
 func (l *Ledger) Refuse(p fleet.Proposal) { l.refused[p.ID] = max(l.refused[p.ID], p.Attempt) }
+
+// Refused returns the highest attempt refused for good, 0 for none.
+func (l *Ledger) Refused(id fleet.UUID) uint32 { return l.refused[id] }
 
 // Claim returns the claim for an instance, nil for none.
 func (l *Ledger) Claim(id fleet.InstanceID) *Claim { return l.claims[id] }

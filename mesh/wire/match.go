@@ -1,5 +1,7 @@
 package wire
 
+import "grapevine/fleet"
+
 import "slices"
 
 // ProjectOf returns where an instance's body says its project: the number of an
@@ -19,6 +21,22 @@ func ProjectOf(body []byte) (ref uint64, inFull []byte) {
 		rest = next
 	}
 	return ref, inFull
+}
+
+// GroupOf returns the server group that an instance's body names, zero for none.
+func GroupOf(body []byte) fleet.GroupID {
+	var group fleet.GroupID
+	for rest := body; len(rest) > 0; {
+		f, next, err := nextField(rest)
+		if err != nil {
+			return fleet.GroupID{}
+		}
+		if f.number == inGroup && f.typ == typeBytes && len(f.bytes) == len(group) {
+			copy(group[:], f.bytes)
+		}
+		rest = next
+	}
+	return group
 }
 
 // TextForm returns what an encoded text says, and nothing for one that cannot

@@ -72,6 +72,10 @@ var elsewhere = map[string]string{
 	"POST /v1/instances/{id}/delete-intent": "a record: Proof11 in agent, with a restart",
 	"PUT /v1/records/{id}":                  "one write",
 	"PUT /v1/withdrawals/{id}":              "one write, of a refusal: agent/withdraw_test.go",
+	"POST /v1/groups":                       "a record, kept before it is answered: agent/objects_test.go, with a restart",
+	"DELETE /v1/groups/{id}":                "a record: agent/objects_test.go",
+	"POST /v1/keypairs":                     "a record: agent/objects_test.go",
+	"DELETE /v1/keypairs/{id}":              "a record: agent/objects_test.go",
 }
 
 // TestProof03EveryRouteThatChangesSomethingIsCut fails for a new route of which
