@@ -26,6 +26,7 @@ var datedPaths = []string{
 	"/v1/hosts", "/v1/hosts/" + hostText, "/v1/hosts/" + hostText + "/hardware", "/v1/hosts/" + hostText + "/drain", "/v1/hosts/" + hostText + "/verify", "/v1/verify", "/v1/instances", "/v1/instances/" + instanceText,
 	"/v1/instances/" + instanceText + "/log", "/v1/instances/" + instanceText + "/snapshots", "/v1/instances/" + instanceText + "/devices",
 	"/v1/instances/" + instanceText + "/usage", "/v1/instances/" + instanceText + "/export", "/v1/images", "/v1/images/" + hashText, "/v1/flavors", "/v1/operations/" + hostText + ".4", "/v1/records",
+	"/v1/groups", "/v1/groups/a%20web%3F?project=shop", "/v1/keypairs", "/v1/keypairs/alice",
 }
 
 func TestEveryReadOfTheFleetHeedsAtLeast(t *testing.T) {

@@ -39,10 +39,13 @@ func codes(refusals []fleet.Refusal) []fleet.RefusalCode {
 func TestProof13HostHasAtMostOneOfAnAntiAffinityGroup(t *testing.T) {
 	group := map[fleet.InstanceID]fleet.GroupID{{9, 1}: {5}}
 	for name, prepare := range map[string]func(l *ledger.Ledger){
-		"a claim":                    func(l *ledger.Ledger) { l.Admit(&here, member(1, fleet.AntiAffinity, 1), "op") },
-		"a machine":                  func(l *ledger.Ledger) { l.SetGroups(group) },
-		"a claim that is built":      func(l *ledger.Ledger) { l.Admit(&here, member(1, fleet.AntiAffinity, 1), "op"); l.SetGroups(group) },
-		"a claim whose build failed": func(l *ledger.Ledger) { l.Admit(&here, member(1, fleet.AntiAffinity, 1), "op"); l.Fail(fleet.UUID{9, 1}, "no") },
+		"a claim":               func(l *ledger.Ledger) { l.Admit(&here, member(1, fleet.AntiAffinity, 1), "op") },
+		"a machine":             func(l *ledger.Ledger) { l.SetGroups(group) },
+		"a claim that is built": func(l *ledger.Ledger) { l.Admit(&here, member(1, fleet.AntiAffinity, 1), "op"); l.SetGroups(group) },
+		"a claim whose build failed": func(l *ledger.Ledger) {
+			l.Admit(&here, member(1, fleet.AntiAffinity, 1), "op")
+			l.Fail(fleet.UUID{9, 1}, "no")
+		},
 		"a claim of the last life": func(l *ledger.Ledger) {
 			l.Restore([]ledger.Claim{{Proposal: member(1, fleet.AntiAffinity, 1)}}, nil)
 		},
