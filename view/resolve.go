@@ -178,6 +178,7 @@ func (v *View) PickBeside(req *fleet.Request, exclude map[fleet.HostID]bool, tak
 	defer v.mu.Unlock()
 	v.rngMu.Lock()
 	defer v.rngMu.Unlock()
+	v.gather(req)
 	return v.index.PickBeside(req, v.cfg.Placement, exclude, taken, v.rng)
 }
 
