@@ -16,8 +16,8 @@ func roomy() *ledger.Ledger {
 	return l
 }
 
-func member(n byte, policy fleet.GroupPolicy, attempt uint32) fleet.Proposal {
-	p := fleet.Proposal{Attempt: attempt}
+func member(n byte, policy fleet.GroupPolicy) fleet.Proposal {
+	p := fleet.Proposal{Attempt: 1}
 	p.ID, p.Resources = fleet.UUID{9, n}, fleet.Resources{VCPUs: 1, MemoryMiB: 512}
 	p.Group.Grouping = fleet.Grouping{ID: fleet.UUID{5}, Policy: policy}
 	if policy == fleet.Affinity {
@@ -39,32 +39,32 @@ func codes(refusals []fleet.Refusal) []fleet.RefusalCode {
 func TestProof13HostHasAtMostOneOfAnAntiAffinityGroup(t *testing.T) {
 	group := map[fleet.InstanceID]fleet.GroupID{{9, 1}: {5}}
 	for name, prepare := range map[string]func(l *ledger.Ledger){
-		"a claim":               func(l *ledger.Ledger) { l.Admit(&here, member(1, fleet.AntiAffinity, 1), "op") },
+		"a claim":               func(l *ledger.Ledger) { l.Admit(&here, member(1, fleet.AntiAffinity), "op") },
 		"a machine":             func(l *ledger.Ledger) { l.SetGroups(group) },
-		"a claim that is built": func(l *ledger.Ledger) { l.Admit(&here, member(1, fleet.AntiAffinity, 1), "op"); l.SetGroups(group) },
+		"a claim that is built": func(l *ledger.Ledger) { l.Admit(&here, member(1, fleet.AntiAffinity), "op"); l.SetGroups(group) },
 		"a claim whose build failed": func(l *ledger.Ledger) {
-			l.Admit(&here, member(1, fleet.AntiAffinity, 1), "op")
+			l.Admit(&here, member(1, fleet.AntiAffinity), "op")
 			l.Fail(fleet.UUID{9, 1}, "no")
 		},
 		"a claim of the last life": func(l *ledger.Ledger) {
-			l.Restore([]ledger.Claim{{Proposal: member(1, fleet.AntiAffinity, 1)}}, nil)
+			l.Restore([]ledger.Claim{{Proposal: member(1, fleet.AntiAffinity)}}, nil)
 		},
 	} {
 		l := roomy()
 		prepare(l)
-		second := member(2, fleet.AntiAffinity, 1)
+		second := member(2, fleet.AntiAffinity)
 		second.Group.Members = map[fleet.HostID]int{} // as stale as can be
 		if claim, refusals := l.Admit(&here, second, "op2"); claim != nil || !slices.Equal(codes(refusals), []fleet.RefusalCode{fleet.RefuseAffinity}) {
 			t.Errorf("%s: %v, %v", name, claim, refusals)
 		}
-		other := member(3, fleet.AntiAffinity, 1)
+		other := member(3, fleet.AntiAffinity)
 		other.Group.ID = fleet.UUID{6}
 		if claim, refusals := l.Admit(&here, other, "op3"); claim == nil {
 			t.Errorf("%s: one of another group is refused: %v", name, refusals)
 		}
 		l.SetGroups(nil)
 		l.Release(fleet.UUID{9, 1})
-		if claim, refusals := l.Admit(&here, member(4, fleet.AntiAffinity, 1), "op4"); claim == nil {
+		if claim, refusals := l.Admit(&here, member(4, fleet.AntiAffinity), "op4"); claim == nil {
 			t.Errorf("%s: the place is not free when it is gone: %v", name, refusals)
 		}
 	}
@@ -72,12 +72,12 @@ func TestProof13HostHasAtMostOneOfAnAntiAffinityGroup(t *testing.T) {
 
 func TestHostTakesMembersOfAnAffinityGroupOnlyAsItsAnchor(t *testing.T) {
 	l := roomy()
-	elsewhere := member(1, fleet.Affinity, 1)
+	elsewhere := member(1, fleet.Affinity)
 	elsewhere.Group.Anchor = fleet.UUID{2}
 	if claim, refusals := l.Admit(&here, elsewhere, "op"); claim != nil || !slices.Equal(codes(refusals), []fleet.RefusalCode{fleet.RefuseAffinity}) {
 		t.Errorf("another host is the anchor: %v, %v", claim, refusals)
 	}
-	if claim, refusals := l.Admit(&here, member(2, fleet.Affinity, 1), "op"); claim == nil {
+	if claim, refusals := l.Admit(&here, member(2, fleet.Affinity), "op"); claim == nil {
 		t.Errorf("this host is the anchor: %v", refusals)
 	}
 }
@@ -86,13 +86,13 @@ func TestHostTakesMembersOfAnAffinityGroupOnlyAsItsAnchor(t *testing.T) {
 // and a host that has members says nothing of the kind.
 func TestAnchorIsGivenUpOnlyWithoutMembersAndForGood(t *testing.T) {
 	l := roomy()
-	large := member(1, fleet.Affinity, 1)
+	large := member(1, fleet.Affinity)
 	large.MemoryMiB = 1 << 20
 	given := []fleet.RefusalCode{fleet.RefuseCapacity, fleet.RefuseAnchor}
 	if _, refusals := l.Admit(&here, large, "op"); !slices.Equal(codes(refusals), given) {
 		t.Errorf("refused without a member: %v", refusals)
 	}
-	late := member(2, fleet.Affinity, 1)
+	late := member(2, fleet.Affinity)
 	if claim, refusals := l.Admit(&here, late, "op"); claim != nil || !slices.Equal(codes(refusals), []fleet.RefusalCode{fleet.RefuseAnchor}) {
 		t.Errorf("a late proposal under the attempt given up: %v, %v", claim, refusals)
 	}
@@ -102,7 +102,7 @@ func TestAnchorIsGivenUpOnlyWithoutMembersAndForGood(t *testing.T) {
 	if claim, _ := again.Admit(&here, late, "op"); claim != nil {
 		t.Error("after a restart the host takes what it has given up")
 	}
-	anew := member(3, fleet.Affinity, 1)
+	anew := member(3, fleet.Affinity)
 	anew.Group.AnchorAttempt = 2
 	if claim, refusals := l.Admit(&here, anew, "op"); claim == nil {
 		t.Errorf("made the anchor again: %v", refusals)

@@ -1,8 +1,10 @@
 package wire
 
-import "grapevine/fleet"
+import (
+	"slices"
 
-import "slices"
+	"grapevine/fleet"
+)
 
 // ProjectOf returns where an instance's body says its project: the number of an
 // entry of the table, or the encoded text itself, or 0 and nothing.

@@ -27,7 +27,7 @@ var mistakes = []deliberate{
 	{
 		name: "the ledger promises what does not fit",
 		file: "agent/ledger/ledger.go",
-		text: "if refusals := fleet.Fits(&row, &p.Request); len(refusals) > 0 {", with: "if refusals := fleet.Fits(&row, &p.Request); len(refusals) > 99 {",
+		text: "if refusals := fleet.Fits(&row, &asked); len(refusals) > 0 {", with: "if refusals := fleet.Fits(&row, &asked); len(refusals) > 99 {",
 		pkg: "./test/proofs", run: "Proof02",
 	},
 	{
@@ -59,6 +59,12 @@ var mistakes = []deliberate{
 		file: "agent/ledger/ledger.go",
 		text: "		c.Fault = fault\n", with: "		_ = fault\n",
 		pkg: "./test/proofs", run: "Proof17", env: "GRAPEVINE_PROOFS_FOR=2h",
+	},
+	{
+		name: "the ledger does not count the claims of a group",
+		file: "agent/ledger/group.go",
+		text: "id != but && !built {", with: "id != but && !built && c.Fault != \"\" {",
+		pkg: "./test/proofs", run: "Proof13Anti",
 	},
 	{
 		name: "a key's home lets the last writer win",

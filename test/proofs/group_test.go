@@ -180,11 +180,11 @@ func (w *World) filled(name string, group fleet.Group, places int, holds func() 
 			return nil
 		}
 		next++
-		return fmt.Errorf("%d are: %v", taken, w.createIn(name, next))
+		return fmt.Errorf("%d are: %w", taken, w.createIn(name, next))
 	})
 	w.Await(time.Minute, "one more is refused", func() error {
 		if err := w.createIn(name, 999); fleet.CodeOf(err) != fleet.CodeRefused {
-			return fmt.Errorf("the answer is %v", err)
+			return fmt.Errorf("the answer is no refusal: %w", err)
 		}
 		return nil
 	})
