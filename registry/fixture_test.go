@@ -81,10 +81,13 @@ type fakeAgent struct {
 	beforeClaim, afterClaim func(context.Context, fleet.Proposal)
 	// afterKey, if set, runs outside the lock after a change of a key.
 	afterKey func(fleet.KeyAnswer)
-	stored   []byte
-	parts    map[string][]byte // of uploads, by image
-	empty    atomic.Bool       // it has no instance
-	acted    []fleet.InstanceAction
+	// makes and ends answer for the agent where groups are made and ended.
+	makes  func(fleet.CreateGroup) (fleet.Group, error)
+	ends   func(fleet.RecordKind, fleet.ObjectRef, string) (fleet.Decided, error)
+	stored []byte
+	parts  map[string][]byte // of uploads, by image
+	empty  atomic.Bool       // it has no instance
+	acted  []fleet.InstanceAction
 }
 
 func (w *world) newAgent(n byte) *fakeAgent {
