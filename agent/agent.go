@@ -236,6 +236,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	group.Add("drain", a.keepDraining)
 	group.Add("witness", a.keepWitness)
 	group.Add("autostart", a.keepStarted)
+	group.Add("moves", a.keepMoved)
 	group.Add("consoles", a.consoles.Run)
 	group.Add("leave", a.left.Run)
 	a.serve(&group)

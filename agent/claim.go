@@ -88,6 +88,8 @@ func (a *Agent) answered(p fleet.Proposal) (fleet.Accepted, bool, error) {
 		}
 	case busy != nil:
 		return fleet.Accepted{}, true, errorf(fleet.CodeBusy, "instance %s is %s (operation %s); wait for it to end", p.ID, taskOf(busy), busy.ID)
+	case deleted && !deletion.To.IsZero():
+		return fleet.Accepted{}, true, a.moved(&deletion)
 	case deleted && deletion.RequestHash == p.RequestHash:
 		return fleet.Accepted{}, true, errorf(fleet.CodeGone,
 			"instance %s was created by this request before and has been deleted; use another idempotency key for a new one", p.ID)

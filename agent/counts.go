@@ -41,8 +41,8 @@ func (s *state) counts(row *fleet.Instance, verb string, nameOf func(fleet.HostI
 // stillCounts says why an operation that was under way when the host went away is
 // not taken up again.
 func (a *Agent) stillCounts(op *journal.Operation) error {
-	if slices.Contains(deciding, op.Verb) {
-		return nil
+	if slices.Contains(deciding, op.Verb) || op.Moving != nil && op.Moving.Given {
+		return nil // of an instance that this host has given away another copy counts
 	}
 	a.state.mu.Lock()
 	by := a.state.verdict.Superseded[op.Instance]

@@ -29,6 +29,9 @@ func (g giving) enter() (leave func(), ok bool) {
 
 // ImageFile implements api.Node.
 func (a *Agent) ImageFile(_ context.Context, id string, role fleet.ImageRole) (fleet.ImageFile, error) {
+	if disk, _, ok := a.leavingDisk(id); ok && role == fleet.RoleDisk {
+		return disk, nil
+	}
 	if _, err := a.imageReader(); err != nil {
 		return fleet.ImageFile{}, err
 	}
@@ -48,13 +51,17 @@ func (a *Agent) ImageFile(_ context.Context, id string, role fleet.ImageRole) (f
 
 // ReadImage implements api.Node.
 func (a *Agent) ReadImage(ctx context.Context, id string, role fleet.ImageRole, offset, length int64) (io.ReadCloser, error) {
+	_, path, moves := a.leavingDisk(id)
 	reader, err := a.imageReader()
-	if err != nil {
+	if err != nil && !moves {
 		return nil, err
 	}
 	leave, ok := a.giving.enter()
 	if !ok {
 		return nil, errorf(fleet.CodeTooMany, "host %s gives images to %d readers already; try again in a moment", a.name(), maxReaders)
+	}
+	if moves && role == fleet.RoleDisk {
+		return openRange(path, offset, length, leave)
 	}
 	content, err := reader.ReadImage(ctx, id, role, offset, length)
 	if err != nil {

@@ -34,6 +34,8 @@ func (a *Agent) IntendDelete(ctx context.Context, id fleet.InstanceID, ask fleet
 		return a.hold(ctx, *row.DeleteIntent) // it is said already: the same request, sent again
 	case row.Ownership == fleet.Foreign:
 		return fleet.Decided{}, notManaged(&row)
+	case row.Task == fleet.TaskMigrating:
+		return fleet.Decided{}, errorf(fleet.CodeConflict, "instance %s is on its way from host %s to another one; delete it when that is over", id, row.HostName)
 	case row.Host == a.hostID || a.Heard(row.Host):
 		return fleet.Decided{}, errorf(fleet.CodeConflict, "host %s, which has instance %s, can be heard; delete the instance there now, at its agent or a registry", row.HostName, id)
 	}

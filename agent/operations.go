@@ -38,6 +38,7 @@ type work struct {
 	// imageName is that of the image to make.
 	imageName string
 	image     string       // that is needed for it
+	moving    *journal.Moving
 	guest     *fleet.Guest // what cloud-init is to find; as it was where it is nil
 	// Key makes requests one, however often they are sent: see repeated.
 	key, hash string
@@ -110,6 +111,9 @@ func (a *Agent) reserve(id fleet.InstanceID, w *work, may permit) (*journal.Oper
 	op.Force, op.Snapshot, op.Device, op.Size, op.Mark = w.force, w.snapshot, w.device, w.size, w.mark
 	op.ImageName, op.Grace, op.Leave = w.imageName, w.grace, w.leave
 	op.Image, op.Guest, op.Power, op.Key, op.KeyHash = w.image, w.guest, w.power, w.key, w.hash
+	if w.moving != nil {
+		w.moving.ID, op.Moving = op.ID, w.moving
+	}
 	a.state.busy[id] = op
 	if w.verb == verbDelete {
 		op.RequestHash = a.state.requestHash(&picture, id)
@@ -170,6 +174,9 @@ func (a *Agent) resume() error {
 		a.log.Info("operation resumed", "operation", op.ID, "verb", op.Verb, "instance", op.Instance, "step", op.Step)
 		a.state.mu.Lock()
 		a.state.busy[op.Instance] = &op
+		if op.Moving != nil {
+			a.state.hide(op.Moving.Brought)
+		}
 		if op.Size != nil {
 			a.state.ledger.Growing(op.Instance, *op.Size)
 		}
@@ -197,6 +204,7 @@ func (a *Agent) execute(ctx context.Context, op *journal.Operation) {
 	final := *op
 	final.State, final.EndedAt = fleet.OperationSucceeded, &ended
 	final.Guest = nil // it may hold secrets, and nobody needs it any more
+	final.Moving = final.Moving.Ended()
 	if err != nil {
 		final.State, final.Fault = fleet.OperationFailed, err.Error()
 	}
@@ -252,7 +260,7 @@ func (a *Agent) conclude(op *journal.Operation, out journal.Outcome) {
 	delete(a.state.busy, op.Instance)
 	delete(a.state.leaving, op.Instance)
 	delete(a.state.faults, op.Instance)
-	if op.Fault != "" {
+	if op.Fault != "" && !op.Arrives() {
 		a.state.faults[op.Instance] = op.Fault
 	}
 	a.state.ledger.Grown(op.Instance)
@@ -261,6 +269,9 @@ func (a *Agent) conclude(op *journal.Operation, out journal.Outcome) {
 	}
 	if out.Release {
 		a.state.ledger.Release(op.Instance)
+	}
+	if out.Arrived {
+		delete(a.state.deleted, op.Instance)
 	}
 	if out.Deleted != nil {
 		delete(a.state.faults, op.Instance)

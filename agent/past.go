@@ -109,3 +109,10 @@ func (p *past) plan(pending []fleet.InstanceID) []fleet.InstanceID {
 	}
 	return autostart.Plan(machines, p.alive)
 }
+
+// cameDown is when a machine was last seen to have been switched off.
+func (p *past) cameDown(id fleet.InstanceID) time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.machines[id].DownSince
+}

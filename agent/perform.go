@@ -44,6 +44,8 @@ func (a *Agent) perform(ctx context.Context, op *journal.Operation) (journal.Out
 		return journal.Outcome{}, a.device(ctx, op)
 	case fleet.VerbExport:
 		return journal.Outcome{}, a.export(ctx, op)
+	case fleet.VerbMigrate:
+		return a.move(ctx, op)
 	case fleet.VerbCapture:
 		return journal.Outcome{}, a.capture(ctx, op)
 	default:

@@ -149,6 +149,9 @@ func (a *Agent) facts() quarantine.Facts {
 	}
 	a.state.mu.Lock()
 	for id, m := range a.observer.Picture().Machines {
+		if a.state.busy[id].UnderWay() {
+			continue // whose it is, the two hosts of the move know
+		}
 		c := quarantine.Copy{ID: id, Host: a.hostID, Runs: m.Power.Awake()}
 		if m.Mark != nil {
 			c.Managed, c.Generation = true, m.Mark.Generation
@@ -156,7 +159,7 @@ func (a *Agent) facts() quarantine.Facts {
 		f.Here = append(f.Here, c)
 	}
 	for _, claim := range a.state.ledger.Claims() {
-		if _, built := a.observer.Machine(claim.ID()); !built {
+		if _, built := a.observer.Machine(claim.ID()); !built && !a.state.busy[claim.ID()].UnderWay() {
 			f.Here = append(f.Here, quarantine.Copy{ID: claim.ID(), Host: a.hostID, Generation: max(claim.Proposal.Generation, 1), Managed: true})
 		}
 	}

@@ -41,6 +41,9 @@ func machineRow(host *fleet.Host, s observer.Sighting, op *journal.Operation, fa
 		row.Autostart, row.StartOrder = s.Mark.Autostart, s.Mark.StartOrder
 	}
 	row.Task = taskOf(op)
+	if op != nil && op.Moving != nil {
+		row.Migration = op.ID
+	}
 	return row
 }
 
@@ -90,6 +93,8 @@ func taskOf(op *journal.Operation) fleet.Task {
 		return fleet.TaskDeleting
 	case op.Verb == verbResize:
 		return fleet.TaskResizing
+	case op.Verb == fleet.VerbMigrate:
+		return fleet.TaskMigrating
 	case op.Verb == fleet.VerbAutostart:
 		return fleet.TaskMarking
 	case op.Verb == fleet.VerbRebuild:

@@ -39,6 +39,9 @@ type state struct {
 	retiring map[string]bool
 	// faults has why an instance's last operation failed.
 	faults  map[fleet.InstanceID]string
+	// arrivals has the numbers of the operations by which instances come, or came,
+	// from other hosts, by the ids of the moves.
+	arrivals map[string]uint64
 	deleted map[fleet.InstanceID]journal.Deletion
 	// lastOperation numbers operations; the journal has the highest one.
 	lastOperation uint64
@@ -78,6 +81,10 @@ func restore(j *journal.Journal, base fleet.Host, terms ledger.Terms) (*state, e
 	if err != nil {
 		return nil, err
 	}
+	operations, err := j.Operations()
+	if err != nil {
+		return nil, err
+	}
 	last, err := j.LastOperation()
 	if err != nil {
 		return nil, err
@@ -97,6 +104,7 @@ func restore(j *journal.Journal, base fleet.Host, terms ledger.Terms) (*state, e
 		leaving:       map[fleet.InstanceID]fleet.Instance{},
 		retiring:      map[string]bool{},
 		faults:        map[fleet.InstanceID]string{},
+		arrivals:      map[string]uint64{},
 		deleted:       map[fleet.InstanceID]journal.Deletion{},
 		lastOperation: last,
 		since:         map[fleet.InstanceID]time.Time{},
@@ -107,6 +115,9 @@ func restore(j *journal.Journal, base fleet.Host, terms ledger.Terms) (*state, e
 		refused[r.Instance] = r.Attempt
 	}
 	s.ledger.Restore(claims, refused)
+	for i := range operations {
+		s.arrival(&operations[i])
+	}
 	for _, d := range deletions {
 		s.deleted[d.Instance] = d
 	}
@@ -154,13 +165,16 @@ func (s *state) rows(p *observer.Picture, now time.Time) mesh.State {
 		}
 	}
 	for id, m := range p.Machines {
+		if s.busy[id].Arrives() {
+			continue // it is another host's until that gives it
+		}
 		row := machineRow(&host, m, s.busy[id], s.faults[id])
 		row.SupersededBy, row.Twin = s.verdict.Superseded[id], s.verdict.Twins[id]
 		out.Instances = append(out.Instances, row)
 	}
 	for _, c := range s.ledger.Claims() {
 		id := c.ID()
-		if _, built := p.Machines[id]; !built {
+		if _, built := p.Machines[id]; !built && !s.busy[id].Arrives() {
 			out.Instances = append(out.Instances, claimRow(&host, c, s.busy[id], s.shownSince(id, now)))
 		}
 	}

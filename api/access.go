@@ -54,6 +54,7 @@ var access = map[string][]PrincipalRole{
 	"POST /v1/instances/{id}/resize":        mutators,
 	"POST /v1/instances/{id}/capture":       mutators,
 	"POST /v1/instances/{id}/rebuild":       mutators,
+	"POST /v1/instances/{id}/migrate":       mutators,
 	"POST /v1/instances/{id}/autostart":     mutators,
 	"POST /v1/instances/{id}/rescue":        mutators,
 	"POST /v1/instances/{id}/unrescue":      mutators,
@@ -114,6 +115,8 @@ var access = map[string][]PrincipalRole{
 	"GET /v1/keys/{id}":    nodes,
 	"PUT /v1/keys/{id}":    nodes,
 	"PUT /v1/records/{id}": nodes,
+	"GET /v1/moves/{id}":   nodes,
+	"PUT /v1/moves/{id}":   nodes,
 	"PUT /v1/claims/{id}":  registries,
 	"PUT /v1/sizes/{id}":   registries,
 

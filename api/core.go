@@ -114,6 +114,9 @@ type Writer interface {
 	// RebuildInstance makes an instance's first disk anew. With a key, empty for
 	// none, a request that is sent again is the operation that it began.
 	RebuildInstance(ctx context.Context, id fleet.InstanceID, ask fleet.Rebuild, key string) (fleet.Accepted, error)
+	// MigrateInstance moves a stopped instance to another host. Keys are as for
+	// RebuildInstance.
+	MigrateInstance(ctx context.Context, id fleet.InstanceID, ask fleet.Migrate, key string) (fleet.Accepted, error)
 	// ExportInstance prepares a stopped instance to be carried away; DropExport
 	// removes what was prepared.
 	ExportInstance(ctx context.Context, id fleet.InstanceID) (fleet.Accepted, error)
@@ -198,6 +201,12 @@ type Node interface {
 	Key(ctx context.Context, id fleet.InstanceID) (fleet.KeyRecord, error)
 	// ChangeKey is a compare-and-set on the key's record.
 	ChangeKey(ctx context.Context, id fleet.InstanceID, change fleet.KeyChange) (fleet.KeyAnswer, error)
+	// OfferMove offers an instance of the host whose agent asks to this one, and
+	// tells how far it is. It may be sent again and again.
+	OfferMove(ctx context.Context, m fleet.Move, who Principal) (fleet.MoveReport, error)
+	// MoveAt tells how far a move from this host, or to it, is. What it says is in
+	// the journal.
+	MoveAt(ctx context.Context, id string) (fleet.MoveReport, error)
 	// PutRecord journals a copy of a record, and returns what this agent then
 	// holds under its id.
 	PutRecord(ctx context.Context, r fleet.Record) (fleet.Record, error)

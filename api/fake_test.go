@@ -38,6 +38,7 @@ type fakeCore struct {
 	size       func(fleet.InstanceID, fleet.Size) (fleet.Accepted, error)
 	rescue     func(fleet.InstanceID, fleet.Rescue, string) (fleet.Accepted, error)
 	rebuild    func(fleet.InstanceID, fleet.Rebuild, string) (fleet.Accepted, error)
+	migrate    func(fleet.InstanceID, fleet.Migrate, string) (fleet.Accepted, error)
 	snapshot   func(fleet.InstanceID, fleet.SnapshotChange) (fleet.Accepted, error)
 	device     func(fleet.InstanceID, fleet.DeviceChange) (fleet.Accepted, error)
 	export     func(fleet.InstanceID) (fleet.Accepted, error)
@@ -163,6 +164,18 @@ func (f *fakeCore) RescueInstance(_ context.Context, id fleet.InstanceID, ask fl
 
 func (f *fakeCore) UnrescueInstance(_ context.Context, id fleet.InstanceID, key string) (fleet.Accepted, error) {
 	return f.rescue(id, fleet.Rescue{}, key)
+}
+
+func (f *fakeCore) MigrateInstance(_ context.Context, id fleet.InstanceID, ask fleet.Migrate, key string) (fleet.Accepted, error) {
+	return f.migrate(id, ask, key)
+}
+
+func (f *fakeCore) OfferMove(_ context.Context, m fleet.Move, who Principal) (fleet.MoveReport, error) {
+	return fleet.MoveReport{State: fleet.MoveComing, Detail: m.Request.Name + " by " + string(who.Role)}, nil
+}
+
+func (f *fakeCore) MoveAt(_ context.Context, id string) (fleet.MoveReport, error) {
+	return fleet.MoveReport{State: fleet.MoveGiven, Detail: id}, nil
 }
 
 func (f *fakeCore) RebuildInstance(_ context.Context, id fleet.InstanceID, ask fleet.Rebuild, key string) (fleet.Accepted, error) {
@@ -452,6 +465,7 @@ func full() *fakeCore {
 		snapshots: func(id fleet.InstanceID) (fleet.SnapshotList, error) { return fleet.SnapshotList{Instance: id}, nil },
 		rescue:    func(fleet.InstanceID, fleet.Rescue, string) (fleet.Accepted, error) { return accepted() },
 		rebuild:   func(fleet.InstanceID, fleet.Rebuild, string) (fleet.Accepted, error) { return accepted() },
+		migrate:   func(fleet.InstanceID, fleet.Migrate, string) (fleet.Accepted, error) { return accepted() },
 		resize:    func(fleet.InstanceID, string) (fleet.Accepted, error) { return accepted() },
 		size:      func(fleet.InstanceID, fleet.Size) (fleet.Accepted, error) { return accepted() },
 		snapshot:  func(fleet.InstanceID, fleet.SnapshotChange) (fleet.Accepted, error) { return accepted() },

@@ -27,6 +27,7 @@ func (s *server) addInstances() {
 	s.addExport()
 	s.addDevices()
 	s.addRebuild()
+	s.addMigrate()
 	s.addRescue()
 	s.addAutostart()
 	s.addUsage()

@@ -161,8 +161,9 @@ func (s *server) reply(ctx context.Context, accepted fleet.Accepted, wait time.D
 		case waiting.Err() == nil:
 			out.Status = http.StatusOK
 		}
-		// A row from before the promise would tell of the past.
-		if err == nil && row != nil && row.Version.AtLeast(accepted.Version) {
+		// A row from before the promise would tell of the past; that of another host
+		// is where the instance has gone since.
+		if err == nil && row != nil && (row.Version.Host != accepted.Version.Host || row.Version.AtLeast(accepted.Version)) {
 			accepted.Instance, accepted.Version = *row, row.Version
 		}
 	}

@@ -53,6 +53,7 @@ func (s *server) addNode() {
 		method: http.MethodPut, path: "/v1/records/{id}", id: "put-record", tag: "nodes",
 		summary: "Journal a copy of a record", description: "The agent holds it, and publishes it with its host's rows, from then on. The answer is what it holds under this id.",
 	}, s.putRecord)
+	s.addMoves()
 	s.addWitness()
 	s.addImageFiles()
 }

@@ -54,6 +54,7 @@ func TestClientHasAMethodForEveryRoute(t *testing.T) {
 	proposal := fleet.Proposal{Attempt: 1, RequestHash: hashText, Request: fleet.Request{
 		ID: instanceID, Name: "one", Project: "p", Image: hashText, Resources: fleet.Resources{VCPUs: 1, MemoryMiB: 64},
 	}}
+	move := fleet.Move{ID: fleet.OperationID(hostID, 4), Source: hostID, To: fleet.UUID{9}, Request: proposal.Request, Generation: 2, Mark: []byte(`{}`)}
 	record := fleet.KeyRecord{Instance: instanceID, RequestHash: hashText, Host: hostID, Attempt: 1}
 	read := func(r io.ReadCloser, err error) (string, error) {
 		if err != nil {
@@ -253,6 +254,11 @@ func TestClientHasAMethodForEveryRoute(t *testing.T) {
 		"POST /v1/instances/{id}/rebuild": func(ctx context.Context, c *client.Client) (any, error) {
 			return c.RebuildInstance(ctx, instanceID, fleet.Rebuild{Image: "tiny"}, client.KeyedOptions{Key: "k", Wait: time.Second})
 		},
+		"POST /v1/instances/{id}/migrate": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.MigrateInstance(ctx, instanceID, fleet.Migrate{Host: "beta"}, client.KeyedOptions{Key: "k", Wait: time.Second})
+		},
+		"PUT /v1/moves/{id}": func(ctx context.Context, c *client.Client) (any, error) { return c.OfferMove(ctx, move) },
+		"GET /v1/moves/{id}": func(ctx context.Context, c *client.Client) (any, error) { return c.MoveAt(ctx, move.ID) },
 		"PUT /v1/sizes/{id}": func(ctx context.Context, c *client.Client) (any, error) {
 			return c.SetSize(ctx, instanceID, fleet.Size{Flavor: "small", Resources: fleet.Resources{VCPUs: 1, MemoryMiB: 64}})
 		},

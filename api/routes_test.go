@@ -18,6 +18,8 @@ const (
 	proposalBody = `{"id":"` + instanceText + `","name":"one","project":"default","flavor":"tiny","vcpus":1,"memory_mib":512,"disk_gib":0,` +
 		`"image":"` + hashText + `","request_hash":"` + hashText + `","attempt":1}`
 	manifestBody = `{"id":"` + hashText + `","name":"d","files":[{"role":"disk","sha256":"` + hashText + `","bytes":10,"format":"raw"}],"bytes":10,"created_at":"0001-01-01T00:00:00Z"}`
+	moveBody = `{"id":"` + hostText + `.4","source":"` + hostText + `","to":"` + instanceText + `","generation":2,"mark":{"id":"x"},"request":{"id":"` + instanceText +
+		`","name":"one","project":"default","flavor":"tiny","vcpus":1,"memory_mib":512,"disk_gib":0,"image":"` + hashText + `"}}`
 	keyBody      = `{"record":{"instance":"` + instanceText + `","request_hash":"` + hashText + `","host":"` + hostText + `","attempt":1},"if_attempt":0}`
 )
 
@@ -84,6 +86,9 @@ var good = map[string]struct {
 	"POST /v1/instances/{id}/unrescue":                {request{method: "POST", target: "/v1/instances/" + instanceText + "/unrescue"}, 202, `"operation":"` + hostText + `.4"`},
 	"POST /v1/instances/{id}/rebuild":                 {request{method: "POST", target: "/v1/instances/" + instanceText + "/rebuild", body: `{"image":"tiny","hostname":"web"}`}, 202, `"operation":"` + hostText + `.4"`},
 	"PUT /v1/withdrawals/{id}":                        {request{method: "PUT", target: "/v1/withdrawals/" + instanceText, role: AsRegistry, body: `{"attempt":2,"surely":true}`}, 200, `"refused":true`},
+	"POST /v1/instances/{id}/migrate":                 {request{method: "POST", target: "/v1/instances/" + instanceText + "/migrate", body: `{"host":"beta"}`}, 202, `"operation":"` + hostText + `.4"`},
+	"PUT /v1/moves/{id}":                              {request{method: "PUT", target: "/v1/moves/" + hostText + ".4", role: AsAgent, body: moveBody}, 200, `{"state":"coming","detail":"one by agent"}`},
+	"GET /v1/moves/{id}":                              {request{target: "/v1/moves/" + hostText + ".4", role: AsAgent}, 200, `{"state":"given","detail":"` + hostText + `.4"}`},
 	"PUT /v1/sizes/{id}":                              {request{method: "PUT", target: "/v1/sizes/" + instanceText, role: AsRegistry, body: `{"flavor":"small","vcpus":1,"memory_mib":64,"disk_gib":0}`}, 202, `"operation"`},
 	"GET /v1/instances/{id}/snapshots":                {request{method: "GET", target: "/v1/instances/" + instanceText + "/snapshots"}, 200, `"items":[]`},
 	"GET /v1/instances/{id}/devices":                  {request{method: "GET", target: "/v1/instances/" + instanceText + "/devices"}, 200, `"items":[]`},

@@ -18,7 +18,7 @@ func (a *app) instanceCommand() []*cobra.Command {
 	}
 	commands = append(commands,
 		a.instanceDelete(), a.instanceLog(), a.instanceConsole(), a.instanceResize(), a.instanceSnapshot(), a.instanceDevice(), a.instanceCapture(), a.instanceClone(),
-		a.instanceRebuild(), a.instanceRescue(), a.instanceUnrescue(), a.instanceSet(), a.instanceExport(), a.instanceImport())
+		a.instanceMigrate(), a.instanceRebuild(), a.instanceRescue(), a.instanceUnrescue(), a.instanceSet(), a.instanceExport(), a.instanceImport())
 	return []*cobra.Command{group("instance", "The virtual machines of the fleet", commands)}
 }
 

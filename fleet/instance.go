@@ -105,6 +105,8 @@ type Instance struct {
 	// HostDeclaredDead is an overlay: somebody declared the host dead, so that what
 	// the row says is of the past.
 	HostDeclaredDead bool `json:"host_declared_dead,omitempty"`
+	// Migration is the operation that moves it to another host, while it does.
+	Migration string `json:"migration,omitempty"`
 	// DeleteIntent is an overlay: the host deletes the instance when it is back.
 	DeleteIntent *Record `json:"delete_intent,omitempty"`
 }

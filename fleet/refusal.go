@@ -30,13 +30,15 @@ const (
 	// RefuseAnchor: the host is the anchor of a strict affinity group, has no
 	// member of it, and takes none any more under the attempt that made it that.
 	RefuseAnchor RefusalCode = "anchor"
+	// RefuseMoved: the host had the instance, which has gone to Host.
+	RefuseMoved RefusalCode = "moved"
 )
 
 // RefusalCodes returns all refusal codes, in the order in which they came to be.
 func RefusalCodes() []RefusalCode {
 	return []RefusalCode{
 		RefuseCapacity, RefuseCordoned, RefuseMaintenance, RefuseCPU, RefuseStorage, RefuseNetwork, RefuseAffinity, RefuseDuplicate, RefuseVersion,
-		RefuseHypervisorUnreachable, RefuseUnreachable, RefuseHypervisor, RefuseZone, RefuseHost, RefuseImage, RefuseTrait, RefuseLabel, RefuseAnchor,
+		RefuseHypervisorUnreachable, RefuseUnreachable, RefuseHypervisor, RefuseZone, RefuseHost, RefuseImage, RefuseTrait, RefuseLabel, RefuseAnchor, RefuseMoved,
 	}
 }
 
@@ -49,6 +51,8 @@ type Refusal struct {
 	Free     int64  `json:"free"`           // in the resource's unit; 0 where Resource is empty
 	// Detail is one sentence for people.
 	Detail string `json:"detail"`
+	// Host is, of RefuseMoved, where the instance has gone.
+	Host HostID `json:"host,omitzero"`
 }
 
 // String returns the sentence.

@@ -59,6 +59,20 @@ func TestRebuildIsDoneByTheOwnerWithTheImageThatTheNameMeansHere(t *testing.T) {
 	wantCode(t, err, fleet.CodeUnknownImage)
 }
 
+func TestMigrationIsDoneByTheOwnerToTheHostThatTheNameMeansHere(t *testing.T) {
+	w := newWorld(t, 2)
+	c, n := w.registry()
+	in := running(1)
+	n.publish(w.agents[0].row)
+	n.publish(w.agents[1].row, in)
+	accepted, err := c.MigrateInstance(t.Context(), in.ID, fleet.Migrate{Host: w.agents[0].row.Name}, "key-1")
+	if row := accepted.Instance; err != nil || row.Host != w.agents[1].row.ID || row.Name != w.agents[0].row.ID.String()+" key-1" {
+		t.Errorf("accepted %+v, %v; want hostb to have been asked, with the other's id and the key", accepted, err)
+	}
+	_, err = c.MigrateInstance(t.Context(), in.ID, fleet.Migrate{Host: "no such"}, "")
+	wantCode(t, err, fleet.CodeInvalid)
+}
+
 func TestSnapshotIsTakenByTheOwner(t *testing.T) {
 	w := newWorld(t, 2)
 	c, n := w.registry()

@@ -244,6 +244,11 @@ func (a *fakeAgent) RebuildInstance(_ context.Context, id fleet.InstanceID, ask 
 	return fleet.Accepted{Instance: fleet.Instance{ID: id, Host: a.row.ID, Task: fleet.TaskRebuilding, Image: ask.Image, Name: ask.Hostname + " " + key}}, nil
 }
 
+// MigrateInstance implements api.Core.
+func (a *fakeAgent) MigrateInstance(_ context.Context, id fleet.InstanceID, ask fleet.Migrate, key string) (fleet.Accepted, error) {
+	return fleet.Accepted{Instance: fleet.Instance{ID: id, Host: a.row.ID, Task: fleet.TaskMigrating, Name: ask.Host + " " + key}}, nil
+}
+
 // ChangeSnapshot implements api.Core.
 func (a *fakeAgent) ChangeSnapshot(_ context.Context, id fleet.InstanceID, change fleet.SnapshotChange) (fleet.Accepted, error) {
 	return fleet.Accepted{Instance: fleet.Instance{ID: id, Host: a.row.ID, Task: fleet.TaskSnapshotting, Name: change.Name}}, nil

@@ -175,15 +175,19 @@ func (h *keyHome) store(ctx context.Context, host fleet.HostID) error {
 // that fits.
 func (h *keyHome) move(ctx context.Context, why error) error {
 	h.pass(h.record.Host, why)
-	next, ok, err := h.next(ctx)
-	if err != nil {
-		return err
+	next, moved := movedTo(why)
+	if !moved {
+		host, ok, err := h.next(ctx)
+		switch {
+		case err != nil:
+			return err
+		case !ok:
+			return h.nothingFits()
+		}
+		next = host
 	}
-	if !ok {
-		return h.nothingFits()
-	}
-	err = h.store(ctx, next)
-	h.fresh = h.drives
+	err := h.store(ctx, next)
+	h.fresh = h.drives && !moved // a host that has the instance may not be passed over
 	return err
 }
 

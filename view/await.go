@@ -9,7 +9,7 @@ import (
 
 // Await blocks until this node holds the block of host at.Host at version at or
 // newer, and in it the instance has no task or is gone: then it returns the
-// row, nil when it is gone. When ctx ends first it returns the row as it is,
+// row, that of the host it was moved to, or nil when it is gone. When ctx ends first it returns the row as it is,
 // nil when this node has none, and no error.
 func (v *View) Await(ctx context.Context, id fleet.InstanceID, at fleet.Version) (*fleet.Instance, error) {
 	blocks := v.cfg.Source.Replica()
@@ -21,7 +21,7 @@ func (v *View) Await(ctx context.Context, id fleet.InstanceID, at fleet.Version)
 		if b := blocks.Block(at.Host); b != seen {
 			seen = b
 			if settled(b, id, at) {
-				return v.rowIn(b, id), nil
+				return v.rowSince(ctx, b, id), nil
 			}
 		}
 		select {
@@ -53,4 +53,15 @@ func (v *View) rowIn(b *replica.Block, id fleet.InstanceID) *fleet.Instance {
 	v.refresh()
 	v.overlayInstance(b, &row, v.cfg.Now())
 	return &row
+}
+
+// rowSince is rowIn, or the row of the host that has the instance now.
+func (v *View) rowSince(ctx context.Context, b *replica.Block, id fleet.InstanceID) *fleet.Instance {
+	if row := v.rowIn(b, id); row != nil {
+		return row
+	}
+	if row, err := v.Instance(ctx, id); err == nil && row.Host != b.HostID() && row.SupersededBy.IsZero() {
+		return &row
+	}
+	return nil
 }

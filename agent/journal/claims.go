@@ -40,6 +40,8 @@ type Operation struct {
 	// RequestHash, of a delete, is that of the create that the instance came
 	// from: once the machine is gone nothing else remembers it.
 	RequestHash string `json:"request_hash,omitempty"`
+	// Moving is the instance's way to another host, or here from one.
+	Moving *Moving `json:"moving,omitempty"`
 	// URL is what a download is to bring.
 	URL *fleet.ImportURL `json:"url,omitempty"`
 }
@@ -57,6 +59,8 @@ type Deletion struct {
 	Instance    fleet.InstanceID `json:"instance"`
 	RequestHash string           `json:"request_hash"`
 	At          time.Time        `json:"at"` // this host's wall clock, compared with itself only
+	// To is the host that has it now, of one that was moved away.
+	To fleet.HostID `json:"to,omitzero"`
 }
 
 // Begin writes an operation before it starts, and with it the claim that it is
@@ -89,6 +93,9 @@ type Outcome struct {
 	Seen *SeenMachine
 	// Deleted is set when the instance is gone for good.
 	Deleted *Deletion
+	// Arrived is set when another host's instance is this one's from now on: that
+	// it was here before, and went, is forgotten.
+	Arrived bool
 }
 
 // End writes the end of an operation and of what hung on it, at once.
@@ -113,6 +120,11 @@ func (j *Journal) End(op Operation, out Outcome) error {
 		}
 		if out.Seen != nil {
 			if err := putJSON(tx.Bucket(seenBucket), key, out.Seen); err != nil {
+				return err
+			}
+		}
+		if out.Arrived {
+			if err := tx.Bucket(deletionsBucket).Delete(key); err != nil {
 				return err
 			}
 		}

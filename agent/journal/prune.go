@@ -23,7 +23,7 @@ type Pruned struct {
 // is written, and where nothing is, nothing is.
 func (j *Journal) Prune(before time.Time) (Pruned, error) {
 	operations := &sweep{bucket: operationsBucket, old: decoded(func(op Operation) bool {
-		return op.EndedAt != nil && op.EndedAt.Before(before)
+		return op.EndedAt != nil && op.EndedAt.Before(before) && !op.Unsettled()
 	})}
 	refusals := &sweep{bucket: refusalsBucket, old: decoded(func(r Refusal) bool { return r.At.Before(before) })}
 	deletions := &sweep{bucket: deletionsBucket, old: decoded(func(d Deletion) bool { return d.At.Before(before) })}

@@ -123,9 +123,24 @@ func (l *Ledger) Admit(host *fleet.Host, p fleet.Proposal, operation string) (*C
 		l.Refuse(p)
 		return nil, l.giveUp(host.ID, &asked.Group, refusals)
 	}
+	return l.book(p, operation), nil
+}
+
+// Take is Admit for an instance, of no group, that another host has and gives:
+// there is one who proposes it, and a refusal is of this time alone.
+func (l *Ledger) Take(host *fleet.Host, p fleet.Proposal, operation string) (*Claim, []fleet.Refusal) {
+	row := *host
+	row.Capacity = l.Capacity()
+	if refusals := fleet.Fits(&row, &p.Request); len(refusals) > 0 {
+		return nil, refusals
+	}
+	return l.book(p, operation), nil
+}
+
+func (l *Ledger) book(p fleet.Proposal, operation string) *Claim {
 	claim := &Claim{Proposal: p, Operation: operation}
 	l.claims[p.ID] = claim
-	return claim, nil
+	return claim
 }
 
 // Refuse remembers the attempt as refused, for reasons that the caller knows.

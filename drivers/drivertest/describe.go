@@ -55,6 +55,9 @@ func declaredFeaturesAreThere(k *kit) {
 	if _, is := k.d.(drivers.DiskReader); has(drivers.FeatureReadDisks) && !is {
 		k.Error("read-disks is declared and the driver is no DiskReader")
 	}
+	if _, is := k.d.(drivers.GuestTeller); has(drivers.FeatureMigrate) && (!is || !has(drivers.FeatureReadDisks) || !has(drivers.FeatureCopyDisks) || !has(drivers.FeatureDevices)) {
+		k.Error("migrate is declared and the driver is no GuestTeller, or lacks read-disks, copy-disks or devices")
+	}
 	if _, is := k.d.(drivers.LiveResizer); has(drivers.FeatureResizeLive) && !is {
 		k.Error("resize-live is declared and the driver is no LiveResizer")
 	}

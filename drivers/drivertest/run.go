@@ -156,6 +156,7 @@ func cases() []testCase {
 		{name: "DiskIsReadAsItIsNow", needs: drivers.FeatureReadDisks, run: diskIsRead},
 		{name: "FurtherDiskIsRead", needs: drivers.FeatureDevices, run: furtherDiskIsRead},
 		{name: "DisksThatCannotBeReadAreRefused", needs: drivers.FeatureReadDisks, run: unreadableDisks},
+		{name: "WhatCloudInitFindsIsTold", needs: drivers.FeatureMigrate, run: guestIsTold},
 		{name: "FirmwareIsKnown", needs: drivers.FeatureReadDisks, run: firmwareIsKnown},
 		{name: "CopyHoldsWhatItsSourceHeld", needs: drivers.FeatureCopyDisks, run: copyHoldsTheSame},
 		{name: "CopyOfNothingLeavesNothing", needs: drivers.FeatureCopyDisks, run: copyOfNothingLeavesNothing},
@@ -186,7 +187,7 @@ func FeatureTable(features []drivers.Feature) string {
 	b.WriteString("\n| feature | supported |\n| --- | --- |\n")
 	for _, f := range []drivers.Feature{
 		drivers.FeatureBootDisk, drivers.FeatureBootISO, drivers.FeatureBootKernel, drivers.FeatureCloudInit, drivers.FeatureConsole,
-		drivers.FeatureConsoleLog, drivers.FeatureCopyDisks, drivers.FeatureDevices, drivers.FeatureGrowRunning, drivers.FeatureImageSource,
+		drivers.FeatureConsoleLog, drivers.FeatureCopyDisks, drivers.FeatureDevices, drivers.FeatureGrowRunning, drivers.FeatureImageSource, drivers.FeatureMigrate,
 		drivers.FeaturePause, drivers.FeatureReadDisks, drivers.FeatureRebuild, drivers.FeatureRescue, drivers.FeatureResize, drivers.FeatureResizeLive,
 		drivers.FeatureSnapshot, drivers.FeatureUEFI, drivers.FeatureUsage, drivers.FeatureVLAN, drivers.FeatureVNC,
 	} {

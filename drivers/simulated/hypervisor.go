@@ -121,7 +121,7 @@ func (h *Hypervisor) describe() drivers.Description {
 		Maintenance: h.maintenance.Load(),
 		Features: []drivers.Feature{
 			drivers.FeatureBootDisk, drivers.FeatureBootISO, drivers.FeatureCloudInit, drivers.FeatureConsole, drivers.FeatureConsoleLog,
-			drivers.FeatureCopyDisks, drivers.FeatureDevices, drivers.FeatureImageSource, drivers.FeatureReadDisks, drivers.FeatureRebuild,
+			drivers.FeatureCopyDisks, drivers.FeatureDevices, drivers.FeatureImageSource, drivers.FeatureMigrate, drivers.FeatureReadDisks, drivers.FeatureRebuild,
 			drivers.FeatureRescue, drivers.FeatureResize, drivers.FeatureUEFI, drivers.FeatureUsage,
 		},
 		Disks:    []string{fleet.FormatQCOW2, fleet.FormatRaw, fleet.FormatVMDK},

@@ -43,6 +43,7 @@ const (
 	inTwin        = 41
 	inAutostart   = 42
 	inStartOrder  = 43
+	inMigration   = 44
 	inGroup       = 50
 	inObservedMS  = 100 // last in every body: see Body
 
@@ -114,6 +115,7 @@ func EncodeInstance(in fleet.Instance) Body {
 	b = appendID(b, inTwin, in.Twin)
 	b = appendString(b, inAutostart, string(in.Autostart))
 	b = appendVarint(b, inStartOrder, uint64(max(in.StartOrder, 0)))
+	b = appendString(b, inMigration, in.Migration)
 	b = appendID(b, inGroup, in.Group)
 	return Body{Core: b, Stamp: appendVarint(nil, inObservedMS, uint64(millis(in.ObservedAt)))}
 }
@@ -223,6 +225,8 @@ func decodeInstanceBytes(in *fleet.Instance, f *field, texts Table) (err error) 
 		in.SupersededBy, err = readID(f.bytes)
 	case inTwin:
 		in.Twin, err = readID(f.bytes)
+	case inMigration:
+		in.Migration, err = plain(f.bytes)
 	case inGroup:
 		in.Group, err = readID(f.bytes)
 	case inAutostart:

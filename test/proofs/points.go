@@ -26,10 +26,11 @@ type points struct {
 	// reached is sent the point at which something stopped.
 	reached chan point
 	over    chan struct{} // closed when the life has ended
+	on      chan struct{} // what stands still goes on
 }
 
 func newPoints() *points {
-	return &points{times: map[string]int{}, reached: make(chan point, 1), over: make(chan struct{})}
+	return &points{times: map[string]int{}, reached: make(chan point, 1), over: make(chan struct{}), on: make(chan struct{}, 1)}
 }
 
 // watch begins to count anew, with another trap, nil for none.
@@ -65,15 +66,21 @@ func (p *points) pass(step string) {
 	p.mu.Unlock()
 	if caught {
 		p.reached <- at
-		<-p.over
+		select {
+		case <-p.over:
+		case <-p.on:
+		}
 	}
 }
+
+// goOn lets what stands still at a point go on.
+func (p *points) goOn() { p.on <- struct{}{} }
 
 // reads are the calls of a driver that change nothing at its hypervisor: to be
 // killed at one is to be killed after the point before it.
 var reads = map[string]bool{
 	"Describe": true, "List": true, "Inspect": true, "Watch": true, "Images": true, "Devices": true, "Snapshots": true,
-	"ResizableLive": true, "Usage": true, "ReadDisk": true, "Firmware": true, "ReadImage": true, "ConsoleLog": true, "OpenConsole": true,
+	"ResizableLive": true, "Usage": true, "ReadDisk": true, "Firmware": true, "Guest": true, "ReadImage": true, "ConsoleLog": true, "OpenConsole": true,
 	"Hardware": true, "Volumes": true, "Survey": true, "Diagnose": true,
 }
 

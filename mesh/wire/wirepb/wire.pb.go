@@ -502,7 +502,8 @@ type Instance struct {
 	Twin           []byte   `protobuf:"bytes,41,opt,name=twin,proto3" json:"twin,omitempty"`                                     // 16 bytes: a host on which a copy of it runs as well
 	Autostart      string   `protobuf:"bytes,42,opt,name=autostart,proto3" json:"autostart,omitempty"`
 	StartOrder     int32    `protobuf:"varint,43,opt,name=start_order,json=startOrder,proto3" json:"start_order,omitempty"`
-	Group          []byte   `protobuf:"bytes,50,opt,name=group,proto3" json:"group,omitempty"` // 16 bytes: the server group that it is in
+	Migration      string   `protobuf:"bytes,44,opt,name=migration,proto3" json:"migration,omitempty"` // the operation that moves it to another host
+	Group          []byte   `protobuf:"bytes,50,opt,name=group,proto3" json:"group,omitempty"`         // 16 bytes: the server group that it is in
 	ObservedAtMs   int64    `protobuf:"varint,100,opt,name=observed_at_ms,json=observedAtMs,proto3" json:"observed_at_ms,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -753,6 +754,13 @@ func (x *Instance) GetStartOrder() int32 {
 		return x.StartOrder
 	}
 	return 0
+}
+
+func (x *Instance) GetMigration() string {
+	if x != nil {
+		return x.Migration
+	}
+	return ""
 }
 
 func (x *Instance) GetGroup() []byte {
@@ -1786,7 +1794,7 @@ const file_wire_proto_rawDesc = "" +
 	"\x04Text\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12\x10\n" +
 	"\x03hex\x18\x02 \x01(\fR\x03hex\x12\x12\n" +
-	"\x04uuid\x18\x03 \x01(\fR\x04uuid\"\xdf\b\n" +
+	"\x04uuid\x18\x03 \x01(\fR\x04uuid\"\xfd\b\n" +
 	"\bInstance\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1f\n" +
 	"\vproject_ref\x18\x02 \x01(\rR\n" +
@@ -1829,7 +1837,8 @@ const file_wire_proto_rawDesc = "" +
 	"\x04twin\x18) \x01(\fR\x04twin\x12\x1c\n" +
 	"\tautostart\x18* \x01(\tR\tautostart\x12\x1f\n" +
 	"\vstart_order\x18+ \x01(\x05R\n" +
-	"startOrder\x12\x14\n" +
+	"startOrder\x12\x1c\n" +
+	"\tmigration\x18, \x01(\tR\tmigration\x12\x14\n" +
 	"\x05group\x182 \x01(\fR\x05group\x12$\n" +
 	"\x0eobserved_at_ms\x18d \x01(\x03R\fobservedAtMs\"z\n" +
 	"\x05Label\x12\x17\n" +
