@@ -37,7 +37,7 @@ type work struct {
 	device   *drivers.Attachment
 	// imageName is that of the image to make.
 	imageName string
-	image     string       // that is needed for it
+	image     string // that is needed for it
 	moving    *journal.Moving
 	guest     *fleet.Guest // what cloud-init is to find; as it was where it is nil
 	// Key makes requests one, however often they are sent: see repeated.

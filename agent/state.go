@@ -38,11 +38,11 @@ type state struct {
 	// retiring has the images that are being removed: they are shown no more.
 	retiring map[string]bool
 	// faults has why an instance's last operation failed.
-	faults  map[fleet.InstanceID]string
+	faults map[fleet.InstanceID]string
 	// arrivals has the numbers of the operations by which instances come, or came,
 	// from other hosts, by the ids of the moves.
 	arrivals map[string]uint64
-	deleted map[fleet.InstanceID]journal.Deletion
+	deleted  map[fleet.InstanceID]journal.Deletion
 	// lastOperation numbers operations; the journal has the highest one.
 	lastOperation uint64
 	// last is the host's row as last published: its ObservedAt stands while

@@ -18,9 +18,9 @@ const (
 	proposalBody = `{"id":"` + instanceText + `","name":"one","project":"default","flavor":"tiny","vcpus":1,"memory_mib":512,"disk_gib":0,` +
 		`"image":"` + hashText + `","request_hash":"` + hashText + `","attempt":1}`
 	manifestBody = `{"id":"` + hashText + `","name":"d","files":[{"role":"disk","sha256":"` + hashText + `","bytes":10,"format":"raw"}],"bytes":10,"created_at":"0001-01-01T00:00:00Z"}`
-	moveBody = `{"id":"` + hostText + `.4","source":"` + hostText + `","to":"` + instanceText + `","generation":2,"mark":{"id":"x"},"request":{"id":"` + instanceText +
+	moveBody     = `{"id":"` + hostText + `.4","source":"` + hostText + `","to":"` + instanceText + `","generation":2,"mark":{"id":"x"},"request":{"id":"` + instanceText +
 		`","name":"one","project":"default","flavor":"tiny","vcpus":1,"memory_mib":512,"disk_gib":0,"image":"` + hashText + `"}}`
-	keyBody      = `{"record":{"instance":"` + instanceText + `","request_hash":"` + hashText + `","host":"` + hostText + `","attempt":1},"if_attempt":0}`
+	keyBody = `{"record":{"instance":"` + instanceText + `","request_hash":"` + hashText + `","host":"` + hostText + `","attempt":1},"if_attempt":0}`
 )
 
 // recordBody is what one agent sends another to hold.
