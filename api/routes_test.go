@@ -203,7 +203,7 @@ func TestOnlyRegistriesAndOperatorsMutate(t *testing.T) {
 	for route := range access {
 		method, path, _ := strings.Cut(route, " ")
 		reads := method == http.MethodGet || method == http.MethodHead || path == "/v1/placements"
-		if !reads && !slices.ContainsFunc([]string{"/v1/keys", "/v1/records", "/v1/grants", "/v1/witness"}, func(to string) bool { return path == to || strings.HasPrefix(path, to+"/") }) && admits(route, AsAgent) {
+		if !reads && !slices.ContainsFunc([]string{"/v1/keys", "/v1/records", "/v1/grants", "/v1/witness", "/v1/moves"}, func(to string) bool { return path == to || strings.HasPrefix(path, to+"/") }) && admits(route, AsAgent) {
 			t.Errorf("%s is open to agents", route)
 		}
 	}
