@@ -73,10 +73,13 @@ func (a *Agent) answered(p fleet.Proposal) (fleet.Accepted, bool, error) {
 	claim := a.state.ledger.Claim(p.ID)
 	deletion, deleted := a.state.deleted[p.ID]
 	busy := a.state.busy[p.ID]
+	comes := busy.Arrives()
 	a.state.mu.Unlock()
 
 	var hash, operation string
 	switch {
+	case comes: // and is not this host's yet
+		return fleet.Accepted{}, true, errorf(fleet.CodeBusy, "instance %s comes from another host (operation %s); send this again when it is here", p.ID, busy.ID)
 	case claim != nil:
 		hash, operation = claim.Proposal.RequestHash, claim.Operation
 	case seen && sighting.Mark == nil:

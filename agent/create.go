@@ -129,14 +129,9 @@ func (a *Agent) register(ctx context.Context, p *fleet.Proposal) (fleet.KeyRecor
 	}
 }
 
-// keyChanger decides which host an instance id with a key was given to.
-type keyChanger interface {
-	ChangeKey(ctx context.Context, id fleet.InstanceID, change fleet.KeyChange) (fleet.KeyAnswer, error)
-}
-
 // keysFor returns who decides about a key: the witnesses, or where there are
 // none its home.
-func (a *Agent) keysFor(id fleet.InstanceID) (keyChanger, error) {
+func (a *Agent) keysFor(id fleet.InstanceID) (ask.Keys, error) {
 	home, err := a.homeOf(id)
 	if err != nil {
 		return nil, err
@@ -175,7 +170,19 @@ type atHome struct {
 	home fleet.HostID
 }
 
-// ChangeKey implements keyChanger.
+// Key implements ask.Keys.
+func (h *atHome) Key(ctx context.Context, id fleet.UUID) (fleet.KeyRecord, error) {
+	node, err := h.node(h.home)
+	if err != nil {
+		return fleet.KeyRecord{}, h.unreachable(err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, homeAnswers)
+	defer cancel()
+	record, err := node.Key(ctx, id)
+	return record, h.unreachable(err)
+}
+
+// ChangeKey implements ask.Keys.
 func (h *atHome) ChangeKey(ctx context.Context, id fleet.InstanceID, change fleet.KeyChange) (fleet.KeyAnswer, error) {
 	node, err := h.node(h.home)
 	if err != nil {
@@ -197,7 +204,7 @@ func (h *atHome) unreachable(err error) error {
 }
 
 // changeKey asks who decides about a key.
-func changeKey(ctx context.Context, keys keyChanger, change fleet.KeyChange) (fleet.KeyAnswer, error) {
+func changeKey(ctx context.Context, keys ask.Keys, change fleet.KeyChange) (fleet.KeyAnswer, error) {
 	answer, err := keys.ChangeKey(ctx, change.Record.Instance, change)
 	if fleet.CodeOf(err) == fleet.CodeNotFound {
 		return fleet.KeyAnswer{}, errorf(fleet.CodeConflict, "the record of this idempotency key expired just now; send the request again")

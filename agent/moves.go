@@ -2,12 +2,8 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"io"
-	"maps"
 	"os"
-	"slices"
-	"time"
 
 	"grapevine/agent/journal"
 	"grapevine/agent/ledger"
@@ -127,8 +123,8 @@ func (a *Agent) moveAt(id string) (fleet.MoveReport, error) {
 // leavingState is how far the source is.
 func leavingState(op *journal.Operation) fleet.MoveState {
 	switch {
-	case op.State == fleet.OperationSucceeded:
-		return fleet.MoveEnded
+	case op.State == fleet.OperationSucceeded, op.State == fleet.OperationFailed && op.Moving.Given && op.Moving.Retaken == 0:
+		return fleet.MoveEnded // also where its own machine stays, superseded
 	case op.Moving.Retaken != 0, op.State == fleet.OperationFailed && !op.Moving.Given:
 		return fleet.MoveWithdrawn
 	case op.Moving.Given:
@@ -183,101 +179,4 @@ func openRange(path string, offset, length int64, leave func()) (io.ReadCloser, 
 type fileRange struct {
 	io.Reader
 	io.Closer
-}
-
-// settleEvery is how often the hosts are asked that instances came from.
-const settleEvery = 2 * time.Second
-
-// keepMoved ends what is left of moves to this host, which owns the instance: it
-// has the instance's idempotency key lead here, and forgets the move when the host
-// that it came from is through with it.
-func (a *Agent) keepMoved(ctx context.Context) error {
-	tick := time.NewTicker(settleEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		for _, n := range a.unsettled() {
-			if err := a.settleMove(ctx, n); err != nil && ctx.Err() == nil {
-				a.log.Debug("move not settled yet", "operation", fleet.OperationID(a.hostID, n), "error", err)
-			}
-		}
-	}
-}
-
-func (a *Agent) unsettled() []uint64 {
-	a.state.mu.Lock()
-	defer a.state.mu.Unlock()
-	var out []uint64
-	for _, n := range a.state.arrivals {
-		out = append(out, n)
-	}
-	slices.Sort(out)
-	return out
-}
-
-// settleMove does what is left of one move that has ended here.
-func (a *Agent) settleMove(ctx context.Context, n uint64) error {
-	op, there, err := a.journal.Operation(n)
-	switch {
-	case err != nil:
-		return err
-	case !there: // it failed, a day ago
-		a.forgetMoves(n)
-		return nil
-	case op.State == fleet.OperationRunning:
-		return nil
-	}
-	if op.Unsettled() {
-		if err := a.leadHere(ctx, &op); err != nil {
-			return err
-		}
-	}
-	word, err := a.askSource(ctx, &op)
-	switch {
-	case err != nil && !a.givenUpNow(op.Moving.Source):
-		return err
-	case err == nil && (word == fleet.MoveOpen || word == fleet.MoveGiven):
-		return nil
-	}
-	op.Moving.Settled = true
-	if err := a.journal.Step(op); err != nil {
-		return err
-	}
-	a.forgetMoves(n)
-	return nil
-}
-
-func (a *Agent) forgetMoves(n uint64) {
-	a.state.mu.Lock()
-	defer a.state.mu.Unlock()
-	maps.DeleteFunc(a.state.arrivals, func(_ string, held uint64) bool { return held == n })
-}
-
-// leadHere has the record of the instance's idempotency key name this host, so
-// that a create with that key finds it. Whoever was about to propose the instance
-// to the host that had it is refused there.
-func (a *Agent) leadHere(ctx context.Context, op *journal.Operation) error {
-	const keyedVersion = 5 // of ids that were made of a key
-	if op.Instance[6]>>4 != keyedVersion || op.Moving.RequestHash == "" {
-		return nil
-	}
-	keys, err := a.keysFor(op.Instance)
-	if err != nil {
-		return err
-	}
-	record := fleet.KeyRecord{Instance: op.Instance, RequestHash: op.Moving.RequestHash, Host: a.hostID, Attempt: 1}
-	change := fleet.KeyChange{Record: record}
-	for range maxTakeovers {
-		answer, err := changeKey(ctx, keys, change)
-		held := answer.Record
-		if err != nil || answer.Stored || held.Host != op.Moving.Source || held.RequestHash != record.RequestHash {
-			return err
-		}
-		change.IfAttempt, change.Record.Attempt = held.Attempt, held.Attempt+1
-	}
-	return errors.New("others use the same idempotency key")
 }

@@ -39,13 +39,14 @@ func (a *Agent) Withdraw(_ context.Context, id fleet.InstanceID, ask fleet.Withd
 }
 
 // has reports whether this host has an instance or a claim for it, or does
-// something to it; whether it was deleted here; and whether all machines are
+// something to it, or knows which host it was moved to; whether it was deleted here; and whether all machines are
 // known.
 func (a *Agent) has(id fleet.InstanceID) (there, deleted, whole bool) {
 	a.state.mu.Lock()
 	defer a.state.mu.Unlock()
 	picture := a.observer.Picture()
 	_, seen := picture.Machines[id]
-	_, deleted = a.state.deleted[id]
-	return seen || a.state.ledger.Claim(id) != nil || a.state.busy[id] != nil, deleted, picture.Complete
+	d, deleted := a.state.deleted[id]
+	there = seen || a.state.ledger.Claim(id) != nil || a.state.busy[id] != nil || !d.To.IsZero()
+	return there, deleted, picture.Complete
 }

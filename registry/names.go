@@ -26,7 +26,9 @@ import (
 //     attempt up to the record's; or an operator gave the host up. The record is
 //     then marked as given back, and the name taken in a second step. A request
 //     of the first instance that goes on meanwhile fails by 1.
-//  4. While the host cannot be asked, or nobody decides about the key, the name
+//  4. Where an instance is moved its new host stores itself in the record, once it
+//     owns the instance; until then the host that it left says that it is there.
+//  5. While the host cannot be asked, or nobody decides about the key, the name
 //     stays.
 
 // AllProjects in unique_names stands for every project.

@@ -63,14 +63,17 @@ func (m *moving) prepare() error {
 }
 
 // create asks for the instance, for the first time or again.
-func (m *moving) create() (fleet.Accepted, error) {
+func (m *moving) create() (fleet.Accepted, error) { return m.createAs(m.key) }
+
+// createAs asks for an instance of the same name, which is unique, with a key.
+func (m *moving) createAs(key string) (fleet.Accepted, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), answerWithin)
 	defer cancel()
 	ask := fleet.Create{
 		Name: m.key, Flavor: "nano", Image: "tiny", Host: m.from.Name, Disks: []fleet.Disk{{SizeGiB: 1}},
-		Labels: map[string]string{"tier": "front"}, Guest: fleet.Guest{Hostname: "h-" + m.key},
+		UniqueName: true, Labels: map[string]string{"tier": "front"}, Guest: fleet.Guest{Hostname: "h-" + m.key},
 	}
-	return m.Registries[0].Client.CreateInstance(ctx, ask, client.CreateOptions{Key: m.key, Wait: 30 * time.Second})
+	return m.Registries[0].Client.CreateInstance(ctx, ask, client.CreateOptions{Key: key, Wait: 30 * time.Second})
 }
 
 // travel moves the instance, breaks what is to be broken, mends it, and waits until
@@ -225,6 +228,9 @@ func (m *moving) judge() (at *Host, err error) {
 	case at.Hypervisor.Guest(m.made.ID).Hostname != "h-"+m.key:
 		return at, fmt.Errorf("cloud-init is told %+v", at.Hypervisor.Guest(m.made.ID))
 	}
+	if err := m.nameIsTaken(); err != nil {
+		return at, err
+	}
 	if text, err := at.reads(m.made.ID, "disk-0"); err != nil || !strings.HasSuffix(text, m.words) {
 		return at, fmt.Errorf("its disk holds %q, %w", text, err)
 	}
@@ -235,6 +241,16 @@ func (m *moving) judge() (at *Host, err error) {
 		return at, fmt.Errorf("verify finds %+v, %w", found.Items, err)
 	}
 	return at, errors.Join(m.remembersNothing(m.from), m.remembersNothing(m.to))
+}
+
+// nameIsTaken says why another instance could have the name.
+func (m *moving) nameIsTaken() error {
+	other, err := m.createAs("another-" + m.key)
+	var e *fleet.Error
+	if !errors.As(err, &e) || e.Code != fleet.CodeNameTaken || e.Instance != m.made.ID {
+		return fmt.Errorf("a create of the same name is answered with %+v, %w", other.Instance, err)
+	}
+	return nil
 }
 
 // reads returns what a disk of a stopped machine holds.
