@@ -40,12 +40,12 @@ func (a *Agent) MigrateInstance(ctx context.Context, id fleet.InstanceID, ask fl
 		if a.state.back.On() {
 			return errorf(fleet.CodeQuarantined, "host %s is quarantined, and gives nothing away until that ends", a.name())
 		}
-		return movable(a, &machine.Machine)
+		return movable(&machine.Machine)
 	})
 }
 
 // movable says why a machine cannot be moved.
-func movable(a *Agent, m *drivers.Machine) error {
+func movable(m *drivers.Machine) error {
 	switch {
 	case m.Mark == nil:
 		return errorf(fleet.CodeNotManaged, "instance %s is foreign; adopt it first with: grapevine instance adopt %s", m.ID, m.ID)
@@ -82,7 +82,7 @@ func (a *Agent) draft(ctx context.Context, id fleet.InstanceID) (fleet.Move, err
 	if err != nil {
 		return fleet.Move{}, a.machineError("look at instance", id, err)
 	}
-	if err := movable(a, &m); err != nil {
+	if err := movable(&m); err != nil {
 		return fleet.Move{}, err
 	}
 	if err := a.noSnapshots(ctx, id, "they would be lost on the way"); err != nil {

@@ -42,6 +42,9 @@ func (a *Agent) OfferMove(ctx context.Context, m fleet.Move, who api.Principal) 
 	if report, err := a.moveAt(m.ID); err != nil || report.State != fleet.MoveUnknown {
 		return report, err
 	}
+	if m.Gone {
+		return a.cameBefore(&m)
+	}
 	m.Request.Obtain = a.obtainable(ctx, m.Request.Image)
 	op, claim, err := a.admitMove(&m)
 	if err != nil {
@@ -60,6 +63,21 @@ func (a *Agent) OfferMove(ctx context.Context, m fleet.Move, who api.Principal) 
 	a.publish()
 	a.spawn(op, a.observer.Complete())
 	return fleet.MoveReport{State: fleet.MoveComing}, nil
+}
+
+// cameBefore answers for a move that this host has forgotten, as it does when
+// somebody gave the source up: the instance must not be made once more, for it may
+// have been deleted since.
+func (a *Agent) cameBefore(m *fleet.Move) (fleet.MoveReport, error) {
+	a.state.mu.Lock()
+	defer a.state.mu.Unlock()
+	picture := a.observer.Picture()
+	machine, there := picture.Machines[m.Request.ID]
+	_, deleted := a.state.deleted[m.Request.ID]
+	if deleted || there && machine.Mark != nil && machine.Mark.Generation >= m.Generation {
+		return fleet.MoveReport{State: fleet.MoveOwned}, nil
+	}
+	return fleet.MoveReport{}, errorf(fleet.CodeNotFound, "host %s knows of no move %s, and does not have instance %s", a.name(), m.ID, m.Request.ID)
 }
 
 // admitMove books an instance that is offered, or says why not.

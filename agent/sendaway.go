@@ -180,6 +180,7 @@ func (a *Agent) readyThere(ctx context.Context, op *journal.Operation) error {
 			return fmt.Errorf("host %s: %s", a.HostName(op.Moving.To), report.Detail)
 		case fleet.MoveOwned:
 			return fmt.Errorf("host %s has taken the instance over, since somebody declared this host dead", a.HostName(op.Moving.To))
+		default: // not yet
 		}
 		if !pause.UpTo(ctx, wait) {
 			return ctx.Err()
@@ -206,7 +207,7 @@ func (a *Agent) offer(ctx context.Context, op *journal.Operation) (fleet.MoveRep
 	within, cancel := context.WithTimeout(ctx, moveAnswers)
 	defer cancel()
 	move := op.Moving.Move
-	move.Request.Host = move.To
+	move.Request.Host, move.Gone = move.To, op.Moving.Given
 	return peer.OfferMove(within, move)
 }
 
@@ -218,7 +219,7 @@ func (a *Agent) give(ctx context.Context, op *journal.Operation) error {
 	if err != nil {
 		return err
 	}
-	if err := movable(a, &m); err != nil {
+	if err := movable(&m); err != nil {
 		return err
 	}
 	if max(m.Mark.Generation, 1)+1 != op.Moving.Generation || a.past.cameDown(op.Instance).After(op.StartedAt) {

@@ -19,7 +19,7 @@ type Migrate struct {
 }
 
 // Move is a stopped instance on its way from one host to another. It is the body
-// of PUT /v1/migrations/{id}, a node route, by which the host that it leaves
+// of PUT /v1/moves/{id}, a node route, by which the host that it leaves
 // offers it.
 type Move struct {
 	// ID is that of the source's operation, To the destination.
@@ -37,6 +37,9 @@ type Move struct {
 	Mark json.RawMessage `json:"mark"`
 	// Disks are what it has, in order; of a machine without disks there are none.
 	Disks []MovedDisk `json:"disks,omitempty"`
+	// Gone is whether the source has given the instance already: a host that knows
+	// nothing of the move does not take it any more.
+	Gone bool `json:"gone,omitempty"`
 	// Key and KeyHash are those of the request for the move, where it had a key.
 	Key     string `json:"key,omitempty"`
 	KeyHash string `json:"key_hash,omitempty"`

@@ -68,29 +68,29 @@ func TestProof09MigrationCutAtEveryStepHasOneOwner(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 0))
 		w := newMoveWorld(t)
 		rounds, moved, breaches := 0, 0, 0
-		next := func(b func(*moving) *breach) (*moving, error) {
+		next := func(b func(*moving) *breach) error {
 			rounds++
 			m := &moving{World: w, from: w.Hosts[0], to: w.Hosts[3], key: fmt.Sprint("web-", rounds)}
 			if err := m.prepare(); err != nil {
-				return m, fmt.Errorf("prepare: %w", err)
+				return fmt.Errorf("prepare: %w", err)
 			}
 			broken, err := m.travel(b(m))
 			if broken {
 				breaches++
 			}
 			if err != nil {
-				return m, err
+				return err
 			}
 			at, err := m.judge()
 			if err != nil {
-				return m, err
+				return err
 			}
 			if at == m.to {
 				moved++
 			}
-			return m, m.tidy(at)
+			return m.tidy(at)
 		}
-		m, err := next(func(*moving) *breach { return nil })
+		err := next(func(*moving) *breach { return nil })
 		if err != nil || moved != 1 {
 			t.Fatalf("undisturbed: %v, moved %d", err, moved)
 		}
@@ -104,7 +104,6 @@ func TestProof09MigrationCutAtEveryStepHasOneOwner(t *testing.T) {
 				all = append(all, at{n, p})
 			}
 		}
-		_ = m
 		for i, a := range all {
 			for _, what := range []string{killThis, killOther, killBoth, cutApart} {
 				if rng.IntN(100) >= long(100, 12) {
@@ -112,7 +111,7 @@ func TestProof09MigrationCutAtEveryStepHasOneOwner(t *testing.T) {
 				}
 				lasts := []time.Duration{time.Second, 20 * time.Second, 4 * time.Minute}[rng.IntN(3)]
 				var b *breach
-				_, err := next(func(*moving) *breach {
+				err := next(func(*moving) *breach {
 					b = &breach{at: w.Hosts[a.host], point: a.point, what: what, lasts: lasts}
 					return b
 				})

@@ -63,14 +63,14 @@ func (m *moving) prepare() error {
 }
 
 // create asks for the instance, for the first time or again.
-func (m *moving) create() (fleet.Accepted, error) { return m.createAs(m.key) }
+func (m *moving) create() (fleet.Accepted, error) { return m.createAs(m.key, m.from.Name) }
 
 // createAs asks for an instance of the same name, which is unique, with a key.
-func (m *moving) createAs(key string) (fleet.Accepted, error) {
+func (m *moving) createAs(key, host string) (fleet.Accepted, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), answerWithin)
 	defer cancel()
 	ask := fleet.Create{
-		Name: m.key, Flavor: "nano", Image: "tiny", Host: m.from.Name, Disks: []fleet.Disk{{SizeGiB: 1}},
+		Name: m.key, Flavor: "nano", Image: "tiny", Host: host, Disks: []fleet.Disk{{SizeGiB: 1}},
 		UniqueName: true, Labels: map[string]string{"tier": "front"}, Guest: fleet.Guest{Hostname: "h-" + m.key},
 	}
 	return m.Registries[0].Client.CreateInstance(ctx, ask, client.CreateOptions{Key: key, Wait: 30 * time.Second})
@@ -245,7 +245,7 @@ func (m *moving) judge() (at *Host, err error) {
 
 // nameIsTaken says why another instance could have the name.
 func (m *moving) nameIsTaken() error {
-	other, err := m.createAs("another-" + m.key)
+	other, err := m.createAs("another-"+m.key, "")
 	var e *fleet.Error
 	if !errors.As(err, &e) || e.Code != fleet.CodeNameTaken || e.Instance != m.made.ID {
 		return fmt.Errorf("a create of the same name is answered with %+v, %w", other.Instance, err)
