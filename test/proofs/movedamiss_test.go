@@ -224,6 +224,32 @@ func TestProof09SourceGivenUpAfterItGaveIsFollowed(t *testing.T) {
 	})
 }
 
+// The source that comes back has the disks still, and its journal says that it was
+// about to hand them over.
+func TestProof09InstanceDeletedWhereItWentStaysDeletedWhenItsSourceIsBack(t *testing.T) {
+	eachMove(t, func(m *moving) {
+		m.departs(m.from, justGiven)
+		m.from.Kill()
+		m.declareDead(m.from)
+		m.comesToRest(m.to, 2)
+		if _, err := m.to.Client.DeleteInstance(m.t.Context(), m.made.ID, time.Minute); err != nil {
+			m.t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		m.from.Start()
+		m.Await(10*time.Minute, "it is nowhere", func() error {
+			if on := m.copies()[m.made.ID]; len(on) > 0 {
+				return fmt.Errorf("it is on %s", on[0].Name)
+			}
+			return m.idle(m.from)
+		})
+		time.Sleep(10 * time.Minute)
+		if on := m.copies()[m.made.ID]; len(on) > 0 {
+			m.t.Errorf("it is on %s again", on[0].Name)
+		}
+	})
+}
+
 func TestProof09SourceGivenUpBeforeItGaveIsFollowedToo(t *testing.T) {
 	eachMove(t, func(m *moving) {
 		m.departs(m.to, builtThere)
