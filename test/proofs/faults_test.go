@@ -73,6 +73,24 @@ var mistakes = []deliberate{
 		pkg: "./test/proofs", run: "Proof17", env: "GRAPEVINE_PROOFS_FOR=2h",
 	},
 	{
+		name: "an instance is taken over before it is given",
+		file: "agent/takeover.go",
+		text: "case err == nil && (word == fleet.MoveGiven ||", with: "case err == nil && (word == fleet.MoveOpen || word == fleet.MoveGiven ||",
+		pkg: "./test/proofs", run: "Proof09",
+	},
+	{
+		name: "a moved instance's name does not lead to it",
+		file: "agent/leadhere.go",
+		text: "a.leadName(ctx, op, host))", with: "nil)",
+		pkg: "./test/proofs", run: "Proof09",
+	},
+	{
+		name: "what was deleted where it went is taken once more",
+		file: "agent/moves.go",
+		text: "	if m.Gone {", with: "	if m.Gone && m.ID == \"\" {",
+		pkg: "./test/proofs", run: "Proof09",
+	},
+	{
 		name: "the replica takes older blocks",
 		file: "mesh/replica/apply.go",
 		text: "if held != nil && d.Head.Compare(&held.head) <= 0 {", with: "if held != nil && d.Head.Compare(&held.head) == 0 {",
