@@ -29,6 +29,16 @@ func (s *site) lists(names ...string) {
 	})
 }
 
+// hearsAll waits until an agent hears so many, itself included: before that a
+// record may find too few holders.
+func (s *site) hearsAll(hosts int) {
+	s.t.Helper()
+	s.until("all are heard", func() bool {
+		list, err := s.Hosts(s.t.Context())
+		return err == nil && list.Coverage.Heard == hosts
+	})
+}
+
 func TestObjectsOutliveTheirAgentsAndEndForEver(t *testing.T) {
 	s, second, third, _ := fleetOfFour(t)
 	c := s.asOperator()
@@ -54,6 +64,7 @@ func TestObjectsOutliveTheirAgentsAndEndForEver(t *testing.T) {
 		}
 	}
 
+	third.hearsAll(3)
 	ended, err := third.asOperator().EndObject(t.Context(), fleet.MakeGroup, fleet.ObjectRef{IDOrName: "web"}, "")
 	if err != nil || ended.Record.Kind != fleet.EndGroup || ended.Record.Subject != group.ID {
 		t.Fatalf("ended %+v, %v", ended, err)
@@ -66,6 +77,7 @@ func TestObjectsOutliveTheirAgentsAndEndForEver(t *testing.T) {
 	for _, at := range []*site{s, second, third} {
 		at.lists()
 	}
+	s.hearsAll(3)
 	again, err := s.asOperator().CreateGroup(t.Context(), fleet.CreateGroup{Name: "web", Policy: fleet.Affinity})
 	if err != nil || again.ID == group.ID || again.Policy != fleet.Affinity {
 		t.Errorf("the name made again: %+v, %v", again, err)
