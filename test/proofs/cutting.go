@@ -196,13 +196,17 @@ func (c *cutting) over() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), answerWithin)
 	defer cancel()
-	rows, err := c.registry().AllInstances(ctx, fleet.InstanceQuery{})
-	if err != nil {
-		return err
-	}
-	for i := range rows.Items {
-		if rows.Items[i].Task != fleet.TaskNone {
-			return fmt.Errorf("instance %s is %s", rows.Items[i].ID, rows.Items[i].Task)
+	// What has just begun the hosts know themselves; a registry hears of it later.
+	var rows fleet.List[fleet.Instance]
+	for _, at := range c.clients() {
+		var err error
+		if rows, err = at.AllInstances(ctx, fleet.InstanceQuery{}); err != nil {
+			return err
+		}
+		for i := range rows.Items {
+			if rows.Items[i].Task != fleet.TaskNone {
+				return fmt.Errorf("instance %s is %s", rows.Items[i].ID, rows.Items[i].Task)
+			}
 		}
 	}
 	if c.op.ends != nil {
@@ -211,6 +215,15 @@ func (c *cutting) over() error {
 		}
 	}
 	return c.agrees(rows.Items)
+}
+
+// clients are those of all hosts, and last that of the registry.
+func (c *cutting) clients() []*client.Client {
+	var all []*client.Client
+	for _, h := range c.Hosts {
+		all = append(all, h.Client)
+	}
+	return append(all, c.registry())
 }
 
 // agrees compares what a registry shows with the hypervisors.
