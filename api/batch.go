@@ -15,6 +15,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"grapevine/fleet"
+	"grapevine/internal/atonce"
 )
 
 // aboutBatch is what a create with a count answers, for the document.
@@ -71,16 +72,7 @@ func (s *server) createBatch(ctx context.Context, in *createIn, wait time.Durati
 	}
 	b := &batch{server: s, in: in, hash: hash, wait: wait, items: make([]fleet.BatchItem, in.Body.Count), verdicts: fleet.MaxBatchVerdicts}
 	create := s.core.Batch()
-	var all sync.WaitGroup
-	slots := make(chan struct{}, fleet.BatchAbreast)
-	for i := range b.items {
-		slots <- struct{}{}
-		all.Go(func() {
-			defer func() { <-slots }()
-			b.items[i] = b.make(ctx, create, i+1)
-		})
-	}
-	all.Wait()
+	atonce.Each(len(b.items), fleet.BatchAbreast, func(i int) { b.items[i] = b.make(ctx, create, i+1) })
 	return b.answer(ctx)
 }
 
