@@ -208,12 +208,23 @@ func (v *View) count() fleet.Coverage {
 			c.Heard++
 		}
 	}
-	for id, status := range v.status {
-		if _, held := v.standings[id]; !held && status != fleet.MemberLeft && !v.decided.gone[id] {
-			c.Known++
-		}
+	for range v.unheard() {
+		c.Known++
 	}
 	return c
+}
+
+// unheard yields the agents that Serf lists and of which no block has come, but
+// those that left and those forgotten. The caller holds mu.
+func (v *View) unheard() iter.Seq[fleet.HostID] {
+	return func(yield func(fleet.HostID) bool) {
+		for id, status := range v.status {
+			_, held := v.standings[id]
+			if !held && status != fleet.MemberLeft && !v.decided.gone[id] && !yield(id) {
+				return
+			}
+		}
+	}
 }
 
 // standingOf returns a host's standing. The caller holds mu.

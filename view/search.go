@@ -41,8 +41,8 @@ func (v *View) search(ctx context.Context, id fleet.InstanceID) (fleet.Instance,
 }
 
 // mayHave returns the hosts on which an instance may be: all but those that
-// somebody declared dead or had forgotten. Of agents that are members and have
-// not been heard, it returns that nothing is known.
+// somebody declared dead or had forgotten. Of the others that are members and
+// have not been heard, it returns that nothing is known.
 func (v *View) mayHave() (hosts []fleet.HostID, unheard []error) {
 	v.refresh()
 	v.mu.RLock()
@@ -53,8 +53,8 @@ func (v *View) mayHave() (hosts []fleet.HostID, unheard []error) {
 		}
 	}
 	slices.SortFunc(hosts, fleet.UUID.Compare)
-	for id, status := range v.status {
-		if _, held := v.standings[id]; !held && status != fleet.MemberLeft {
+	for id := range v.unheard() {
+		if _, dead := v.decided.dead[id]; !dead {
 			unheard = append(unheard, fmt.Errorf("host %s has said nothing yet", id))
 		}
 	}
