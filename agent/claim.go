@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"grapevine/agent/journal"
@@ -55,7 +54,7 @@ func (a *Agent) keepRefusal(p *fleet.Proposal, refusals []fleet.Refusal) error {
 	if err := a.journal.Refuse(journal.Refusal{Instance: p.ID, Attempt: p.Attempt, At: time.Now()}); err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(refusals, func(r fleet.Refusal) bool { return r.Code == fleet.RefuseAnchor }) {
+	if _, given := fleet.FindRefusal(refusals, fleet.RefuseAnchor); !given {
 		return nil
 	}
 	anchor := fleet.AnchorKey(p.Group.ID)

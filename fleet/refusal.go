@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -57,6 +58,15 @@ type Refusal struct {
 
 // String returns the sentence.
 func (r Refusal) String() string { return r.Detail }
+
+// FindRefusal returns the first of these refusals that has a code.
+func FindRefusal(list []Refusal, code RefusalCode) (Refusal, bool) {
+	i := slices.IndexFunc(list, func(r Refusal) bool { return r.Code == code })
+	if i < 0 {
+		return Refusal{}, false
+	}
+	return list[i], true
+}
 
 // Verdict is one host's answer to a request, with every reason it refused.
 type Verdict struct {

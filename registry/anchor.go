@@ -3,7 +3,6 @@ package registry
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"grapevine/fleet"
 	"grapevine/grants/ask"
@@ -78,7 +77,7 @@ func (p *placing) anchorLost(err error) (attempt uint32, only bool) {
 	if !errors.As(err, &e) || e.Code != fleet.CodeRefused {
 		return 0, false
 	}
-	if !slices.ContainsFunc(e.Refusals, func(r fleet.Refusal) bool { return r.Code == fleet.RefuseAnchor }) {
+	if _, lost := fleet.FindRefusal(e.Refusals, fleet.RefuseAnchor); !lost {
 		return 0, false
 	}
 	return p.req.Group.AnchorAttempt, len(e.Refusals) == 1

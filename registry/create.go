@@ -80,10 +80,8 @@ func (p *placing) place(ctx context.Context, in *api.CreateInstance) (accepted f
 // duplicate reports whether a host refused because the instance may be somewhere.
 func (p *placing) duplicate() bool {
 	for _, verdict := range p.refused {
-		for _, refusal := range verdict.Refusals {
-			if refusal.Code == fleet.RefuseDuplicate {
-				return true
-			}
+		if _, is := fleet.FindRefusal(verdict.Refusals, fleet.RefuseDuplicate); is {
+			return true
 		}
 	}
 	return false

@@ -30,10 +30,6 @@ func movedTo(err error) (fleet.HostID, bool) {
 	if !errors.As(err, &e) {
 		return fleet.HostID{}, false
 	}
-	for _, r := range e.Refusals {
-		if r.Code == fleet.RefuseMoved && !r.Host.IsZero() {
-			return r.Host, true
-		}
-	}
-	return fleet.HostID{}, false
+	r, moved := fleet.FindRefusal(e.Refusals, fleet.RefuseMoved)
+	return r.Host, moved && !r.Host.IsZero()
 }
