@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -9,22 +10,23 @@ import (
 
 // pageBounds reads the query's limit and marker.
 func pageBounds(q fleet.InstanceQuery) (limit int, after fleet.InstanceID, err error) {
-	switch {
-	case q.Limit < 0 || q.Limit > fleet.MaxPage:
-		return 0, after, &fleet.Error{Code: fleet.CodeInvalid, Detail: fmt.Sprintf("limit is %d; it must be 1 to %d", q.Limit, fleet.MaxPage)}
-	case q.Limit == 0:
-		limit = fleet.DefaultPage
-	default:
-		limit = q.Limit
-	}
-	if q.Marker == "" {
-		return limit, after, nil
+	if limit, err = pageLimit(q.Limit); err != nil || q.Marker == "" {
+		return limit, after, err
 	}
 	after, err = fleet.ParseUUID(q.Marker)
 	if err != nil {
 		return 0, after, &fleet.Error{Code: fleet.CodeInvalid, Detail: fmt.Sprintf("marker %.80q is not an instance id; give the \"next\" of the page before", q.Marker)}
 	}
 	return limit, after, nil
+}
+
+// pageLimit returns how many rows a page has where so many are asked for, or 0
+// for as many as it likes.
+func pageLimit(asked int) (int, error) {
+	if asked < 0 || asked > fleet.MaxPage {
+		return 0, &fleet.Error{Code: fleet.CodeInvalid, Detail: fmt.Sprintf("limit is %d; it must be 1 to %d", asked, fleet.MaxPage)}
+	}
+	return cmp.Or(asked, fleet.DefaultPage), nil
 }
 
 // checkState judges the state filter.

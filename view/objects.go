@@ -96,9 +96,9 @@ func (v *View) KeyPair(_ context.Context, ref fleet.ObjectRef) (fleet.KeyPair, e
 
 // listObjects pages what is shown; show is called with the lock held.
 func listObjects[T any](v *View, kind fleet.RecordKind, q *fleet.ObjectQuery, show func(*fleet.Record) T) (fleet.List[T], error) {
-	limit := cmp.Or(q.Limit, fleet.DefaultPage)
-	if limit < 1 || limit > fleet.MaxPage {
-		return fleet.List[T]{}, &fleet.Error{Code: fleet.CodeInvalid, Detail: fmt.Sprintf("limit is %d; it must be from 1 to %d", q.Limit, fleet.MaxPage)}
+	limit, err := pageLimit(q.Limit)
+	if err != nil {
+		return fleet.List[T]{}, err
 	}
 	v.refresh()
 	v.mu.RLock()

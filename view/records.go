@@ -1,9 +1,7 @@
 package view
 
 import (
-	"cmp"
 	"context"
-	"fmt"
 	"slices"
 
 	"grapevine/agent/records"
@@ -98,9 +96,9 @@ func (v *View) Intended(host fleet.HostID) []fleet.Record {
 
 // Records returns a page of the records that this node has heard of, by id.
 func (v *View) Records(_ context.Context, q fleet.RecordQuery) (fleet.List[fleet.RecordRow], error) {
-	limit := cmp.Or(q.Limit, fleet.DefaultPage)
-	if limit < 1 || limit > fleet.MaxPage {
-		return fleet.List[fleet.RecordRow]{}, &fleet.Error{Code: fleet.CodeInvalid, Detail: fmt.Sprintf("limit is %d; it must be from 1 to %d", q.Limit, fleet.MaxPage)}
+	limit, err := pageLimit(q.Limit)
+	if err != nil {
+		return fleet.List[fleet.RecordRow]{}, err
 	}
 	v.refresh()
 	v.mu.RLock()
