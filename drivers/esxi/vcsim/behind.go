@@ -117,20 +117,12 @@ func (h *Host) Remove(id fleet.InstanceID) error {
 // Unregister takes any stopped machine off the host's inventory, as a person
 // would; its files stay.
 func (h *Host) Unregister(id fleet.InstanceID) error {
-	client, err := h.client()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := deadline()
-	defer cancel()
-	vm, err := machine(ctx, client.Client, id)
-	if err != nil {
-		return err
-	}
-	if err := vm.Unregister(ctx); err != nil {
-		return fmt.Errorf("unregister machine %s: %w", id, err)
-	}
-	return nil
+	return h.at(id, func(ctx context.Context, vm *object.VirtualMachine) error {
+		if err := vm.Unregister(ctx); err != nil {
+			return fmt.Errorf("unregister machine %s: %w", id, err)
+		}
+		return nil
+	})
 }
 
 // Configure sets one of a machine's extra options, as a person would; keys
@@ -143,7 +135,8 @@ func (h *Host) Configure(id fleet.InstanceID, key, value string) error {
 	})
 }
 
-func (h *Host) act(id fleet.InstanceID, do func(context.Context, *object.VirtualMachine) (*object.Task, error)) error {
+// at finds a machine and does something with it.
+func (h *Host) at(id fleet.InstanceID, do func(context.Context, *object.VirtualMachine) error) error {
 	client, err := h.client()
 	if err != nil {
 		return err
@@ -154,14 +147,21 @@ func (h *Host) act(id fleet.InstanceID, do func(context.Context, *object.Virtual
 	if err != nil {
 		return err
 	}
-	task, err := do(ctx, vm)
-	if err != nil {
-		return fmt.Errorf("act on machine %s: %w", id, err)
-	}
-	if err := task.Wait(ctx); err != nil {
-		return fmt.Errorf("act on machine %s: %w", id, err)
-	}
-	return nil
+	return do(ctx, vm)
+}
+
+// act does something with a machine that takes a task, and waits for its end.
+func (h *Host) act(id fleet.InstanceID, do func(context.Context, *object.VirtualMachine) (*object.Task, error)) error {
+	return h.at(id, func(ctx context.Context, vm *object.VirtualMachine) error {
+		task, err := do(ctx, vm)
+		if err != nil {
+			return fmt.Errorf("act on machine %s: %w", id, err)
+		}
+		if err := task.Wait(ctx); err != nil {
+			return fmt.Errorf("act on machine %s: %w", id, err)
+		}
+		return nil
+	})
 }
 
 // machine finds a machine by its id.
