@@ -162,6 +162,11 @@ func (a *Agent) resume() error {
 	if err != nil {
 		return err
 	}
+	a.state.mu.Lock()
+	for i := range kept {
+		a.state.arrival(&kept[i])
+	}
+	a.state.mu.Unlock()
 	for _, op := range kept {
 		if op.State != fleet.OperationRunning {
 			continue

@@ -81,10 +81,6 @@ func restore(j *journal.Journal, base fleet.Host, terms ledger.Terms) (*state, e
 	if err != nil {
 		return nil, err
 	}
-	operations, err := j.Operations()
-	if err != nil {
-		return nil, err
-	}
 	last, err := j.LastOperation()
 	if err != nil {
 		return nil, err
@@ -115,9 +111,6 @@ func restore(j *journal.Journal, base fleet.Host, terms ledger.Terms) (*state, e
 		refused[r.Instance] = r.Attempt
 	}
 	s.ledger.Restore(claims, refused)
-	for i := range operations {
-		s.arrival(&operations[i])
-	}
 	for _, d := range deletions {
 		s.deleted[d.Instance] = d
 	}

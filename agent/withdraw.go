@@ -39,8 +39,8 @@ func (a *Agent) Withdraw(_ context.Context, id fleet.InstanceID, ask fleet.Withd
 }
 
 // has reports whether this host has an instance or a claim for it, or does
-// something to it, or knows which host it was moved to; whether it was deleted here; and whether all machines are
-// known.
+// something to it, or knows which host it was moved to; whether it was deleted
+// here; and whether all machines are known.
 func (a *Agent) has(id fleet.InstanceID) (there, deleted, whole bool) {
 	a.state.mu.Lock()
 	defer a.state.mu.Unlock()
