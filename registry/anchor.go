@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"grapevine/fleet"
-	"grapevine/grants/ask"
 )
 
 // The members of a strict affinity group go to its anchor, a host that is
@@ -41,18 +40,14 @@ func (p *placing) anchored(ctx context.Context, lost uint32) error {
 		if !ok {
 			return p.nothingFits()
 		}
-		want := fleet.KeyRecord{Instance: key, RequestHash: fleet.AnchorHash, Host: host, Attempt: held.Attempt + 1}
-		err := decider.ask(ctx, func(ctx context.Context, keys ask.Keys) error {
-			answer, err := keys.ChangeKey(ctx, key, fleet.KeyChange{Record: want, IfAttempt: held.Attempt})
-			if fleet.CodeOf(err) == fleet.CodeNotFound { // it expired just now
-				held, lost = fleet.KeyRecord{}, 0
-				return nil
-			}
+		answer, err := decider.swap(ctx, key, held.Attempt, fleet.KeyRecord{Instance: key, RequestHash: fleet.AnchorHash, Host: host})
+		switch {
+		case fleet.CodeOf(err) == fleet.CodeNotFound: // it expired just now
+			held, lost = fleet.KeyRecord{}, 0
+		case err != nil:
+			return err
+		default:
 			held = answer.Record
-			return err
-		})
-		if err != nil {
-			return err
 		}
 	}
 	return &fleet.Error{Code: fleet.CodeBusy, Detail: "other requests move the host of this affinity group; send the request again"}

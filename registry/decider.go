@@ -48,6 +48,18 @@ func (d *decider) ask(ctx context.Context, call func(context.Context, ask.Keys) 
 	return err
 }
 
+// swap stores a record under a key, as the attempt after the one that is known to
+// be held, if that is held still; the answer says what then is. The error is
+// not_found where what was known has expired.
+func (d *decider) swap(ctx context.Context, key fleet.UUID, held uint32, want fleet.KeyRecord) (answer fleet.KeyAnswer, err error) {
+	want.Attempt = held + 1
+	err = d.ask(ctx, func(ctx context.Context, keys ask.Keys) (err error) {
+		answer, err = keys.ChangeKey(ctx, key, fleet.KeyChange{Record: want, IfAttempt: held})
+		return err
+	})
+	return answer, err
+}
+
 // heldOf returns what is decided about a key, zero for nothing.
 func (d *decider) heldOf(ctx context.Context, key fleet.UUID) (held fleet.KeyRecord, err error) {
 	err = d.ask(ctx, func(ctx context.Context, keys ask.Keys) error {

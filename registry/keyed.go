@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"grapevine/fleet"
-	"grapevine/grants/ask"
 )
 
 // A keyed create makes at most one machine, however often and at however many
@@ -145,30 +144,29 @@ func (h *keyHome) yield(ctx context.Context, lost int) error {
 
 // find reads the record; without one, nothing fits.
 func (h *keyHome) find(ctx context.Context) error {
-	return h.ask(ctx, func(ctx context.Context, peer ask.Keys) error {
-		record, err := peer.Key(ctx, h.req.ID)
-		if fleet.CodeOf(err) == fleet.CodeNotFound {
-			return h.nothingFits()
-		}
-		h.record = record
+	record, err := h.heldOf(ctx, h.req.ID)
+	switch {
+	case err != nil:
 		return err
-	})
+	case record.Attempt == 0:
+		return h.nothingFits()
+	}
+	h.record = record
+	return nil
 }
 
 // store gives the instance to host under the next attempt, if the record is
 // still as this request knows it, and takes over what the home then holds.
 func (h *keyHome) store(ctx context.Context, host fleet.HostID) error {
-	return h.ask(ctx, func(ctx context.Context, peer ask.Keys) error {
-		answer, err := peer.ChangeKey(ctx, h.req.ID, fleet.KeyChange{
-			Record:    fleet.KeyRecord{Instance: h.req.ID, RequestHash: h.hash, Host: host, Attempt: h.record.Attempt + 1},
-			IfAttempt: h.record.Attempt,
-		})
-		if fleet.CodeOf(err) == fleet.CodeNotFound {
-			return &fleet.Error{Code: fleet.CodeConflict, Instance: h.req.ID, Detail: "the record of this Idempotency-Key expired just now; send the request again"}
-		}
-		h.record, h.drives = answer.Record, answer.Stored
+	answer, err := h.swap(ctx, h.req.ID, h.record.Attempt, fleet.KeyRecord{Instance: h.req.ID, RequestHash: h.hash, Host: host})
+	if fleet.CodeOf(err) == fleet.CodeNotFound {
+		return &fleet.Error{Code: fleet.CodeConflict, Instance: h.req.ID, Detail: "the record of this Idempotency-Key expired just now; send the request again"}
+	}
+	if err != nil {
 		return err
-	})
+	}
+	h.record, h.drives = answer.Record, answer.Stored
+	return nil
 }
 
 // move passes over the record's host and gives the instance to the next one

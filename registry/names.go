@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"grapevine/fleet"
-	"grapevine/grants/ask"
 	"grapevine/internal/pause"
 )
 
@@ -109,17 +108,12 @@ func (n *name) hold(ctx context.Context, host fleet.HostID, attempt uint32) erro
 // store does a compare-and-set on what is known to be held, and notes what then
 // is held.
 func (n *name) store(ctx context.Context, want fleet.KeyRecord) error {
-	before := n.record.Attempt
-	want.Attempt = before + 1
-	return n.ask(ctx, func(ctx context.Context, keys ask.Keys) error {
-		answer, err := keys.ChangeKey(ctx, n.key, fleet.KeyChange{Record: want, IfAttempt: before})
-		if fleet.CodeOf(err) == fleet.CodeNotFound { // what was known is forgotten
-			n.record, n.held = fleet.KeyRecord{}, false
-			return nil
-		}
-		n.record, n.held = answer.Record, answer.Stored
+	answer, err := n.swap(ctx, n.key, n.record.Attempt, want)
+	if err != nil && fleet.CodeOf(err) != fleet.CodeNotFound {
 		return err
-	})
+	}
+	n.record, n.held = answer.Record, answer.Stored // nothing where what was known has expired
+	return nil
 }
 
 // free has the record's instance give the name back, if that cannot come any
