@@ -262,21 +262,28 @@ func TestKeyIsNotMovedUnderAnotherRequestThatReachedTheHost(t *testing.T) {
 	}
 }
 
+// uneven leaves hosts little room at random, the last one enough, and returns two
+// registries, of which the second may be misled about one of the others.
+func (w *world) uneven(rng *rand.Rand) (one, two *core) {
+	for _, a := range w.agents {
+		slots := rng.IntN(3)
+		a.set(func(a *fakeAgent) { a.slots = slots })
+	}
+	w.agents[3].set(func(a *fakeAgent) { a.slots = 5 })
+	one, _ = w.registry()
+	two, _ = w.registry()
+	if rng.IntN(2) == 0 {
+		two = w.misled(w.agents[rng.IntN(3)])
+	}
+	return one, two
+}
+
 // TestRacingRegistriesMakeOneMachineForEachKey sends each key at once to two
 // registries, one of which may be misled, while hosts refuse at random.
 func TestRacingRegistriesMakeOneMachineForEachKey(t *testing.T) {
 	w, rng := newWorld(t, 4), rand.New(rand.NewPCG(11, 11))
 	for n := range 40 {
-		for _, a := range w.agents {
-			slots := rng.IntN(3)
-			a.set(func(a *fakeAgent) { a.slots = slots })
-		}
-		w.agents[3].set(func(a *fakeAgent) { a.slots = 5 })
-		one, _ := w.registry()
-		two, _ := w.registry()
-		if rng.IntN(2) == 0 {
-			two = w.misled(w.agents[rng.IntN(3)])
-		}
+		one, two := w.uneven(rng)
 		key := fmt.Sprintf("race-%d", n)
 		id := fleet.KeyedInstanceID(fleet.DefaultProject, key)
 		var group sync.WaitGroup

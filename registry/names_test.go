@@ -223,16 +223,7 @@ func TestRacingCreatesOfOneNameMakeOneMachine(t *testing.T) {
 		rng := rand.New(rand.NewPCG(3, 3))
 		made := 0
 		for n := range 10 {
-			for _, a := range w.agents {
-				slots := rng.IntN(3)
-				a.set(func(a *fakeAgent) { a.slots = slots })
-			}
-			w.agents[3].set(func(a *fakeAgent) { a.slots = 5 })
-			one, _ := w.registry()
-			two, _ := w.registry()
-			if rng.IntN(2) == 0 {
-				two = w.misled(w.agents[rng.IntN(3)])
-			}
+			one, two := w.uneven(rng)
 			var group sync.WaitGroup
 			ids := make([]fleet.InstanceID, 6)
 			errs := make([]error, len(ids))
