@@ -45,6 +45,7 @@ type dials struct {
 	fillAt   time.Time // when links may be missing
 	redrawAt time.Time
 	healAt   time.Time // zero while nobody is lost
+	denyAt   time.Time // zero while gossip says of no peer that it has left
 }
 
 type redial struct {
@@ -68,7 +69,7 @@ func earliest(a, b time.Time) time.Time {
 
 func (n *Node) tickDials(now time.Time) {
 	if n.closed {
-		n.dials.fillAt, n.dials.redrawAt, n.dials.healAt = time.Time{}, time.Time{}, time.Time{}
+		n.dials.fillAt, n.dials.redrawAt, n.dials.healAt, n.dials.denyAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
 		return
 	}
 	if due(n.dials.fillAt, now) {
@@ -83,6 +84,9 @@ func (n *Node) tickDials(now time.Time) {
 	}
 	if due(n.dials.healAt, now) {
 		n.heal(now)
+	}
+	if due(n.dials.denyAt, now) {
+		n.deny()
 	}
 }
 

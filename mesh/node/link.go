@@ -277,6 +277,7 @@ func (n *Node) pulse(now time.Time) {
 	_ = n.isWhole(now)
 	n.reviewHints(now)
 	n.lookForLost(now)
+	n.lookForMissaid(now)
 	n.restRoot()
 	n.exchange.CatchUp()
 	for _, l := range n.links {

@@ -130,7 +130,7 @@ func (n *Node) Due() time.Time {
 	due := n.pulseAt
 	for _, at := range [...]time.Time{
 		n.exchange.FlushDue(), n.checkAt, n.expireAt, n.beatAt, n.own.announceAt,
-		n.dials.fillAt, n.dials.redrawAt, n.dials.healAt, n.epoch.askUntil,
+		n.dials.fillAt, n.dials.redrawAt, n.dials.healAt, n.dials.denyAt, n.epoch.askUntil,
 	} {
 		if !at.IsZero() && at.Before(due) {
 			due = at
