@@ -33,23 +33,30 @@ const (
 	RefuseAnchor RefusalCode = "anchor"
 	// RefuseMoved: the host had the instance, which has gone to Host.
 	RefuseMoved RefusalCode = "moved"
+	// RefuseQuota: the project would have more than it may. No host says so, but a
+	// registry.
+	RefuseQuota RefusalCode = "quota"
 )
 
 // RefusalCodes returns all refusal codes, in the order in which they came to be.
 func RefusalCodes() []RefusalCode {
 	return []RefusalCode{
 		RefuseCapacity, RefuseCordoned, RefuseMaintenance, RefuseCPU, RefuseStorage, RefuseNetwork, RefuseAffinity, RefuseDuplicate, RefuseVersion,
-		RefuseHypervisorUnreachable, RefuseUnreachable, RefuseHypervisor, RefuseZone, RefuseHost, RefuseImage, RefuseTrait, RefuseLabel, RefuseAnchor, RefuseMoved,
+		RefuseHypervisorUnreachable, RefuseUnreachable, RefuseHypervisor, RefuseZone, RefuseHost, RefuseImage, RefuseTrait, RefuseLabel, RefuseAnchor, RefuseMoved, RefuseQuota,
 	}
 }
 
 // Refusal is one reason why a host does not take a request.
 type Refusal struct {
 	Code RefusalCode `json:"code"`
-	// Resource names what was short: vcpus, memory_mib or disk_gib.
+	// Resource names what was short: vcpus, memory_mib or disk_gib, of a quota also
+	// instances.
 	Resource string `json:"resource,omitempty"`
 	Need     int64  `json:"need,omitempty"` // in the resource's unit
 	Free     int64  `json:"free"`           // in the resource's unit; 0 where Resource is empty
+	// Used and Limit are a quota's: what the project has, and may have.
+	Used  int64 `json:"used,omitempty"`
+	Limit int64 `json:"limit,omitempty"`
 	// Detail is one sentence for people.
 	Detail string `json:"detail"`
 	// Host is, of RefuseMoved, where the instance has gone.

@@ -35,6 +35,34 @@ func (s *Set) loadFile(path string) error {
 	return s.unknown(path, string(text), meta.Undecoded())
 }
 
+// Decode reads a file of any shape into target, which holds what is so where the
+// file says nothing. A key that target does not have is an error that names the
+// line; path is for errors.
+func Decode(path string, text []byte, target any) error {
+	meta, err := toml.Decode(string(text), target)
+	if err != nil {
+		return fileError(path, err)
+	}
+	if unknown := meta.Undecoded(); len(unknown) > 0 {
+		name := unknown[0].String()
+		return fmt.Errorf("%s:%d: unknown key %q; remove it or correct its name", path, lineOf(string(text), name), name)
+	}
+	return nil
+}
+
+// TableLines returns the lines on which the entries of a list of tables begin.
+func TableLines(text, name string) []int {
+	var out []int
+	number := 0
+	for line := range strings.SplitSeq(text, "\n") {
+		number++
+		if m := tableLine.FindStringSubmatch(line); m != nil && m[1] == name && strings.HasPrefix(strings.TrimSpace(line), "[[") {
+			out = append(out, number)
+		}
+	}
+	return out
+}
+
 // emptyLists takes the default lists away and returns them: the decoder would
 // lay the file's tables over the default ones, field by field.
 func (s *Set) emptyLists() map[*Key]reflect.Value {
