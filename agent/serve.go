@@ -36,7 +36,7 @@ func (a *Agent) serve(group *rungroup.Group) {
 		Log:     a.log,
 		Version: buildinfo.Version(),
 	}
-	options.Principal = certified
+	options.Principal = a.certified
 	secure := api.NewServer(api.NewHandler(a, options), a.log)
 	secure.TLSConfig = a.identity.ServerTLS("http/1.1", mesh.ALPN)
 	api.HandOver(secure, mesh.ALPN, a.acceptLink)
@@ -85,15 +85,15 @@ func (a *Agent) acceptLink(conn *tls.Conn) {
 		_ = conn.Close()
 		return
 	}
-	a.mesh.Accept(a.running, conn, peer.ID)
+	a.mesh.Accept(a.running, a.identity.Guard(conn), peer.ID)
 }
 
 // certified reads who asks from the client's certificate.
-func certified(r *http.Request) api.Principal {
+func (a *Agent) certified(r *http.Request) api.Principal {
 	if r.TLS == nil {
 		return api.Principal{}
 	}
-	peer, err := identity.PeerOf(*r.TLS)
+	peer, err := a.identity.Admitted(*r.TLS, time.Now())
 	if err != nil {
 		return api.Principal{}
 	}

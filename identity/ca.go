@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
 	"fmt"
 	"math/big"
 	"net"
@@ -23,12 +24,13 @@ const (
 	backdate = time.Hour
 )
 
-// CA is a fleet's certificate authority with its private key.
+// CA is a fleet's certificate authority with its private key: a root, or an
+// intermediate that a root made and that a node may hold.
 type CA struct {
 	fleet string
 	cert  *x509.Certificate
 	key   crypto.Signer
-	pair  Pair
+	pair  Pair // of an intermediate, its certificate alone
 }
 
 // NewCA makes a certificate authority for a fleet. Nothing is written.
@@ -42,7 +44,7 @@ func NewCA(fleetName string, now time.Time) (*CA, error) {
 		NotBefore:             now.Add(-backdate),
 		NotAfter:              now.Add(caLifetime),
 		IsCA:                  true,
-		MaxPathLenZero:        true,
+		MaxPathLen:            1, // an intermediate may stand between it and a node
 		BasicConstraintsValid: true,
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}
@@ -72,6 +74,9 @@ func caFromPair(pair Pair, where string) (*CA, error) {
 		return nil, err
 	}
 	name, err := fleetOfCA(cert, where)
+	if its, ok := fleetOfIntermediate(cert); ok {
+		name, err = its, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -110,27 +115,49 @@ func (ca *CA) Pair() Pair { return ca.pair }
 // now. Certificates of agents and registries serve and connect; those of
 // operators only connect.
 func (ca *CA) Issue(subject Subject, lifetime time.Duration, now time.Time) (Pair, error) {
-	template, err := ca.template(subject)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return Pair{}, fmt.Errorf("make key: %w", err)
+	}
+	chain, err := ca.certify(subject, key.Public(), lifetime, now, now)
 	if err != nil {
 		return Pair{}, err
 	}
+	keyPEM, err := encodeKey(key)
+	return Pair{CertPEM: chain, KeyPEM: keyPEM}, err
+}
+
+// certify signs a certificate for a public key, and returns it with what leads
+// from it to a root. Since is when a person enrolled the subject.
+func (ca *CA) certify(subject Subject, public crypto.PublicKey, lifetime time.Duration, now, since time.Time) ([]byte, error) {
+	template, err := ca.template(subject, since)
+	if err != nil {
+		return nil, err
+	}
 	if lifetime <= 0 {
-		return Pair{}, fmt.Errorf("certificate lifetime is %s; it must be positive", lifetime)
+		return nil, fmt.Errorf("certificate lifetime is %s; it must be positive", lifetime)
 	}
 	template.NotBefore, template.NotAfter = now.Add(-backdate), now.Add(lifetime)
 	if template.NotAfter.After(ca.cert.NotAfter) {
-		return Pair{}, fmt.Errorf("certificate would outlive its CA, which ends on %s; give a shorter lifetime", ca.cert.NotAfter.Format(time.DateOnly))
+		return nil, fmt.Errorf("certificate would outlive its CA, which ends on %s; give a shorter lifetime", ca.cert.NotAfter.Format(time.DateOnly))
 	}
-	pair, err := sign(template, ca.cert, ca.key)
+	der, err := certificate(template, ca.cert, public, ca.key)
 	if err != nil {
-		return Pair{}, fmt.Errorf("issue certificate for %s: %w", subject.Name, err)
+		return nil, fmt.Errorf("issue certificate for %s: %w", subject.Name, err)
 	}
-	return pair, nil
+	chain := pem.EncodeToMemory(&pem.Block{Type: certBlock, Bytes: der})
+	if ca.Intermediate() {
+		chain = append(chain, ca.pair.CertPEM...)
+	}
+	return chain, nil
 }
 
-func (ca *CA) template(subject Subject) (*x509.Certificate, error) {
+func (ca *CA) template(subject Subject, since time.Time) (*x509.Certificate, error) {
 	if err := subject.Role.check(); err != nil {
 		return nil, err
+	}
+	if subject.Role == Operator && ca.Intermediate() {
+		return nil, fmt.Errorf("issue certificate for %s: %w; use the fleet's root, as tls init made it", subject.Name, errNotTheirs)
 	}
 	if subject.ID.IsZero() {
 		if subject.Role != Operator {
@@ -143,7 +170,7 @@ func (ca *CA) template(subject Subject) (*x509.Certificate, error) {
 	subject.Fleet = ca.fleet
 	template := &x509.Certificate{
 		Subject:     pkix.Name{CommonName: subject.Name},
-		URIs:        []*url.URL{{Scheme: scheme, Host: ca.fleet, Path: "/" + string(subject.Role) + "/" + subject.ID.String()}},
+		URIs:        []*url.URL{{Scheme: scheme, Host: ca.fleet, Path: "/" + string(subject.Role) + "/" + subject.ID.String(), RawQuery: sinceQuery(since)}},
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
@@ -176,13 +203,19 @@ func sign(template, parent *x509.Certificate, parentKey crypto.Signer) (Pair, er
 	if parent == nil {
 		parent, parentKey = template, key
 	}
-	template.SerialNumber, err = rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	der, err := certificate(template, parent, key.Public(), parentKey)
 	if err != nil {
 		return Pair{}, err
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), parentKey)
-	if err != nil {
-		return Pair{}, err
+	keyPEM, err := encodeKey(key)
+	return Pair{CertPEM: pem.EncodeToMemory(&pem.Block{Type: certBlock, Bytes: der}), KeyPEM: keyPEM}, err
+}
+
+// certificate signs the template, under a serial number of its own.
+func certificate(template, parent *x509.Certificate, public crypto.PublicKey, parentKey crypto.Signer) ([]byte, error) {
+	var err error
+	if template.SerialNumber, err = rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127)); err != nil {
+		return nil, err
 	}
-	return encodePair(der, key)
+	return x509.CreateCertificate(rand.Reader, template, parent, public, parentKey)
 }

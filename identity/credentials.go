@@ -46,7 +46,8 @@ type Dialer interface {
 }
 
 // Dial opens a stream through dialer to the node with id peer at addr, speaking
-// the ALPN protocol proto, and blocks until both ends have proved who they are.
+// the ALPN protocol proto, and blocks until both ends have proved who they are. The stream is closed when
+// the peer's certificate ends or is revoked.
 func (id *Identity) Dial(ctx context.Context, dialer Dialer, addr string, peer fleet.UUID, proto string) (net.Conn, error) {
 	raw, err := dialer.DialContext(ctx, "tcp", addr)
 	if err != nil {
@@ -56,5 +57,5 @@ func (id *Identity) Dial(ctx context.Context, dialer Dialer, addr string, peer f
 	if err := conn.HandshakeContext(ctx); err != nil {
 		return nil, Explain(addr, errors.Join(err, raw.Close()))
 	}
-	return conn, nil
+	return id.Guard(conn), nil
 }

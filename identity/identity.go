@@ -7,22 +7,35 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
+
+	"grapevine/fleet"
 )
 
 // Files are where a node's identity lies.
 type Files struct {
-	CA   string // the fleet's CA certificate
-	Cert string // the node's certificate
+	CA   string // the fleet's roots: one CA certificate, or several while they change
+	Cert string // the node's certificate, and what leads from it to a root
 	Key  string // its private key, not open to every user
 }
 
-// Identity is a node's proven self: its subject, its key, and the CA it
-// trusts. It is immutable and may be used from several goroutines.
+// Identity is a node's proven self. Who it is never changes; the certificate
+// that proves it and the roots that it trusts may, while the node runs: see
+// Replace. It may be used from several goroutines.
 type Identity struct {
 	subject Subject
-	cert    tls.Certificate
-	roots   *x509.CertPool
+	current atomic.Pointer[proof]
+	changed atomic.Pointer[chan struct{}]
+	revoked atomic.Pointer[map[fleet.UUID]time.Time]
+	guards  guards
+}
+
+// proof is what an identity holds at a moment. It is immutable.
+type proof struct {
+	cert  tls.Certificate // the leaf, then what leads from it to a root
+	roots []*x509.Certificate
+	pool  *x509.CertPool // of roots
 }
 
 // Load reads an identity and checks that its parts belong together, that it is
@@ -50,45 +63,56 @@ func New(caPEM []byte, pair Pair, now time.Time, roles ...Role) (*Identity, erro
 }
 
 func build(caPEM []byte, pair Pair, names Files, now time.Time, roles []Role) (*Identity, error) {
-	ca, err := parseCert(caPEM, names.CA)
+	made, subject, err := prove(caPEM, pair, names, now)
 	if err != nil {
 		return nil, err
-	}
-	fleetName, err := fleetOfCA(ca, names.CA)
-	if err != nil {
-		return nil, err
-	}
-	leaf, err := parseCert(pair.CertPEM, names.Cert)
-	if err != nil {
-		return nil, err
-	}
-	key, err := parseKey(pair.KeyPEM, names.Key)
-	if err != nil {
-		return nil, err
-	}
-	if !samePublic(leaf, key) {
-		return nil, fmt.Errorf("key %s does not belong to certificate %s; give the two files that were made at once", names.Key, names.Cert)
-	}
-	if err := leaf.CheckSignatureFrom(ca); err != nil {
-		return nil, fmt.Errorf("certificate %s was not issued by CA %s of fleet %s; use the CA and the certificate of one fleet: %w", names.Cert, names.CA, fleetName, err)
-	}
-	if err := checkDates(names.Cert, leaf, now); err != nil {
-		return nil, err
-	}
-	subject, err := SubjectOf(leaf)
-	if err != nil {
-		return nil, fmt.Errorf("use certificate %s: %w", names.Cert, err)
 	}
 	if len(roles) > 0 && !slices.Contains(roles, subject.Role) {
 		return nil, fmt.Errorf("certificate %s is for the role %s, and %s is needed here; issue one with grapevine tls", names.Cert, subject.Role, roles[0])
 	}
-	roots := x509.NewCertPool()
-	roots.AddCert(ca)
-	return &Identity{
-		subject: subject,
-		cert:    tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf},
-		roots:   roots,
-	}, nil
+	id := &Identity{subject: subject}
+	id.current.Store(made)
+	changed := make(chan struct{})
+	id.changed.Store(&changed)
+	return id, nil
+}
+
+// prove checks that the parts of an identity belong together.
+func prove(caPEM []byte, pair Pair, names Files, now time.Time) (*proof, Subject, error) {
+	roots, fleetName, err := parseRoots(caPEM, names.CA)
+	if err != nil {
+		return nil, Subject{}, err
+	}
+	chain, err := parseCerts(pair.CertPEM, names.Cert)
+	if err != nil {
+		return nil, Subject{}, err
+	}
+	key, err := parseKey(pair.KeyPEM, names.Key)
+	if err != nil {
+		return nil, Subject{}, err
+	}
+	leaf := chain[0]
+	if !samePublic(leaf, key) {
+		return nil, Subject{}, fmt.Errorf("key %s does not belong to certificate %s; give the two files that were made at once", names.Key, names.Cert)
+	}
+	made := &proof{cert: tls.Certificate{PrivateKey: key, Leaf: leaf}, roots: roots, pool: poolOf(roots)}
+	for _, cert := range chain {
+		made.cert.Certificate = append(made.cert.Certificate, cert.Raw)
+	}
+	verified, err := made.verify(chain, x509.VerifyOptions{CurrentTime: withinAll(chain), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	if err != nil {
+		return nil, Subject{}, fmt.Errorf("certificate %s was not issued by CA %s of fleet %s; use the CA and the certificate of one fleet: %w", names.Cert, names.CA, fleetName, err)
+	}
+	for _, cert := range chain {
+		if err := checkDates(names.Cert, cert, now); err != nil {
+			return nil, Subject{}, err
+		}
+	}
+	subject, err := subjectOfChain(verified)
+	if err != nil {
+		return nil, Subject{}, fmt.Errorf("use certificate %s: %w", names.Cert, err)
+	}
+	return made, subject, nil
 }
 
 func checkDates(where string, leaf *x509.Certificate, now time.Time) error {
@@ -107,9 +131,35 @@ func (id *Identity) Subject() Subject { return id.subject }
 
 // Fingerprint returns the SHA-256 of the certificate, in hexadecimal.
 func (id *Identity) Fingerprint() string {
-	sum := sha256.Sum256(id.cert.Leaf.Raw)
+	sum := sha256.Sum256(id.leaf().Raw)
 	return hex.EncodeToString(sum[:])
 }
 
+// NotBefore returns when the certificate begins.
+func (id *Identity) NotBefore() time.Time { return id.leaf().NotBefore }
+
 // NotAfter returns when the certificate ends.
-func (id *Identity) NotAfter() time.Time { return id.cert.Leaf.NotAfter }
+func (id *Identity) NotAfter() time.Time { return id.leaf().NotAfter }
+
+func (id *Identity) leaf() *x509.Certificate { return id.current.Load().cert.Leaf }
+
+// Replace goes on with another certificate of the same subject and the roots
+// in caPEM: handshakes use them from then on, and listeners need no restart.
+// What does not fit is refused, and nothing changes.
+func (id *Identity) Replace(caPEM []byte, pair Pair, now time.Time) error {
+	names := Files{CA: "the new CA certificate", Cert: "the new certificate", Key: "the new key"}
+	made, subject, err := prove(caPEM, pair, names, now)
+	if err != nil {
+		return err
+	}
+	if subject.String() != id.subject.String() {
+		return fmt.Errorf("the new certificate is of %s and this node is %s: %w", subject, id.subject, ErrWrongPeer)
+	}
+	id.current.Store(made)
+	changed := make(chan struct{})
+	close(*id.changed.Swap(&changed))
+	return nil
+}
+
+// Changed returns a channel that is closed at the next Replace.
+func (id *Identity) Changed() <-chan struct{} { return *id.changed.Load() }

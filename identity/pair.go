@@ -53,15 +53,12 @@ func WriteNew(path string, content []byte, mode fs.FileMode) error {
 	return nil
 }
 
-func encodePair(der []byte, key crypto.Signer) (Pair, error) {
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+func encodeKey(key crypto.Signer) ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return Pair{}, fmt.Errorf("encode key: %w", err)
+		return nil, fmt.Errorf("encode key: %w", err)
 	}
-	return Pair{
-		CertPEM: pem.EncodeToMemory(&pem.Block{Type: certBlock, Bytes: der}),
-		KeyPEM:  pem.EncodeToMemory(&pem.Block{Type: keyBlock, Bytes: keyDER}),
-	}, nil
+	return pem.EncodeToMemory(&pem.Block{Type: keyBlock, Bytes: der}), nil
 }
 
 func parseCert(content []byte, where string) (*x509.Certificate, error) {

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"time"
 
 	"grapevine/fleet"
 )
@@ -16,44 +17,67 @@ var ErrWrongPeer = errors.New("not the expected peer")
 // ServerTLS returns the settings of a listener: TLS 1.3, this node's
 // certificate, these ALPN protocols in order of preference. A client may come
 // without a certificate and is nobody then; one that shows a certificate must
-// have it from this fleet's CA. Ask PeerOf who it is.
+// have it from this fleet's CA. Ask PeerOf who it is. Each handshake goes by
+// the certificate and the roots of its moment.
 func (id *Identity) ServerTLS(protos ...string) *tls.Config {
-	return &tls.Config{
-		MinVersion:   tls.VersionTLS13,
-		Certificates: []tls.Certificate{id.cert},
-		NextProtos:   protos,
-		ClientAuth:   tls.VerifyClientCertIfGiven,
-		ClientCAs:    id.roots,
-		VerifyConnection: func(state tls.ConnectionState) error {
-			if len(state.PeerCertificates) == 0 {
-				return nil
-			}
-			_, err := id.sameFleet(state)
-			return err
-		},
+	outer := &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: protos}
+	outer.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		own := id.current.Load()
+		return &tls.Config{
+			MinVersion:   tls.VersionTLS13,
+			Time:         outer.Time,
+			Certificates: []tls.Certificate{own.cert},
+			NextProtos:   protos,
+			ClientAuth:   tls.VerifyClientCertIfGiven,
+			ClientCAs:    own.pool,
+			// A session that is taken up again would not be verified again.
+			SessionTicketsDisabled: true,
+			VerifyConnection: func(state tls.ConnectionState) error {
+				if len(state.PeerCertificates) == 0 {
+					return nil
+				}
+				_, err := id.admit(state.VerifiedChains[0])
+				return err
+			},
+		}, nil
 	}
+	return outer
 }
 
 // ClientTLS returns the settings of a connection to the node with id peer, or
 // to any node of this fleet when peer is zero, offering these ALPN protocols.
+// Each handshake goes by the certificate and the roots of its moment.
 func (id *Identity) ClientTLS(peer fleet.UUID, protos ...string) *tls.Config {
-	return &tls.Config{
-		MinVersion:   tls.VersionTLS13,
-		Certificates: []tls.Certificate{id.cert},
-		NextProtos:   protos,
-		RootCAs:      id.roots,
-		ServerName:   ServerName,
-		VerifyConnection: func(state tls.ConnectionState) error {
-			subject, err := id.sameFleet(state)
-			if err != nil {
-				return err
-			}
-			if !peer.IsZero() && subject.ID != peer {
-				return fmt.Errorf("%s %s (%s) answered where %s was expected; its address has moved to another node: %w", subject.Role, subject.ID, subject.Name, peer, ErrWrongPeer)
-			}
-			return nil
+	config := &tls.Config{
+		MinVersion: tls.VersionTLS13,
+		NextProtos: protos,
+		ServerName: ServerName,
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			return &id.current.Load().cert, nil
 		},
+		// VerifyConnection verifies: settings that are made once could not
+		// follow roots that change.
+		InsecureSkipVerify: true,
 	}
+	config.VerifyConnection = func(state tls.ConnectionState) error {
+		opts := x509.VerifyOptions{DNSName: ServerName, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
+		if config.Time != nil {
+			opts.CurrentTime = config.Time()
+		}
+		chain, err := id.current.Load().verify(state.PeerCertificates, opts)
+		if err != nil {
+			return err
+		}
+		subject, err := id.admit(chain)
+		if err != nil {
+			return err
+		}
+		if !peer.IsZero() && subject.ID != peer {
+			return fmt.Errorf("%s %s (%s) answered where %s was expected; its address has moved to another node: %w", subject.Role, subject.ID, subject.Name, peer, ErrWrongPeer)
+		}
+		return nil
+	}
+	return config
 }
 
 // TrustCA returns the settings of a client that has a fleet's CA certificate
@@ -63,16 +87,11 @@ func TrustCA(caFile string) (*tls.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	ca, err := parseCert(content, caFile)
+	roots, _, err := parseRoots(content, caFile)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := fleetOfCA(ca, caFile); err != nil {
-		return nil, err
-	}
-	roots := x509.NewCertPool()
-	roots.AddCert(ca)
-	return &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: roots, ServerName: ServerName}, nil
+	return &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: poolOf(roots), ServerName: ServerName}, nil
 }
 
 // PeerOf returns who is at the other end of a connection made with ServerTLS
@@ -85,15 +104,16 @@ func PeerOf(state tls.ConnectionState) (Subject, error) {
 	return SubjectOf(state.PeerCertificates[0])
 }
 
-// sameFleet returns the peer of a verified connection, refusing one whose
-// certificate this CA signed for another fleet's name.
-func (id *Identity) sameFleet(state tls.ConnectionState) (Subject, error) {
+// Admitted is PeerOf for a connection that has lasted: a certificate that has
+// been revoked since the handshake, or has ended, is an error.
+func (id *Identity) Admitted(state tls.ConnectionState, now time.Time) (Subject, error) {
 	subject, err := PeerOf(state)
 	if err != nil {
 		return Subject{}, err
 	}
-	if subject.Fleet != id.subject.Fleet {
-		return Subject{}, fmt.Errorf("%s %s (%s) belongs to fleet %s and this node to %s; join nodes of one fleet: %w", subject.Role, subject.ID, subject.Name, subject.Fleet, id.subject.Fleet, ErrWrongPeer)
+	shown := state.PeerCertificates[0]
+	if now.After(shown.NotAfter) {
+		return Subject{}, fmt.Errorf("certificate of %s ended on %s: %w", subject, shown.NotAfter.UTC().Format(time.RFC3339), ErrRevoked)
 	}
-	return subject, nil
+	return subject, id.checkRevoked(subject, shown)
 }

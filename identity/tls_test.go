@@ -117,8 +117,8 @@ func TestHandshakesThatMustFail(t *testing.T) {
 		"expired server":        {server.ServerTLS(), later(client.ClientTLS(alpha)), "not valid at this time"},
 		"expired client":        {later(server.ServerTLS()), client.ClientTLS(alpha), "says that our certificate has expired"},
 		"no protocol in common": {server.ServerTLS("http/1.1"), client.ClientTLS(alpha, "grapevine-link/1"), "speaks none of our protocols"},
-		"an old version of TLS": {server.ServerTLS(), &tls.Config{RootCAs: client.roots, ServerName: ServerName, MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS12}, "protocol version"},
-		"not asking for a node": {server.ServerTLS(), &tls.Config{RootCAs: client.roots, ServerName: "example.com", MinVersion: tls.VersionTLS13}, "not one of a Grapevine node"},
+		"an old version of TLS": {server.ServerTLS(), &tls.Config{RootCAs: client.current.Load().pool, ServerName: ServerName, MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS12}, "protocol version"},
+		"not asking for a node": {server.ServerTLS(), &tls.Config{RootCAs: client.current.Load().pool, ServerName: "example.com", MinVersion: tls.VersionTLS13}, "not one of a Grapevine node"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := handshake(t, tt.server, tt.client)
@@ -136,9 +136,10 @@ func TestHandshakesThatMustFail(t *testing.T) {
 // withRoots trusts what another does: a client that would talk to the server,
 // and that the server must refuse.
 func withRoots(id, like *Identity) *Identity {
-	mixed := *id
-	mixed.roots = like.roots
-	return &mixed
+	mixed, own := &Identity{subject: id.subject}, *id.current.Load()
+	own.roots, own.pool = like.current.Load().roots, like.current.Load().pool
+	mixed.current.Store(&own)
+	return mixed
 }
 
 func TestOneCAForTwoFleetNamesIsStillTwoFleets(t *testing.T) {
@@ -179,7 +180,7 @@ func TestNodeCertificateHoldsAlsoForItsOtherNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{ServerName, "localhost", "127.0.0.1", "::1", "api.example.org", "192.0.2.7"} {
-		got := handshake(t, id.ServerTLS(), &tls.Config{RootCAs: id.roots, ServerName: name, MinVersion: tls.VersionTLS13})
+		got := handshake(t, id.ServerTLS(), &tls.Config{RootCAs: id.current.Load().pool, ServerName: name, MinVersion: tls.VersionTLS13})
 		if got.cerr != nil {
 			t.Errorf("%s: %v", name, got.cerr)
 		}

@@ -128,7 +128,7 @@ func TestOverTLSTheCertificateSaysWhoAsks(t *testing.T) {
 			var settings *tls.Config
 			if test.role == "" {
 				settings = w.identity(identity.Operator, newInstanceID()).ClientTLS(fleet.UUID{}, "http/1.1")
-				settings.Certificates = nil
+				settings.GetClientCertificate = nil
 			} else {
 				settings = w.identity(test.role, newInstanceID()).ClientTLS(fleet.UUID{}, "http/1.1")
 			}

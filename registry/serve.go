@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"time"
 
 	"grapevine/api"
-	"grapevine/identity"
 )
 
 // serve serves the API until shutdown.
@@ -51,7 +51,7 @@ func (r *Registry) principal(req *http.Request) api.Principal {
 		}
 		return api.Principal{Role: api.AsOperator, Name: "loopback"}
 	}
-	subject, err := identity.PeerOf(*req.TLS)
+	subject, err := r.deps.Identity.Admitted(*req.TLS, time.Now())
 	if err != nil {
 		return api.Principal{}
 	}
