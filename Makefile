@@ -23,7 +23,7 @@ SIMSEED  ?= $(shell date +%s)
 RACE     := ./fleet/... ./mesh/... ./agent/... ./placement/... ./view/... ./registry/... ./api/... ./internal/...
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check fmt fmt-check tidy tidy-check lint race cover fuzz sim sim-witnesses proofs sim-detection bench xen-lab xen-conformance generate tools install uninstall dist clean
+.PHONY: help build run test check fmt fmt-check tidy tidy-check lint race cover fuzz sim sim-witnesses proofs sim-detection bench xen-lab xen-conformance generate tools install uninstall dist packages clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -103,6 +103,9 @@ uninstall: ## remove what install put there; configuration and state stay
 
 dist: ## build release archives for linux amd64 and arm64 into dist/
 	VERSION=$(VERSION) TAGS=$(TAGS) LDFLAGS='$(LDFLAGS)' scripts/build-dist
+
+packages: ## build a .deb and an .rpm into dist/, for ARCHES="amd64 arm64" if named
+	VERSION=$(VERSION) TAGS=$(TAGS) LDFLAGS='$(LDFLAGS)' scripts/build-packages
 
 clean: ## remove what was built
 	rm -rf bin/grapevine bin/cover.out bin/cover.html dist

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"sync"
@@ -31,10 +32,11 @@ const environment = "GRAPEVINE"
 func (a *app) daemonCommand(cmd *cobra.Command, defaults any, file string, start func(context.Context) error) *cobra.Command {
 	keys := settings.For(defaults, environment)
 	var path string
-	var check bool
+	var check, example bool
 	cmd.Args = takes()
 	cmd.Flags().StringVar(&path, "config", "", "configuration file (default "+file+", if it is there)")
 	cmd.Flags().BoolVar(&check, "check-config", false, "print the configuration as it was understood, and end")
+	cmd.Flags().BoolVar(&example, "example-config", false, "print a configuration that explains every key, at its default, and end")
 	for _, k := range keys.Keys() {
 		if k.FileOnly {
 			continue
@@ -45,6 +47,10 @@ func (a *app) daemonCommand(cmd *cobra.Command, defaults any, file string, start
 		}
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if example {
+			_, err := io.WriteString(a.out, exampleConfig(cmd.Name(), file, keys))
+			return err
+		}
 		if err := a.load(keys, path, file); err != nil {
 			return err
 		}
@@ -54,6 +60,13 @@ func (a *app) daemonCommand(cmd *cobra.Command, defaults any, file string, start
 		return start(cmd.Context())
 	}
 	return cmd
+}
+
+// exampleConfig is a configuration file to begin with.
+func exampleConfig(daemon, file string, keys *settings.Set) string {
+	return fmt.Sprintf("# %s: the %s of Grapevine. Every key is here, commented out at its\n"+
+		"# default; take the sign away to change it. grapevine %s --check-config prints what\n"+
+		"# was understood, and grapevine doctor whether this machine is ready for it.\n", file, daemon, daemon) + keys.Example()
 }
 
 // load reads a configuration: the named file, or the usual one if it is there.
