@@ -52,7 +52,7 @@ func newServer(core Core, opts Options) *server {
 	}
 	s.engine.HandleMethodNotAllowed = true
 	s.engine.RedirectTrailingSlash = false
-	s.engine.Use(s.logged, s.authorised, s.queried, s.bodied, s.dated)
+	s.engine.Use(s.logged, hurried, s.authorised, s.queried, s.bodied, s.dated)
 	s.engine.NoRoute(noRoute)
 	s.engine.NoMethod(noMethod)
 	s.api = humagin.New(s.engine, s.config())

@@ -20,7 +20,7 @@ type importIn struct {
 
 // Resolve implements huma.Resolver: it takes the body without reading it.
 func (in *importIn) Resolve(ctx huma.Context) []error {
-	in.contentType, in.content = ctx.Header("Content-Type"), ctx.BodyReader()
+	in.contentType, in.content = ctx.Header("Content-Type"), &pacedReader{from: ctx.BodyReader(), deadline: ctx.SetReadDeadline}
 	return nil
 }
 

@@ -161,6 +161,20 @@ func known(names []string) string {
 	return strings.Join(names, ", ")
 }
 
+// hurried bounds how long a body may take to come, whoever reads it: of one that
+// nobody wants net/http reads some before it answers. The bound ends with the
+// body, for the reply may be held for longer.
+func hurried(c *gin.Context) {
+	if c.Request.Body != nil && c.Request.Body != http.NoBody {
+		_ = http.NewResponseController(c.Writer).SetReadDeadline(time.Now().Add(bodyTimeout)) // a connection without deadlines has keep-alives
+	}
+}
+
+// arrived lifts that bound.
+func arrived(c *gin.Context) {
+	_ = http.NewResponseController(c.Writer).SetReadDeadline(time.Time{})
+}
+
 // bodied reads JSON bodies, bounded in size and time, before huma looks at
 // them, and refuses bodies that nobody would read.
 func (s *server) bodied(c *gin.Context) {
@@ -169,9 +183,11 @@ func (s *server) bodied(c *gin.Context) {
 		return
 	}
 	if route.body == noBody {
-		if n, _ := io.ReadFull(c.Request.Body, make([]byte, 1)); n > 0 {
+		if _, err := io.ReadFull(c.Request.Body, make([]byte, 1)); err != io.EOF {
 			refuse(c, fleet.CodeBadRequest, "%s takes no body; its options are query parameters: %s", route.name, known(route.query))
+			return
 		}
+		arrived(c)
 		return
 	}
 	if content, ok := readBody(c); ok {
@@ -180,14 +196,11 @@ func (s *server) bodied(c *gin.Context) {
 	}
 }
 
-// readBody returns the whole body. The read deadline is lifted again, as the
-// reply may be held for longer than it.
+// readBody returns the whole body.
 func readBody(c *gin.Context) ([]byte, bool) {
-	control := http.NewResponseController(c.Writer)
-	deadline := control.SetReadDeadline(time.Now().Add(bodyTimeout)) == nil
 	content, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, fleet.MaxBodyBytes))
-	if deadline {
-		_ = control.SetReadDeadline(time.Time{}) // it could be set, so it can be lifted
+	if err == nil {
+		arrived(c)
 	}
 	var tooLarge *http.MaxBytesError
 	switch {

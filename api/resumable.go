@@ -166,10 +166,10 @@ func (r *pacedReader) Read(p []byte) (int, error) {
 		r.set = now
 	}
 	n, err := r.from.Read(p)
-	if err != nil {
+	switch {
+	case errors.Is(err, io.EOF):
 		_ = r.deadline(time.Time{})
-	}
-	if err != nil && !errors.Is(err, io.EOF) {
+	case err != nil: // nor is the rest waited for
 		r.err = err
 	}
 	return n, err

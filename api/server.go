@@ -12,7 +12,7 @@ import (
 
 // The server's limits. There is none on how long a request or an answer may
 // take, because uploads and logs are long and replies are held; handlers bound
-// what they read.
+// what they read. A TLS handshake has as long as a header.
 const (
 	readHeaderTimeout = 10 * time.Second
 	// idleTimeout is longer than the 90 s after which package client lets go.
@@ -21,7 +21,8 @@ const (
 )
 
 // NewServer returns a server for the handler, to be started by the caller on
-// listeners of its own, with or without TLS. It speaks HTTP/1.1.
+// listeners of its own, with or without TLS. It speaks HTTP/1.1, on at most
+// fleet.MaxConnections connections.
 func NewServer(handler http.Handler, log *slog.Logger) *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
@@ -30,6 +31,7 @@ func NewServer(handler http.Handler, log *slog.Logger) *http.Server {
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
+		ConnState:         newGate(log).watch,
 		Protocols:         protocols,
 		ErrorLog:          errorLog(log),
 	}

@@ -45,6 +45,21 @@ const (
 	// MaxBodyBytes bounds the JSON body of a request (images are streamed and
 	// bounded by their holder's disk).
 	MaxBodyBytes = 1 << 20
+	// MaxConnections bounds the connections that a listener of the API or of links
+	// has open at once, MaxConnectionsEach those of one IPv4 address or one IPv6
+	// /64. One that has shown no certificate takes at most 128 KiB, half of which
+	// is its header: all of them take 512 MiB, and those of one address a quarter
+	// of that. A registry that holds a thousand replies of one host comes to it.
+	MaxConnections     = 4096
+	MaxConnectionsEach = 1024
+	// MaxGossipStreams bounds the gossip streams that a member takes at once,
+	// MaxGossipStreamsEach those of one address, as above; each ends within
+	// seconds. MaxGossipStreamBytes bounds what one brings, which has to be read
+	// whole before it can be told from noise: 200 B of each of 40,000 members. So
+	// one address costs 256 MiB at worst, for so long.
+	MaxGossipStreams     = 128
+	MaxGossipStreamsEach = 32
+	MaxGossipStreamBytes = 8 << 20
 	// MaxCmdlineBytes is COMMAND_LINE_SIZE of Linux on x86, less its zero.
 	MaxCmdlineBytes = 2047
 	// MaxGuestBytes bounds what cloud-init is given of an instance: 64 KiB, which

@@ -13,6 +13,8 @@ import (
 	"github.com/hashicorp/go-sockaddr"
 	"github.com/hashicorp/memberlist"
 
+	"grapevine/fleet"
+	"grapevine/internal/crowd"
 	"grapevine/internal/pause"
 	"grapevine/internal/rawudp"
 )
@@ -20,15 +22,16 @@ import (
 // acceptPause is how long a listener that fails is left alone.
 const acceptPause = 100 * time.Millisecond
 
-// gossipTransport is memberlist's NetTransport with three things changed: its
-// packets go past Go's scheduler, and cost a buffer of their own size; and its
-// dials end with it, for a join of an address that does not answer must not
-// hold up a shutdown.
+// gossipTransport is memberlist's NetTransport with some things changed: its
+// packets go past Go's scheduler, and cost a buffer of their own size; its dials
+// end with it, for a join of an address that does not answer must not hold up a
+// shutdown; and the streams that it takes are bounded.
 type gossipTransport struct {
 	bound    *net.TCPAddr
 	listener *net.TCPListener
 	socket   rawudp.Conn
 	logs     *serfLog
+	crowd    crowd.Crowd
 	packets  chan *memberlist.Packet
 	streams  chan net.Conn
 
@@ -79,6 +82,7 @@ func newGossipTransport(bound *net.TCPAddr, listener *net.TCPListener, socket *n
 	roomForPackets(socket)
 	t := &gossipTransport{
 		bound: bound, listener: listener, socket: rawudp.Wrap(socket), logs: logs,
+		crowd:   crowd.Crowd{All: fleet.MaxGossipStreams, Each: fleet.MaxGossipStreamsEach},
 		packets: make(chan *memberlist.Packet), streams: make(chan net.Conn),
 	}
 	t.life, t.end = context.WithCancel(context.Background())
@@ -147,9 +151,15 @@ func (t *gossipTransport) accept() {
 			}
 			continue
 		}
+		if !t.crowd.Enter(conn.RemoteAddr()) {
+			t.logs.log.Debug("gossip stream refused: too many are open", "peer", conn.RemoteAddr())
+			_ = conn.Close()
+			continue
+		}
 		select {
-		case t.streams <- conn:
+		case t.streams <- &boundedStream{Conn: conn, left: fleet.MaxGossipStreamBytes, leave: t.crowd.Leave}:
 		case <-t.life.Done():
+			t.crowd.Leave(conn.RemoteAddr())
 			_ = conn.Close()
 			return
 		}
