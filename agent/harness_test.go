@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"log/slog"
+	"net/netip"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -45,7 +47,7 @@ type site struct {
 }
 
 // newSite starts an agent on a simulated host with the image tiny. The test's
-// end stops it.
+// end stops it. Such tests mostly wait, so they run side by side.
 func newSite(t *testing.T, change func(*agent.Config)) *site {
 	t.Helper()
 	return newSiteOn(t, simulated.Config{Hardware: "board-1", Resources: fleet.Resources{VCPUs: 4, MemoryMiB: 4096, DiskGiB: 100}}, change)
@@ -54,6 +56,7 @@ func newSite(t *testing.T, change func(*agent.Config)) *site {
 // newSiteOn is newSite on another hypervisor.
 func newSiteOn(t *testing.T, host simulated.Config, change func(*agent.Config)) *site {
 	t.Helper()
+	t.Parallel()
 	hypervisor, err := simulated.New(host)
 	if err != nil {
 		t.Fatal(err)
@@ -79,12 +82,22 @@ func (s *site) configure(name string, change func(*agent.Config)) {
 	s.t.Helper()
 	s.cfg = agent.Default()
 	s.cfg.Name, s.cfg.Zone, s.cfg.DataDir = name, "a", s.t.TempDir()
-	s.cfg.Listen, s.cfg.GossipBind, s.cfg.Socket = "127.0.0.1:0", "127.0.0.1:0", ""
+	address := ownAddress() + ":0"
+	s.cfg.Listen, s.cfg.GossipBind, s.cfg.Socket = address, address, ""
 	s.cfg.ListEvery = 200 * time.Millisecond
 	s.cfg.ReserveMemoryMiB, s.cfg.OvercommitVCPUs = 0, 1
 	if change != nil {
 		change(&s.cfg)
 	}
+}
+
+var addresses atomic.Uint32
+
+// ownAddress returns a loopback address that no other site has: a port that an
+// agent leaves for a moment is still free when it starts again.
+func ownAddress() string {
+	n := addresses.Add(1)
+	return netip.AddrFrom4([4]byte{127, 1, byte(n >> 8), byte(n)}).String()
 }
 
 func (s *site) issue(role identity.Role, id fleet.UUID) *identity.Identity {
