@@ -240,10 +240,11 @@ func TestWrongContentFailsTheBuildAndNamesItsHolder(t *testing.T) {
 func TestFetchGoesOnAfterTheAgentIsRestarted(t *testing.T) {
 	first := newSite(t, nil)
 	im := first.store()
-	stuck := make(chan struct{})
+	stuck, back := make(chan struct{}), make(chan struct{})
 	asked := first.give(func(n int64, r io.ReadCloser) (io.ReadCloser, error) {
-		if n == ranges { // the first time, the last range does not end
+		if n == ranges { // the first time, the last range does not come
 			close(stuck)
+			<-back
 			return &torn{iotest.ErrReader(errors.New("stuck")), r}, nil
 		}
 		return r, nil
@@ -253,6 +254,7 @@ func TestFetchGoesOnAfterTheAgentIsRestarted(t *testing.T) {
 	id := second.claim(of(1, im)).Instance.ID
 	<-stuck
 	second.restart()
+	close(back)
 	second.running(id)
 	second.holds(im)
 	if got := asked.Load(); got > ranges+2 {

@@ -22,7 +22,7 @@ import (
 
 // patience is how long a condition may take before a test gives up. It says
 // nothing about speed: a loaded machine is slow.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // site is one host whose agent can be stopped and started again, as a machine
 // that outlives its daemon.

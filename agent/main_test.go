@@ -8,7 +8,7 @@ import (
 
 // sideBySide is how many tests run at once unless -parallel says otherwise.
 // They wait for each other's agents most of the time, whatever the machine.
-const sideBySide = "16"
+const sideBySide = "8"
 
 func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", sideBySide); err != nil {

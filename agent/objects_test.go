@@ -39,14 +39,23 @@ func (s *site) hearsAll(hosts int) {
 	})
 }
 
+func (s *site) makesGroup(g fleet.CreateGroup) (fleet.Group, error) {
+	s.t.Helper()
+	return patiently(s, func() (fleet.Group, error) { return s.asOperator().CreateGroup(s.t.Context(), g) })
+}
+
+func (s *site) makesKeyPair(p fleet.CreateKeyPair) (fleet.KeyPair, error) {
+	s.t.Helper()
+	return patiently(s, func() (fleet.KeyPair, error) { return s.asOperator().CreateKeyPair(s.t.Context(), p) })
+}
+
 func TestObjectsOutliveTheirAgentsAndEndForEver(t *testing.T) {
 	s, second, third, _ := fleetOfFour(t)
-	c := s.asOperator()
-	group, err := c.CreateGroup(t.Context(), fleet.CreateGroup{Name: "web", Policy: fleet.AntiAffinity})
+	group, err := s.makesGroup(fleet.CreateGroup{Name: "web", Policy: fleet.AntiAffinity})
 	if err != nil || group.ID.IsZero() || group.Project != fleet.DefaultProject || group.Policy != fleet.AntiAffinity || group.By != "operator test" {
 		t.Fatalf("made %+v, %v", group, err)
 	}
-	pair, err := c.CreateKeyPair(t.Context(), fleet.CreateKeyPair{Name: "alice", PublicKey: aliceKey})
+	pair, err := s.makesKeyPair(fleet.CreateKeyPair{Name: "alice", PublicKey: aliceKey})
 	if err != nil || pair.PublicKey != aliceKey {
 		t.Fatalf("made %+v, %v", pair, err)
 	}
@@ -65,7 +74,9 @@ func TestObjectsOutliveTheirAgentsAndEndForEver(t *testing.T) {
 	}
 
 	third.hearsAll(3)
-	ended, err := third.asOperator().EndObject(t.Context(), fleet.MakeGroup, fleet.ObjectRef{IDOrName: "web"}, "")
+	ended, err := patiently(third, func() (fleet.Decided, error) {
+		return third.asOperator().EndObject(t.Context(), fleet.MakeGroup, fleet.ObjectRef{IDOrName: "web"}, "")
+	})
 	if err != nil || ended.Record.Kind != fleet.EndGroup || ended.Record.Subject != group.ID {
 		t.Fatalf("ended %+v, %v", ended, err)
 	}
@@ -78,7 +89,7 @@ func TestObjectsOutliveTheirAgentsAndEndForEver(t *testing.T) {
 		at.lists()
 	}
 	s.hearsAll(3)
-	again, err := s.asOperator().CreateGroup(t.Context(), fleet.CreateGroup{Name: "web", Policy: fleet.Affinity})
+	again, err := s.makesGroup(fleet.CreateGroup{Name: "web", Policy: fleet.Affinity})
 	if err != nil || again.ID == group.ID || again.Policy != fleet.Affinity {
 		t.Errorf("the name made again: %+v, %v", again, err)
 	}
@@ -87,10 +98,10 @@ func TestObjectsOutliveTheirAgentsAndEndForEver(t *testing.T) {
 func TestNameOfAnObjectIsTakenWhileItIsShown(t *testing.T) {
 	s, _, _, _ := fleetOfFour(t)
 	c := s.asOperator()
-	if _, err := c.CreateGroup(t.Context(), fleet.CreateGroup{Name: "web", Policy: fleet.Affinity}); err != nil {
+	if _, err := s.makesGroup(fleet.CreateGroup{Name: "web", Policy: fleet.Affinity}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.CreateKeyPair(t.Context(), fleet.CreateKeyPair{Name: "web", PublicKey: aliceKey}); err != nil {
+	if _, err := s.makesKeyPair(fleet.CreateKeyPair{Name: "web", PublicKey: aliceKey}); err != nil {
 		t.Errorf("a key pair of a group's name: %v", err)
 	}
 	s.lists("web")
@@ -102,7 +113,7 @@ func TestNameOfAnObjectIsTakenWhileItIsShown(t *testing.T) {
 	if _, err := c.CreateKeyPair(t.Context(), fleet.CreateKeyPair{Name: "web", PublicKey: bobKey}); fleet.CodeOf(err) != fleet.CodeConflict {
 		t.Errorf("a second key pair of the name: %v", err)
 	}
-	if _, err := c.CreateGroup(t.Context(), fleet.CreateGroup{Name: "web", Project: "shop", Policy: fleet.Affinity}); err != nil {
+	if _, err := s.makesGroup(fleet.CreateGroup{Name: "web", Project: "shop", Policy: fleet.Affinity}); err != nil {
 		t.Errorf("the name in another project: %v", err)
 	}
 	if _, err := c.EndObject(t.Context(), fleet.MakeGroup, fleet.ObjectRef{IDOrName: "db"}, ""); fleet.CodeOf(err) != fleet.CodeNotFound {
