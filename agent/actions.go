@@ -108,9 +108,7 @@ func (a *Agent) ActHost(_ context.Context, id fleet.HostID, action fleet.HostAct
 	}
 	unlock := a.keys.lock(id)
 	defer unlock()
-	a.drain.mu.Lock()
-	defer a.drain.mu.Unlock()
-	if a.drain.record.Phase == fleet.DrainGoing {
+	if a.drain.now().Phase == fleet.DrainGoing {
 		return fleet.Host{}, errorf(fleet.CodeConflict, "host %s is draining; end that with: grapevine host undrain %s", a.name(), a.name())
 	}
 	if err := a.journal.SetHostState(state); err != nil {

@@ -11,7 +11,9 @@ import (
 	"grapevine/fleet"
 )
 
-// drain is how the host is being emptied, in memory as in the journal.
+// drain is how the host is being emptied, in memory as in the journal. Who
+// changes it holds the host's key over the write to the journal; mu is held by
+// nobody who waits, so that a slow disk keeps no reader.
 type drain struct {
 	mu     sync.Mutex
 	record journal.Drain      // guarded by mu
@@ -29,13 +31,11 @@ func (d *drain) now() journal.Drain {
 // note changes what is known of one machine, durably, unless the drain has gone
 // on to another phase meanwhile.
 func (a *Agent) note(phase fleet.DrainPhase, id fleet.InstanceID, change func(*journal.Drained)) error {
-	d := &a.drain
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.record.Phase != phase {
+	defer a.keys.lock(a.hostID)()
+	next := a.drain.now()
+	if next.Phase != phase {
 		return context.Canceled
 	}
-	next := d.record.Clone()
 	if next.Machine(id) == nil {
 		next.Machines = append(next.Machines, journal.Drained{Instance: id})
 	}
@@ -44,12 +44,14 @@ func (a *Agent) note(phase fleet.DrainPhase, id fleet.InstanceID, change func(*j
 }
 
 // setDrain makes the record durable and, unless it is empty, the host's state
-// with it. The caller holds the drain's lock.
+// with it. The caller holds the host's key.
 func (a *Agent) setDrain(next journal.Drain, state fleet.HostState) error {
 	if err := a.journal.SetDrain(next, state); err != nil {
 		return errorf(fleet.CodeInternal, "%v", err)
 	}
+	a.drain.mu.Lock()
 	a.drain.record = next
+	a.drain.mu.Unlock()
 	if state != "" {
 		a.state.mu.Lock()
 		a.state.base.State = state
@@ -63,9 +65,11 @@ func (a *Agent) turn(next journal.Drain, state fleet.HostState) (fleet.Drain, er
 	if err := a.setDrain(next, state); err != nil {
 		return fleet.Drain{}, err
 	}
+	a.drain.mu.Lock()
 	if a.drain.cancel != nil {
 		a.drain.cancel()
 	}
+	a.drain.mu.Unlock()
 	a.publish()
 	select {
 	case a.drain.wake <- struct{}{}:
@@ -80,12 +84,11 @@ func (a *Agent) StartDrain(_ context.Context, id fleet.HostID, req fleet.DrainRe
 	if err := a.mine(id); err != nil {
 		return fleet.Drain{}, err
 	}
-	a.drain.mu.Lock()
-	defer a.drain.mu.Unlock()
+	defer a.keys.lock(id)()
 	if a.hostState() == fleet.HostQuarantined {
 		return fleet.Drain{}, errorf(fleet.CodeConflict, "host %s is quarantined; release it first", a.name())
 	}
-	next := a.drain.record.Clone()
+	next := a.drain.now()
 	if next.Phase != fleet.DrainGoing {
 		next.StartedAt = time.Now()
 	}
@@ -106,12 +109,11 @@ func (a *Agent) Undrain(_ context.Context, id fleet.HostID) (fleet.Drain, error)
 	if err := a.mine(id); err != nil {
 		return fleet.Drain{}, err
 	}
-	a.drain.mu.Lock()
-	defer a.drain.mu.Unlock()
-	if a.drain.record.Phase != fleet.DrainGoing {
+	defer a.keys.lock(id)()
+	next := a.drain.now()
+	if next.Phase != fleet.DrainGoing {
 		return fleet.Drain{}, errorf(fleet.CodeConflict, "host %s is not being drained", a.name())
 	}
-	next := a.drain.record.Clone()
 	next.Phase = fleet.DrainRestoring
 	next.Machines = slices.DeleteFunc(next.Machines, func(m journal.Drained) bool { return !m.Asked })
 	for i := range next.Machines {

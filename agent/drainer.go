@@ -222,9 +222,8 @@ func (a *Agent) toStart(record *journal.Drain) []fleet.Instance {
 // restored ends the restoring once something has come of every machine that is
 // still there.
 func (a *Agent) restored() bool {
-	a.drain.mu.Lock()
-	defer a.drain.mu.Unlock()
-	next := a.drain.record.Clone()
+	defer a.keys.lock(a.hostID)()
+	next := a.drain.now()
 	if next.Phase != fleet.DrainRestoring {
 		return next.Phase != fleet.DrainGoing
 	}
