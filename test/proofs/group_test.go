@@ -99,20 +99,6 @@ func TestProof13AffinityGroupIsAlwaysOnOneHost(t *testing.T) {
 	})
 }
 
-// group makes a server group, of which both registries have heard.
-func (w *World) group(name string, policy fleet.GroupPolicy) fleet.Group {
-	w.t.Helper()
-	group, err := w.Registries[0].Client.CreateGroup(w.t.Context(), fleet.CreateGroup{Name: name, Policy: policy})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.Await(time.Minute, "the other registry knows the group", func() error {
-		_, err := w.Registries[1].Client.Group(w.t.Context(), fleet.ObjectRef{IDOrName: name})
-		return err
-	})
-	return group
-}
-
 // membersAt counts the machines of a group on each hypervisor, by host name.
 func (w *World) membersAt(group fleet.GroupID) map[string]int {
 	out := map[string]int{}

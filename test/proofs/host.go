@@ -193,3 +193,14 @@ func (h *Host) isQuiet(id fleet.InstanceID) bool {
 	row, err := h.Client.Instance(ctx, id)
 	return err == nil && row.Task == fleet.TaskNone && row.Power == fleet.PowerRunning
 }
+
+// machine returns an instance's machine on the host's hypervisor, nil where
+// there is none.
+func (h *Host) machine(id fleet.InstanceID) *drivers.Machine {
+	for _, m := range h.Hypervisor.Machines() {
+		if m.ID == id {
+			return &m
+		}
+	}
+	return nil
+}

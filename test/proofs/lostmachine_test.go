@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"grapevine/api/client"
-	"grapevine/drivers"
 	"grapevine/fleet"
 )
 
@@ -35,17 +34,6 @@ func (w *World) hostOf(id fleet.HostID) *Host {
 		}
 	}
 	w.t.Fatalf("no host %s", id)
-	return nil
-}
-
-// machine returns an instance's machine on the host's hypervisor, nil where
-// there is none.
-func (h *Host) machine(id fleet.InstanceID) *drivers.Machine {
-	for _, m := range h.Hypervisor.Machines() {
-		if m.ID == id {
-			return &m
-		}
-	}
 	return nil
 }
 

@@ -10,29 +10,12 @@ import (
 	"grapevine/fleet"
 )
 
-// fate is all that is known of one instance from outside: what was asked for
-// it, and what came of that.
-type fate struct {
-	id   fleet.InstanceID
-	key  string
-	name string
-
-	pending  int  // requests under way
-	accepted bool // a create was promised
-	doubted  bool // the outcome of a create is unknown
-	deleting bool // a delete was asked for, whatever came of it
-	deleted  bool // a delete was accepted
-	removed  bool // its machine was removed behind the agent's back
-	gone     bool // at the last heal it was nowhere
-	over     bool // it is gone, and nothing is asked of it any more
-	stopped  bool // it was powered off behind the agent's back, and nobody has started it since
-}
-
 // oracle remembers the fate of every instance that was ever asked for.
 type oracle struct {
 	mu     sync.Mutex
 	fates  map[fleet.InstanceID]*fate
 	order  []*fate // as they were first asked for, but those that are over
+	groups []fleet.Group
 	counts map[string]int
 }
 
@@ -98,10 +81,15 @@ func (o *oracle) pick(n func(int) int, ok func(*fate) bool) *fate {
 
 // retire has those that are over for good, by what was just checked, asked for
 // no more: all that can come of them is that they come back. A long life would
-// otherwise ask for little else.
-func (o *oracle) retire() {
+// otherwise ask for little else. Of the others it notes what they are now.
+func (o *oracle) retire(seen []sighting) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	for i := range seen {
+		if f := o.fates[seen[i].ID]; f != nil {
+			f.moved, f.generation = false, seen[i].generation()
+		}
+	}
 	o.order = slices.DeleteFunc(o.order, func(f *fate) bool {
 		f.over = f.pending == 0 && f.gone && (f.deleted || f.removed)
 		return f.over
@@ -133,26 +121,6 @@ func (w *World) copies() map[fleet.InstanceID][]*Host {
 	return all
 }
 
-// always checks what holds at every moment: no machine is twice, and no
-// hypervisor holds more than it can.
-func (o *oracle) always(w *World) error {
-	var errs []error
-	for id, hosts := range w.copies() {
-		if len(hosts) > 1 {
-			errs = append(errs, fmt.Errorf("instance %s is on %s and %s", id, hosts[0].Name, hosts[1].Name))
-		}
-	}
-	for _, h := range w.Hosts {
-		if used := h.used(); used.MemoryMiB > h.size.MemoryMiB || used.VCPUs > h.size.VCPUs {
-			errs = append(errs, fmt.Errorf("%s holds %d MiB and %d vCPUs, and has %d and %d", h.Name, used.MemoryMiB, used.VCPUs, h.size.MemoryMiB, h.size.VCPUs))
-		}
-		if err := h.Died(); err != nil {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
-}
-
 // used is what the machines of the hypervisor take.
 func (h *Host) used() fleet.Resources {
 	var sum fleet.Resources
@@ -178,7 +146,7 @@ func (o *oracle) healed(w *World, hosts []fleet.Host, rows []fleet.Instance) err
 	for _, f := range o.order {
 		f.gone = len(there[f.id])+len(shown[f.id]) == 0
 		if err := f.judge(there[f.id], shown[f.id]); err != nil {
-			errs = append(errs, fmt.Errorf("instance %s (%s): %w", f.id, f.name, err))
+			errs = append(errs, fmt.Errorf("instance %s (%s): %w", f.id, f.ask.Name, err))
 		}
 	}
 	for id := range there {
@@ -198,30 +166,9 @@ func (o *oracle) healed(w *World, hosts []fleet.Host, rows []fleet.Instance) err
 // back judges a machine or a row that is there though it was over.
 func (o *oracle) back(id fleet.InstanceID, on []*Host, rows []fleet.Instance) error {
 	if f := o.fates[id]; f != nil && f.over {
-		return fmt.Errorf("instance %s (%s) was gone, and is back: %d machines, and the rows are %+v", f.id, f.name, len(on), rows)
+		return fmt.Errorf("instance %s (%s) was gone, and is back: %d machines, and the rows are %+v", f.id, f.ask.Name, len(on), rows)
 	}
 	return nil
-}
-
-// judge says what of an instance is not as it was promised.
-func (f *fate) judge(on []*Host, rows []fleet.Instance) error {
-	failed := len(rows) == 1 && rows[0].Fault != "" && len(on) == 0
-	switch {
-	case len(on) > 1 || len(rows) > 1:
-		return fmt.Errorf("%d machines and %d rows", len(on), len(rows))
-	case len(on) != len(rows) && !failed:
-		return fmt.Errorf("%d machines, and %d rows that show it: %+v", len(on), len(rows), rows)
-	case f.accepted && !f.deleting && !f.removed && len(on) == 0 && !failed:
-		return errors.New("it was promised, nobody deleted it, and it is not there")
-	case f.deleted && len(on)+len(rows) > 0:
-		return fmt.Errorf("it was deleted, and is there: %+v", rows)
-	case !f.accepted && !f.doubted && len(on)+len(rows) > 0:
-		return fmt.Errorf("it was surely refused, and is there: %+v", rows)
-	case f.stopped && !f.deleting && len(on) == 1 && rows[0].Power != fleet.PowerStopped:
-		return fmt.Errorf("it was powered off by hand, nobody started it, and it is %s", rows[0].Power)
-	default:
-		return nil
-	}
 }
 
 // judge compares what a registry shows of a host with its hypervisor.

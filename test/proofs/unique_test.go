@@ -89,17 +89,6 @@ func (w *World) wantNames(c *tally, rng *rand.Rand, names []string, who int, end
 	}
 }
 
-func wordFor(word string, err error) string {
-	switch code := fleet.CodeOf(err); {
-	case err == nil:
-		return word
-	case code == "":
-		return "no answer"
-	default:
-		return string(code)
-	}
-}
-
 // deleteNamed deletes what a registry shows under a name.
 func (w *World) deleteNamed(ctx context.Context, at *client.Client, name string) string {
 	rows, err := at.AllInstances(ctx, fleet.InstanceQuery{Name: name})
