@@ -29,6 +29,7 @@ import (
 	"grapevine/internal/rungroup"
 	"grapevine/internal/sockets"
 	"grapevine/mesh"
+	"grapevine/people/tokens"
 	"grapevine/view"
 )
 
@@ -64,6 +65,7 @@ type Agent struct {
 	cfg      Config
 	driver   drivers.Driver
 	identity *identity.Identity
+	gate     *tokens.Gate // judges what people show
 	hostID   fleet.HostID
 	network  sockets.Network
 	log      *slog.Logger
@@ -196,6 +198,7 @@ func (a *Agent) open(ctx context.Context, deps Deps) error {
 	a.View = view.New(view.Config{
 		Source: a.mesh, Flavors: a.cfg.Flavors, Peers: a.peers, Self: a.hostID, Local: (*local)(a),
 	})
+	a.gate = &tokens.Gate{Identity: a.identity, Revoked: a.View.Revoked}
 	if err := a.openWitnessing(deps.GrantLife); err != nil {
 		return err
 	}

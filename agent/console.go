@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net/url"
 	"slices"
@@ -20,7 +19,7 @@ func (a *Agent) OpenConsole(_ context.Context, id fleet.InstanceID, ask fleet.Op
 	if _, err := a.consoler(id, ask.Kind); err != nil {
 		return fleet.ConsoleTicket{}, err
 	}
-	token, until, err := a.tickets.Issue(consoles.Pass{Instance: id, OpenConsole: ask, Who: nameOf(who)})
+	token, until, err := a.tickets.Issue(consoles.Pass{Instance: id, OpenConsole: ask, Who: who.Word()})
 	if err != nil {
 		return fleet.ConsoleTicket{}, err
 	}
@@ -34,16 +33,9 @@ func (a *Agent) OpenConsole(_ context.Context, id fleet.InstanceID, ask fleet.Op
 	}, nil
 }
 
-func nameOf(who api.Principal) string {
-	if who.Name == "" {
-		return string(who.Role)
-	}
-	return fmt.Sprintf("%s %s", who.Role, who.Name)
-}
-
 // Console implements api.Node.
 func (a *Agent) Console(ctx context.Context, id fleet.InstanceID, visit api.ConsoleVisit) (io.ReadWriteCloser, error) {
-	pass := consoles.Pass{Instance: id, OpenConsole: visit.OpenConsole, Who: nameOf(visit.Who)}
+	pass := consoles.Pass{Instance: id, OpenConsole: visit.OpenConsole, Who: visit.Who.Word()}
 	if visit.Token != "" {
 		var ok bool
 		if pass, ok = a.tickets.Redeem(visit.Token, id); !ok {

@@ -58,7 +58,7 @@ func (a *Agent) accept(ctx context.Context, r fleet.Record, by, why string) (fle
 
 // wordOf says whose word a request is. A registry passes on the word of others.
 func wordOf(passedOn string, who api.Principal) (string, error) {
-	by := nameOf(who)
+	by := who.Word()
 	switch {
 	case passedOn == "":
 	case who.Role == api.AsRegistry:

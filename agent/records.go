@@ -29,7 +29,7 @@ func (a *Agent) PutRecord(_ context.Context, r fleet.Record) (fleet.Record, erro
 	case there:
 		return held, nil
 	case full:
-		return fleet.Record{}, errorf(fleet.CodeTooMany, "host %s holds as many records as one agent does (%d, and %d that make groups and key pairs); ask another agent", a.name(), fleet.MaxRecords, fleet.MaxObjectsHeld)
+		return fleet.Record{}, errorf(fleet.CodeTooMany, "host %s holds as many records as one agent does (%d, %d that make groups and key pairs, %d that revoke tokens); ask another agent", a.name(), fleet.MaxRecords, fleet.MaxObjectsHeld, fleet.MaxRevocationsHeld)
 	}
 	entry := records.Held{Record: r}
 	if err := a.journal.PutRecords(entry); err != nil {

@@ -88,18 +88,6 @@ func (a *Agent) acceptLink(conn *tls.Conn) {
 	a.mesh.Accept(a.running, a.identity.Guard(conn), peer.ID)
 }
 
-// certified reads who asks from the client's certificate.
-func (a *Agent) certified(r *http.Request) api.Principal {
-	if r.TLS == nil {
-		return api.Principal{}
-	}
-	peer, err := a.identity.Admitted(*r.TLS, time.Now())
-	if err != nil {
-		return api.Principal{}
-	}
-	return api.Principal{Role: api.PrincipalRole(peer.Role), ID: peer.ID, Name: peer.Name}
-}
-
 // onSocket is whoever may open the unix socket: root and one group.
 func onSocket(*http.Request) api.Principal {
 	return api.Principal{Role: api.AsOperator, Name: "local"}

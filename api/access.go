@@ -4,9 +4,12 @@ import "slices"
 
 // The groups of roles that routes are open to.
 var (
-	anyone     = []PrincipalRole{Nobody, AsAgent, AsRegistry, AsOperator}
-	readers    = []PrincipalRole{AsAgent, AsRegistry, AsOperator}
-	mutators   = []PrincipalRole{AsRegistry, AsOperator}
+	anyone     = []PrincipalRole{Nobody, AsAgent, AsRegistry, AsOperator, AsAdmin, AsMember, AsReader}
+	readers    = []PrincipalRole{AsAgent, AsRegistry, AsOperator, AsAdmin}
+	mutators   = []PrincipalRole{AsRegistry, AsOperator, AsAdmin}
+	revokers   = []PrincipalRole{AsRegistry, AsOperator, AsAdmin, AsMember, AsReader} // the handler judges whose tokens
+	people     = []PrincipalRole{AsRegistry, AsOperator, AsAdmin, AsMember, AsReader}
+	admins     = []PrincipalRole{AsRegistry, AsAdmin}
 	nodes      = []PrincipalRole{AsAgent, AsRegistry}
 	registries = []PrincipalRole{AsRegistry}
 )
@@ -20,6 +23,12 @@ var access = map[string][]PrincipalRole{
 	"GET /version":      anyone,
 	"GET /openapi.json": anyone,
 	"GET /metrics":      readers,
+
+	"POST /v1/tokens":                anyone,
+	"DELETE /v1/tokens/{id}":         revokers,
+	"DELETE /v1/users/{name}/tokens": revokers,
+	"GET /v1/users":                  admins,
+	"GET /v1/projects":               people,
 
 	"GET /v1/hosts":                readers,
 	"GET /v1/hosts/{id}":           readers,

@@ -94,6 +94,7 @@ type Reads interface {
 // durably; the outcome is in the row later.
 type Writer interface {
 	ObjectWriter
+	Revoker
 	CreateInstance(ctx context.Context, c CreateInstance) (fleet.Accepted, error)
 	// Batch begins a batch, and returns what creates each of its instances; it may
 	// be called several times at once.
@@ -253,16 +254,43 @@ type Principal struct {
 	ID fleet.UUID
 	// Name is for logs.
 	Name string
+	// Person is who shows a token or, with the role registry, on whose behalf the
+	// registry asks; zero for a certificate's own.
+	Person fleet.Person
+	// Token is the id of the token that was shown.
+	Token fleet.UUID
+	// Refused is why a token was not taken, where the role is Nobody for that.
+	Refused error
 }
+
+// Word names the principal where people read who did something.
+func (p Principal) Word() string {
+	switch {
+	case p.Person.User != "" && p.Role != AsRegistry:
+		return string(p.Role) + " " + p.Person.String()
+	case p.Name == "":
+		return string(p.Role)
+	default:
+		return string(p.Role) + " " + p.Name
+	}
+}
+
+// OfProject reports whether the principal may do nothing outside of the project of
+// its token.
+func (p Principal) OfProject() bool { return p.Role == AsMember || p.Role == AsReader }
 
 // PrincipalRole says what a principal may do.
 type PrincipalRole string
 
-// The roles. Operators and registries may mutate; agents may read and use the
-// node routes; nobody may nothing but health checks.
+// The roles. Admins, operators and registries may mutate; agents may read and use
+// the node routes; members may change what their project has, and readers see it;
+// nobody may nothing but health checks and logging in.
 const (
 	Nobody     PrincipalRole = ""
 	AsAgent    PrincipalRole = "agent"
 	AsRegistry PrincipalRole = "registry"
 	AsOperator PrincipalRole = "operator"
+	AsAdmin    PrincipalRole = "admin"
+	AsMember   PrincipalRole = "member"
+	AsReader   PrincipalRole = "reader"
 )

@@ -519,7 +519,7 @@ func byHeader(r *http.Request) Principal {
 
 func testOptions(core *fakeCore) Options {
 	return Options{
-		Node: core, Principal: byHeader, Version: "1.2.3",
+		Node: core, People: &fakePeople{}, Principal: byHeader, Version: "1.2.3",
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "grapevine_up 1\n") }),
 	}
 }

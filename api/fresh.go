@@ -45,10 +45,10 @@ func read[ID, T any](ctx context.Context, how string, id ID, known, fresh, own f
 }
 
 // dated reports whether the route reads the fleet, and so heeds
-// Grapevine-At-Least. What the mesh shows is this node's own, and witnesses are
-// asked themselves.
+// Grapevine-At-Least. What the mesh shows and who may log in is this node's own,
+// and witnesses are asked themselves.
 func (r *route) dated() bool {
-	return r.method == http.MethodGet && r.path != uploadPath && !slices.Contains([]string{"mesh", "node", "nodes", "consoles", "witnesses"}, r.tag)
+	return r.method == http.MethodGet && r.path != uploadPath && !slices.Contains([]string{"mesh", "node", "nodes", "consoles", "witnesses", "people"}, r.tag)
 }
 
 // atLeastParameter documents the header.

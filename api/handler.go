@@ -16,6 +16,10 @@ type Options struct {
 	// Principal says who sent a request, from its certificate, token or socket.
 	// Nil makes everybody nobody.
 	Principal func(*http.Request) Principal
+	// People adds logging in, and who may; nil on an agent.
+	People People
+	// OpenMetrics lets anyone read Metrics.
+	OpenMetrics bool
 	// Ready returns why the node cannot answer for the fleet yet; its error is
 	// shown to anyone who asks /readyz. Nil is always ready.
 	Ready func() error
@@ -61,6 +65,7 @@ func newServer(core Core, opts Options) *server {
 	s.addRecords()
 	s.addObjects()
 	s.addIntents()
+	s.addTokens()
 	s.addInstances()
 	s.addImages()
 	s.addImageURL()

@@ -92,9 +92,15 @@ func (s *server) logRequest(c *gin.Context, took time.Duration) {
 		return
 	}
 	who := principalOf(c)
-	s.log.Log(ctx, level, "request served", "method", c.Request.Method, "path", c.Request.URL.Path,
+	line := []any{
+		"method", c.Request.Method, "path", c.Request.URL.Path,
 		"status", c.Writer.Status(), "role", string(who.Role), "peer_id", who.ID.String(), "peer_name", who.Name,
-		"duration_ms", took.Milliseconds())
+		"duration_ms", took.Milliseconds(),
+	}
+	if who.Person.User != "" {
+		line = append(line, "user", who.Person.User, "project", who.Person.Project)
+	}
+	s.log.Log(ctx, level, "request served", line...)
 }
 
 // authorised lets through whom the access table names.
@@ -107,13 +113,24 @@ func (s *server) authorised(c *gin.Context) {
 	if s.opts.Principal != nil {
 		who = s.opts.Principal(c.Request)
 	}
+	if who.Role == AsRegistry {
+		who.Person = onBehalfOf(c.Request)
+	}
 	c.Set(principalKey, who)
+	if who.Person.User != "" {
+		c.Request = c.Request.WithContext(fleet.WithPerson(c.Request.Context(), who.Person))
+	}
 	switch {
 	case admits(route.name, who.Role):
+	case s.opts.OpenMetrics && route.name == metricsRoute:
 	case slices.Contains(ticketed, route.name) && c.Query(tokenParameter) != "":
+	case who.Role == Nobody && who.Refused != nil:
+		c.Header("WWW-Authenticate", "Bearer error=\"invalid_token\"")
+		problemOf(who.Refused).write(c.Writer)
+		c.Abort()
 	case who.Role == Nobody:
 		c.Header("WWW-Authenticate", "Bearer")
-		refuse(c, fleet.CodeUnauthenticated, "%s needs a token, a certificate of this fleet or the local socket; set GRAPEVINE_TOKEN, or GRAPEVINE_CERT and GRAPEVINE_KEY", route.name)
+		refuse(c, fleet.CodeUnauthenticated, "%s needs a token, a certificate of this fleet or the local socket; set GRAPEVINE_TOKEN (grapevine login), or GRAPEVINE_CERT and GRAPEVINE_KEY", route.name)
 	default:
 		refuse(c, fleet.CodeForbidden, "%s is not open to the role %s, only to %s", route.name, who.Role, roleNames(access[route.name]))
 	}

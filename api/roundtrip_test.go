@@ -238,6 +238,17 @@ func TestClientHasAMethodForEveryRoute(t *testing.T) {
 		"PUT /v1/grants/{key}": func(ctx context.Context, c *client.Client) (any, error) {
 			return c.Grant(ctx, fleet.GrantAsk{Number: 1, Key: instanceID, Ballot: fleet.Ballot{Round: 1, Asker: hostID}})
 		},
+		"POST /v1/tokens": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.IssueToken(ctx, fleet.IssueToken{User: "alice", Password: "correct horse"})
+		},
+		"DELETE /v1/tokens/{id}": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.RevokeTokens(ctx, fleet.RevokeTokens{ID: instanceID, User: "alice"}, client.RevokeOptions{By: "alice", At: time.Unix(9, 0)})
+		},
+		"DELETE /v1/users/{name}/tokens": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.RevokeTokens(ctx, fleet.RevokeTokens{User: "alice"}, client.RevokeOptions{At: time.Unix(9, 0)})
+		},
+		"GET /v1/users":     func(ctx context.Context, c *client.Client) (any, error) { return c.Users(ctx) },
+		"GET /v1/projects":  func(ctx context.Context, c *client.Client) (any, error) { return c.Projects(ctx) },
 		"GET /v1/keys/{id}": func(ctx context.Context, c *client.Client) (any, error) { return c.Key(ctx, instanceID) },
 		"PUT /v1/keys/{id}": func(ctx context.Context, c *client.Client) (any, error) {
 			return c.ChangeKey(ctx, instanceID, fleet.KeyChange{Record: record})

@@ -46,6 +46,11 @@ var good = map[string]struct {
 	"GET /version":                                    {request{method: "GET", target: "/version"}, 200, `{"version":"1.2.3"}`},
 	"GET /openapi.json":                               {request{method: "GET", target: "/openapi.json"}, 200, `"openapi":"3.1`},
 	"GET /metrics":                                    {request{method: "GET", target: "/metrics"}, 200, "grapevine_up 1"},
+	"POST /v1/tokens":                                 {request{method: "POST", target: "/v1/tokens", body: `{"user":"alice","password":"correct horse"}`}, 201, `"role":"member"`},
+	"DELETE /v1/tokens/{id}":                          {request{method: "DELETE", target: "/v1/tokens/" + instanceText}, 200, `"kind":"revoke-token"`},
+	"DELETE /v1/users/{name}/tokens":                  {request{method: "DELETE", target: "/v1/users/alice/tokens"}, 200, `"kind":"revoke-user"`},
+	"GET /v1/users":                                   {request{target: "/v1/users", role: AsAdmin}, 200, `"projects":["shop"]`},
+	"GET /v1/projects":                                {request{target: "/v1/projects"}, 200, `"name":"lab"`},
 	"GET /v1/hosts":                                   {request{method: "GET", target: "/v1/hosts"}, 200, `"coverage":{"heard":1,"known":2}`},
 	"GET /v1/hosts/{id}":                              {request{method: "GET", target: "/v1/hosts/" + hostText}, 200, `"traits":[],"images":[]`},
 	"GET /v1/hosts/{id}/hardware":                     {request{method: "GET", target: "/v1/hosts/" + hostText + "/hardware"}, 200, `"cpu":{"model":"EPYC"`},
@@ -159,14 +164,16 @@ func TestEveryRouteAnswers(t *testing.T) {
 }
 
 func TestAccessTableIsKeptOnEveryRoute(t *testing.T) {
-	for _, role := range []PrincipalRole{Nobody, AsAgent, AsRegistry, AsOperator} {
+	for _, role := range anyone {
 		core := full()
 		options := testOptions(core)
-		options.Principal = func(*http.Request) Principal { return Principal{Role: role} }
+		options.Principal = func(*http.Request) Principal {
+			return Principal{Role: role, Person: fleet.Person{User: "alice", Project: "shop"}, Token: instanceID}
+		}
 		handler := NewHandler(core, options)
 		for route, roles := range access {
 			method, path, _ := strings.Cut(route, " ")
-			target := strings.NewReplacer("{id}", instanceText, "{action}", "stop").Replace(path)
+			target := strings.NewReplacer("{id}", instanceText, "{action}", "stop", "{name}", "alice").Replace(path)
 			r := doWith(t, handler, request{method: method, target: target})
 			refused := r.Code == http.StatusUnauthorized || r.Code == http.StatusForbidden
 			if allowed := slices.Contains(roles, role); refused == allowed {
@@ -193,7 +200,7 @@ func TestOnlyHealthAndDescriptionAreOpenToNobody(t *testing.T) {
 		}
 	}
 	slices.Sort(got)
-	want := []string{"GET /healthz", "GET /openapi.json", "GET /readyz", "GET /version"}
+	want := []string{"GET /healthz", "GET /openapi.json", "GET /readyz", "GET /version", "POST /v1/tokens"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -202,7 +209,7 @@ func TestOnlyHealthAndDescriptionAreOpenToNobody(t *testing.T) {
 func TestOnlyRegistriesAndOperatorsMutate(t *testing.T) {
 	for route := range access {
 		method, path, _ := strings.Cut(route, " ")
-		reads := method == http.MethodGet || method == http.MethodHead || path == "/v1/placements"
+		reads := method == http.MethodGet || method == http.MethodHead || path == "/v1/placements" || path == "/v1/tokens"
 		if !reads && !slices.ContainsFunc([]string{"/v1/keys", "/v1/records", "/v1/grants", "/v1/witness", "/v1/moves"}, func(to string) bool { return path == to || strings.HasPrefix(path, to+"/") }) && admits(route, AsAgent) {
 			t.Errorf("%s is open to agents", route)
 		}
@@ -228,7 +235,7 @@ func TestServedRoutesAreThoseOfTheAccessTable(t *testing.T) {
 func TestRegistryServesNoNodeRoutes(t *testing.T) {
 	core := full()
 	options := testOptions(core)
-	options.Node = nil
+	options.Node, options.People = nil, nil
 	handler := NewHandler(core, options)
 	for _, route := range []string{"GET /v1/keys/{id}", "PUT /v1/claims/{id}"} {
 		if p := problemIn(t, doWith(t, handler, good[route].request)); p.Code != fleet.CodeNotFound {

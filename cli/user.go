@@ -15,7 +15,19 @@ import (
 )
 
 func (a *app) userCommand() []*cobra.Command {
-	return []*cobra.Command{group("user", "Users of the registries' users file", []*cobra.Command{
+	return []*cobra.Command{a.loginCommand(), a.logoutCommand(), a.projectCommand(), group("user", "Users of the registries' users file", []*cobra.Command{
+		{Use: "list", Short: "List the users that a registry knows", Aliases: []string{"ls"}, Args: takes(), RunE: a.userList},
+		{
+			Use: "revoke USER", Short: "Revoke all tokens that a user has got so far", Args: takes("USER"), RunE: a.userRevoke,
+			Long: `Revoke all tokens that a user has got so far, at every node of the fleet.
+
+Whoever still knows the password, or has an API key, gets new ones: disable the
+user in the users file as well. It takes an admin, the user, or the certificate
+of an operator.`,
+		},
+		{
+			Use: "revoke-token ID", Short: "Revoke one token, by the id that a registry logged", Args: takes("ID"), RunE: a.tokenRevoke,
+		},
 		{
 			Use: "hash-password", Short: "Read a password and print its hash, for the users file", Args: takes(),
 			Long: `Read a password, twice from a terminal without showing it or one line from

@@ -141,6 +141,11 @@ const (
 	// is answered, its acceptor among them: two disks may be lost with nothing
 	// lost. In a smaller fleet all agents do.
 	RecordHolders = 3
+	// MaxRevocationsHeld bounds the records that revoke tokens at one agent, so that
+	// there is always room for decisions. KeepRevoked is how long one is kept: no
+	// token is older than a day (people.MaxTokenLife), and clocks may differ.
+	MaxRevocationsHeld = MaxRecords / 4
+	KeepRevoked        = 25 * time.Hour
 	// KeepSpent is how long a holder keeps a record that is empty by now, for
 	// people to read.
 	KeepSpent = 24 * time.Hour

@@ -30,11 +30,15 @@ const (
 	EndGroup    RecordKind = "end-group"
 	MakeKeyPair RecordKind = "key-pair"
 	EndKeyPair  RecordKind = "end-key-pair"
+	// RevokeToken: one token of a person is taken no more. RevokeUser: nor is any
+	// that a user got up to then.
+	RevokeToken RecordKind = "revoke-token"
+	RevokeUser  RecordKind = "revoke-user"
 )
 
 // RecordKinds lists the kinds that this release knows.
 func RecordKinds() []RecordKind {
-	return []RecordKind{DeclareDead, Forget, DeleteIntent, MakeGroup, EndGroup, MakeKeyPair, EndKeyPair}
+	return []RecordKind{DeclareDead, Forget, DeleteIntent, MakeGroup, EndGroup, MakeKeyPair, EndKeyPair, RevokeToken, RevokeUser}
 }
 
 // IsDecision reports whether records of this kind say what became of a host.
@@ -46,6 +50,12 @@ func (k RecordKind) Makes() bool { return k == MakeGroup || k == MakeKeyPair }
 
 // IsObject reports whether records of this kind make an object, or end one.
 func (k RecordKind) IsObject() bool { return k.Makes() || k == EndGroup || k == EndKeyPair }
+
+// Revokes reports whether records of this kind revoke tokens of people.
+func (k RecordKind) Revokes() bool { return k == RevokeToken || k == RevokeUser }
+
+// Hostless reports whether records of this kind are about no host.
+func (k RecordKind) Hostless() bool { return k.IsObject() || k.Revokes() }
 
 // End returns the kind of the records that end what one of this kind made.
 func (k RecordKind) End() RecordKind { return "end-" + k }
@@ -60,7 +70,7 @@ type Record struct {
 	ID   RecordID   `json:"id"`
 	Kind RecordKind `json:"kind"`
 	// Subject is the host that a decision is about, the instance of an intent, the
-	// object that is made or ended.
+	// object that is made or ended, the token that is revoked.
 	Subject UUID `json:"subject"`
 	// Name is what people called the subject then.
 	Name string `json:"name"`
@@ -70,7 +80,8 @@ type Record struct {
 	// host's.
 	Covers Version `json:"covers"`
 	// Generation and CreatedAt are those of an intent's instance: another machine
-	// that bears its id later is not the one that is meant.
+	// that bears its id later is not the one that is meant. Of a revocation
+	// CreatedAt is when it was asked for, a wall-clock time as those of tokens are.
 	Generation uint64    `json:"generation,omitzero"`
 	CreatedAt  time.Time `json:"created_at,omitzero"`
 	// Project is that of an object. Policy is a group's, PublicKey a key pair's.
@@ -95,7 +106,7 @@ var recordSpace = UUID{0x3d, 0x90, 0x5b, 0x1e, 0x74, 0xc2, 0x4f, 0x0a, 0xa6, 0x1
 func NameRecord(r *Record) RecordID {
 	name := fmt.Sprintf("%s/%s/%s/%d", r.Kind, r.Subject, r.Covers.Host, r.Covers.Epoch)
 	switch {
-	case r.Kind.IsObject():
+	case r.Kind.Hostless():
 		name = fmt.Sprintf("%s/%s", r.Kind, r.Subject)
 	case !r.Kind.IsDecision():
 		name = fmt.Sprintf("%s/%s/%s/%d/%d", r.Kind, r.Subject, r.Covers.Host, r.Generation, r.CreatedAt.UnixMilli())
@@ -109,7 +120,7 @@ func (r *Record) Validate() error {
 	switch {
 	case !slices.Contains(RecordKinds(), r.Kind):
 		return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("records of kind %.40q are not known here; upgrade this node", string(r.Kind))}
-	case r.Subject.IsZero(), r.Acceptor.IsZero(), r.Covers.Host.IsZero() != r.Kind.IsObject():
+	case r.Subject.IsZero(), r.Acceptor.IsZero(), r.Covers.Host.IsZero() != r.Kind.Hostless():
 		return &Error{Code: CodeInvalid, Detail: "the record names no subject, no acceptor, or not the host that a record of its kind is about"}
 	case r.Kind.IsDecision() && r.Subject != r.Covers.Host:
 		return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("the decision is about host %s and covers a version of host %s", r.Subject, r.Covers.Host)}
@@ -118,8 +129,11 @@ func (r *Record) Validate() error {
 	case len(r.By) > MaxRecordNameBytes, len(r.Name) > MaxRecordNameBytes:
 		return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("a name in the record is longer than %d bytes", MaxRecordNameBytes)}
 	}
-	if r.Kind.IsObject() {
+	switch {
+	case r.Kind.IsObject():
 		return r.validateObject()
+	case r.Kind.Revokes():
+		return r.validateRevocation()
 	}
 	return CheckReason(r.Why)
 }
@@ -137,6 +151,14 @@ func (r *Record) validateObject() error {
 	default:
 		return CheckName("name", r.Name)
 	}
+}
+
+// validateRevocation judges a revocation, whose time says when it may be dropped.
+func (r *Record) validateRevocation() error {
+	if r.CreatedAt.IsZero() || r.Name == "" && r.Kind == RevokeUser {
+		return &Error{Code: CodeInvalid, Detail: "the revocation names no user, or does not say when it was asked for"}
+	}
+	return nil
 }
 
 // CheckReason judges the reason that a person gave for a record.

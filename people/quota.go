@@ -56,3 +56,14 @@ func (q *Quota) Fits(project string, used, asked Taken) []fleet.Refusal {
 	}
 	return out
 }
+
+// ByResource returns what is limited, by resource.
+func (q *Quota) ByResource() map[string]int64 {
+	out := map[string]int64{}
+	for _, l := range q.limits() {
+		if l.most != nil {
+			out[l.resource] = *l.most
+		}
+	}
+	return out
+}

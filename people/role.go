@@ -21,3 +21,19 @@ func (r Role) FleetWide() bool { return r == Admin || r == Operator }
 
 // Known reports whether this release knows the role.
 func (r Role) Known() bool { return r.FleetWide() || r == Member || r == Reader }
+
+// rank orders roles by what they may do; 0 for none.
+func (r Role) rank() int {
+	switch r {
+	case Admin:
+		return 4
+	case Operator:
+		return 3
+	case Member:
+		return 2
+	case Reader:
+		return 1
+	default:
+		return 0
+	}
+}

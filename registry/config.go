@@ -21,7 +21,10 @@ type Config struct {
 	Fleet string `toml:"fleet" help:"name of the fleet, checked against the certificate; the certificate's when empty"`
 
 	Listen    string `toml:"listen" help:"address of the API, host:port; plain HTTP on loopback only, where everybody is an operator"`
-	ListenTLS bool   `toml:"listen_tls" help:"serve the API over TLS with this registry's certificate; clients need one of the fleet's"`
+	ListenTLS bool   `toml:"listen_tls" help:"serve the API over TLS with this registry's certificate; clients need one of the fleet's, or a token"`
+
+	UsersFile   string `toml:"users_file" help:"file with users, projects, roles and quotas, the same at every registry; read again when it changes; with it, callers on loopback need a token too"`
+	OpenMetrics bool   `toml:"open_metrics" help:"let anyone who reaches the API read /metrics"`
 
 	GossipBind      string   `toml:"gossip_bind" help:"address that gossip listens on, TCP and UDP"`
 	GossipAdvertise string   `toml:"gossip_advertise" help:"address that others reach gossip at (default: the machine's first address)"`

@@ -12,6 +12,8 @@ type metrics struct {
 	registry  *prometheus.Registry
 	creates   *prometheus.CounterVec
 	proposals *prometheus.CounterVec
+	logins    *prometheus.CounterVec
+	usersOld  prometheus.Gauge
 }
 
 // newMetrics returns counters on a registry of their own, so that several
@@ -26,7 +28,13 @@ func newMetrics() *metrics {
 			Name: "grapevine_registry_proposals_total", Help: "Proposals to hosts by outcome: accepted, the error's code, or unanswered.",
 		}, []string{"outcome"}),
 	}
-	m.registry.MustRegister(m.creates, m.proposals, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.logins = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "grapevine_registry_logins_total", Help: "Tokens asked for by outcome: accepted, or the error's code.",
+	}, []string{"outcome"})
+	m.usersOld = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "grapevine_registry_users_file_refused", Help: "1 while the users file cannot be read and what it said before is gone by.",
+	})
+	m.registry.MustRegister(m.creates, m.proposals, m.logins, m.usersOld, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 

@@ -54,7 +54,7 @@ func (c *core) EndObject(ctx context.Context, kind fleet.RecordKind, ref fleet.O
 	}
 	ref = fleet.ObjectRef{IDOrName: made.Subject.String(), Project: made.Project}
 	done, err := accept(ctx, c, c.acceptorsOf(made.Project, made.Name), func(ctx context.Context, peer *client.Client) (fleet.Decided, error) {
-		return peer.EndObject(ctx, kind, ref, nameOf(who))
+		return peer.EndObject(ctx, kind, ref, who.Word())
 	})
 	if err == nil {
 		c.awaitObject(ctx, kind.End(), made.Subject)
@@ -67,7 +67,7 @@ func (c *core) passOn(on *fleet.PassedOn, who api.Principal) error {
 	if on.By != "" || !on.ID.IsZero() {
 		return errPassedOn
 	}
-	*on = fleet.PassedOn{ID: newInstanceID(), By: nameOf(who)}
+	*on = fleet.PassedOn{ID: newInstanceID(), By: who.Word()}
 	return c.notReady()
 }
 

@@ -24,7 +24,7 @@ func (c *core) DecideHost(ctx context.Context, id fleet.HostID, kind fleet.Recor
 	if _, err := c.Deciding(id); err != nil {
 		return fleet.Decided{}, cmp.Or(c.notReady(), err)
 	}
-	ask.By = nameOf(who)
+	ask.By = who.Word()
 	return accept(ctx, c, fleet.RankedFor(id, c.HostIDs()), func(ctx context.Context, peer *client.Client) (fleet.Decided, error) {
 		return peer.DecideHost(ctx, id, kind, ask)
 	})
@@ -38,7 +38,7 @@ func (c *core) IntendDelete(ctx context.Context, id fleet.InstanceID, ask fleet.
 	if _, err := c.Instance(ctx, id); err != nil {
 		return fleet.Decided{}, cmp.Or(c.notReady(), err)
 	}
-	ask.By = nameOf(who)
+	ask.By = who.Word()
 	return accept(ctx, c, fleet.RankedFor(id, c.HostIDs()), func(ctx context.Context, peer *client.Client) (fleet.Decided, error) {
 		return peer.IntendDelete(ctx, id, ask)
 	})
@@ -90,12 +90,4 @@ func acceptAt[T any](ctx context.Context, c *core, host fleet.HostID, ask func(c
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	return ask(ctx, peer)
-}
-
-// nameOf is what an agent is told of who asked.
-func nameOf(who api.Principal) string {
-	if who.Name == "" {
-		return string(who.Role)
-	}
-	return fmt.Sprintf("%s %s", who.Role, who.Name)
 }

@@ -21,6 +21,7 @@ import (
 	"grapevine/internal/rungroup"
 	"grapevine/internal/sockets"
 	"grapevine/mesh"
+	"grapevine/people/tokens"
 	"grapevine/view"
 )
 
@@ -46,6 +47,8 @@ type Registry struct {
 	peers    *client.Peers
 	listener net.Listener
 	server   *http.Server
+	gate     *tokens.Gate // judges what people show
+	users    *users       // nil without a users file
 }
 
 // New reads what the configuration names, and binds the API's and the gossip's
@@ -64,10 +67,13 @@ func New(cfg Config, deps Deps) (*Registry, error) {
 	}
 	r := &Registry{cfg: cfg, deps: deps}
 	var err error
+	counts := newMetrics()
+	if r.users, err = openUsers(cfg.UsersFile, deps.Log, counts); err != nil {
+		return nil, err
+	}
 	if r.listener, err = deps.Network.Listen("listen", cfg.Listen); err != nil {
 		return nil, err
 	}
-	counts := newMetrics()
 	if r.mesh, err = mesh.New(r.member(counts)); err != nil {
 		return nil, errors.Join(err, r.listener.Close())
 	}
@@ -78,13 +84,16 @@ func New(cfg Config, deps Deps) (*Registry, error) {
 		uniqueNames: cfg.UniqueNames, leave: r.mesh.Leave, left: rungroup.NewExit(),
 	}
 	r.core.openWitnesses()
+	r.gate = &tokens.Gate{Identity: deps.Identity, Revoked: r.core.Revoked, Book: r.users.book}
 	counts.registry.MustRegister(r.core.Collector())
 	r.server = api.NewServer(api.NewHandler(r.core, api.Options{
-		Principal: r.principal,
-		Ready:     r.mesh.Ready,
-		Metrics:   promhttp.HandlerFor(counts.registry, promhttp.HandlerOpts{}),
-		Log:       deps.Log,
-		Version:   buildinfo.Version(),
+		Principal:   r.principal,
+		People:      r.people(counts),
+		OpenMetrics: cfg.OpenMetrics,
+		Ready:       r.mesh.Ready,
+		Metrics:     promhttp.HandlerFor(counts.registry, promhttp.HandlerOpts{}),
+		Log:         deps.Log,
+		Version:     buildinfo.Version(),
 	}), deps.Log)
 	return r, nil
 }
@@ -138,6 +147,7 @@ func (r *Registry) Run(ctx context.Context) error {
 	group.Add("mesh", member.watch)
 	group.Add("view", r.core.Run)
 	group.Add("leave", r.core.left.Run)
+	group.Add("users", r.users.Run)
 	group.Add("api", served.watch)
 	r.deps.Log.Info("registry is starting", "name", r.cfg.Name, "fleet", r.deps.Identity.Subject().Fleet, "listen", r.Addr(), "tls", r.cfg.ListenTLS, "gossip", r.GossipAddr(), "unique_names", r.cfg.UniqueNames)
 	return group.Run(ctx, r.cfg.ShutdownGrace)

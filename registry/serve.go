@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"grapevine/api"
+	"grapevine/identity"
+	"grapevine/people/tokens"
 )
 
 // serve serves the API until shutdown.
@@ -39,23 +41,37 @@ func (r *Registry) shutdown(ctx context.Context) error {
 	return err
 }
 
-// principal says who sent a request. Over TLS it is the subject of the client's
-// certificate. Over plain HTTP, which is served on loopback only, everybody on
+// principal says who sent a request. A token says it where there is one. Over
+// TLS it is otherwise the subject of the client's certificate; nodes show no
+// tokens. Over plain HTTP, which is served on loopback only, and where there is no
+// users file, everybody on
 // this machine is an operator, but not a web page that a browser on this
 // machine has open: one that names us by a name of its own, or that sends a
 // mutation from its own origin, is nobody.
 func (r *Registry) principal(req *http.Request) api.Principal {
-	if req.TLS == nil {
-		if !localName(req.Host) || http.NewCrossOriginProtection().Check(req) != nil {
-			return api.Principal{}
-		}
+	bearer := tokens.Bearer(req)
+	switch {
+	case req.TLS != nil:
+		return r.overTLS(req.TLS, bearer)
+	case r.users != nil && bearer != "":
+		return r.gate.Principal(bearer, time.Now())
+	case r.users != nil, !localName(req.Host), http.NewCrossOriginProtection().Check(req) != nil:
+		return api.Principal{}
+	default:
 		return api.Principal{Role: api.AsOperator, Name: "loopback"}
 	}
-	subject, err := r.deps.Identity.Admitted(*req.TLS, time.Now())
-	if err != nil {
+}
+
+func (r *Registry) overTLS(state *tls.ConnectionState, bearer string) api.Principal {
+	subject, err := r.deps.Identity.Admitted(*state, time.Now())
+	switch {
+	case bearer != "" && (err != nil || subject.Role == identity.Operator):
+		return r.gate.Principal(bearer, time.Now())
+	case err != nil:
 		return api.Principal{}
+	default:
+		return api.Principal{Role: api.PrincipalRole(subject.Role), ID: subject.ID, Name: subject.Name}
 	}
-	return api.Principal{Role: api.PrincipalRole(subject.Role), ID: subject.ID, Name: subject.Name}
 }
 
 // localName reports whether the Host of a request is a loopback address or

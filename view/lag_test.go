@@ -104,6 +104,8 @@ grapevine_records{kind="end-key-pair",standing="stands"} 0
 grapevine_records{kind="forget",standing="stands"} 0
 grapevine_records{kind="group",standing="stands"} 0
 grapevine_records{kind="key-pair",standing="stands"} 0
+grapevine_records{kind="revoke-token",standing="stands"} 0
+grapevine_records{kind="revoke-user",standing="stands"} 0
 `
 	got := scrape(t, v)
 	if diff := cmp.Diff(strings.TrimPrefix(want, "\n"), got); diff != "" {

@@ -38,7 +38,7 @@ func (x *Index) Take(holder fleet.HostID, bears []fleet.Record) []fleet.HostID {
 	for i := range bears {
 		switch {
 		case bears[i].Validate() != nil:
-		case bears[i].Kind.IsObject():
+		case bears[i].Kind.Hostless():
 			objects = append(objects, bears[i])
 		default:
 			valid = append(valid, bears[i])

@@ -7,6 +7,7 @@ import (
 )
 
 // Objects is the union of the records that make and end groups and key pairs,
+// and of those that revoke tokens, which nothing ends: all that are about no host,
 // kept by holder. Unlike decisions they may be many, so that what a holder's
 // block brings is added and taken away, and nothing is worked out anew.
 //

@@ -153,3 +153,32 @@ func TestObjectsFillNoMoreThanHalfOfTheShelf(t *testing.T) {
 		t.Error("there is no room for what was dropped")
 	}
 }
+
+func TestRevocationsStandUntilNoTokenOfTheirsIsGood(t *testing.T) {
+	asked := time.UnixMilli(1_000_000).UTC()
+	r := (&fleet.RevokeTokens{User: "alice", At: asked}).Record()
+	r.Acceptor, r.ID = fleet.UUID{7}, fleet.NameRecord(&r)
+	if err := r.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	x := records.NewIndex()
+	x.Take(fleet.UUID{7}, []fleet.Record{r})
+	x.Settle()
+	if got := x.Named(fleet.RevokeUser, "", "alice"); len(got) != 1 || got[0].ID != r.ID || x.Standing(&r, records.Account{}) != fleet.RecordStands {
+		t.Errorf("named %v, standing %s", got, x.Standing(&r, records.Account{}))
+	}
+	shelf := records.NewShelf([]records.Held{{Record: r}})
+	standing := func(r *fleet.Record) fleet.RecordStanding { return x.Standing(r, records.Account{}) }
+	if _, expired := shelf.Sweep(asked.Add(fleet.KeepRevoked), standing); len(expired) != 0 {
+		t.Error("it is dropped while a token may be good")
+	}
+	if changed, expired := shelf.Sweep(asked.Add(fleet.KeepRevoked+time.Second), standing); len(expired) != 1 || len(changed) != 0 {
+		t.Errorf("expired %v, changed %v", expired, changed)
+	}
+	for i := range fleet.MaxRevocationsHeld {
+		shelf.Commit(records.Held{Record: fleet.Record{ID: fleet.UUID{1, byte(i >> 8), byte(i)}, Kind: fleet.RevokeToken}})
+	}
+	if !shelf.Full(fleet.RevokeUser) || shelf.Full(fleet.DeclareDead) {
+		t.Error("revocations are not bounded, or take the room of decisions")
+	}
+}

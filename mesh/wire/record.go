@@ -24,7 +24,7 @@ func EncodeRecord(r fleet.Record) Body {
 		By: text(r.By), Why: text(r.Why), AcceptedAtMs: millis(r.AcceptedAt), Acceptor: r.Acceptor[:],
 		Project: text(r.Project), Policy: text(string(r.Policy)), PublicKey: text(r.PublicKey),
 	}
-	if r.Covers.Host != r.Subject && !r.Kind.IsObject() {
+	if r.Covers.Host != r.Subject && !r.Kind.Hostless() {
 		m.Host = r.Covers.Host[:]
 	}
 	return Body{Core: encode(m)}
@@ -44,7 +44,7 @@ func DecodeRecord(id fleet.RecordID, body []byte) (fleet.Record, error) {
 		Project: m.Project, Policy: fleet.GroupPolicy(m.Policy), PublicKey: m.PublicKey,
 	}
 	switch {
-	case r.Kind.IsObject():
+	case r.Kind.Hostless():
 		m.Host = make([]byte, len(r.Subject)) // no host's
 	case len(m.Host) == 0:
 		m.Host = m.Subject

@@ -70,6 +70,8 @@ var elsewhere = map[string]string{
 	"POST /v1/hosts/{id}/forget":            "a record: agent/records_test.go",
 	"POST /v1/hosts/{id}/release":           "one write: TestQuarantineOutlivesTheAgentAndEndsByAnOperator in agent",
 	"POST /v1/instances/{id}/delete-intent": "a record: Proof11 in agent, with a restart",
+	"DELETE /v1/tokens/{id}":                "a record, kept before it is answered: agent/tokens_test.go",
+	"DELETE /v1/users/{name}/tokens":        "a record: agent/tokens_test.go",
 	"PUT /v1/records/{id}":                  "one write",
 	"PUT /v1/withdrawals/{id}":              "one write, of a refusal: agent/withdraw_test.go",
 	"POST /v1/groups":                       "a record, kept before it is answered: agent/objects_test.go, with a restart",
