@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -85,6 +86,8 @@ type node struct {
 	ip     string
 	config string
 	id     string
+	// program is what runs; the program under test where it is empty.
+	program string
 	*built.Daemon
 }
 
@@ -190,7 +193,7 @@ func (n *node) ready() error {
 // launch starts the process, and its end with the test's.
 func (n *node) launch() {
 	n.w.t.Helper()
-	n.Daemon = built.Start(n.w.t, exec.Command(binary, n.role, "--config", n.config), n.name, n.logFile())
+	n.Daemon = built.Start(n.w.t, exec.Command(cmp.Or(n.program, binary), n.role, "--config", n.config), n.name, n.logFile())
 }
 
 func (n *node) logFile() string { return n.w.path(n.name + ".log") }
