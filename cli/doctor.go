@@ -36,8 +36,18 @@ type patient struct {
 	gossipKey string // path
 	dataDir   string // empty for a registry
 	socket    string // empty for none
-	tcp, udp  []port
-	join      []string
+	// socketGroup may use the socket.
+	socketGroup string
+	tcp, udp    []port
+	join        []string
+	// config is the file that says all this.
+	config string
+	// account is whom the daemon runs as, where that is not who asks, and groups
+	// those that it must be in.
+	account *unixUser
+	groups  []string
+	// version asks the daemon that runs which release it is.
+	version func(context.Context) (string, error)
 	// runs says whether the daemon is running now.
 	runs func(context.Context) bool
 	// hypervisor asks the driver; nil for a registry.
@@ -68,12 +78,16 @@ func (a *app) doctorCommand() []*cobra.Command {
 // examine makes every check on one daemon.
 func (a *app) examine(ctx context.Context, p *patient) []finding {
 	running := p.runs(ctx)
-	findings := []finding{a.checkCertificate(p), checkGossipKey(p)}
+	findings := append([]finding{a.checkCertificate(p), checkGossipKey(p)}, checkAccount(p)...)
 	if p.dataDir != "" {
-		findings = append(findings, checkFolder(p.dataDir))
+		findings = append(findings, checkFolder(p.dataDir), checkRoom(p.dataDir))
 	}
 	if p.socket != "" {
 		findings = append(findings, checkSocket(p.socket, running))
+		findings = append(findings, checkSocketGroup(p.socketGroup)...)
+	}
+	if running && p.version != nil {
+		findings = append(findings, checkVersion(ctx, p.version))
 	}
 	findings = append(findings, checkPorts(ctx, p, running)...)
 	findings = append(findings, checkJoin(ctx, p.join)...)

@@ -60,8 +60,8 @@ func TestDoctorFindsNothingWrongWithAHealthyHost(t *testing.T) {
 	}
 	t.Setenv("PATH", folder)
 	findings := a.examine(t.Context(), p)
-	if len(findings) != 9 {
-		t.Errorf("got %d findings, want 9: %v", len(findings), findings)
+	if len(findings) != 10 {
+		t.Errorf("got %d findings, want 10: %v", len(findings), findings)
 	}
 	for _, f := range findings {
 		if f.Severity != levelOK || f.Fix != "" {

@@ -2,11 +2,15 @@ package cli
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 
+	"grapevine/api/client"
 	"grapevine/drivers"
 	"grapevine/identity"
 	"grapevine/internal/settings"
@@ -34,6 +38,12 @@ func (a *app) patients(agentFile, registryFile string) ([]*patient, []finding) {
 		}
 		p, err := daemon.examine(path)
 		f := fine("config", path, "can be read")
+		if err == nil && daemon.named == "" && idle(p) {
+			f = fine("config", path, "sets no key, and there is no certificate: no "+daemon.role+" is set up here")
+			f.Daemon = daemon.role
+			findings = append(findings, f)
+			continue
+		}
 		if err != nil {
 			f = found("config", path, levelError, sentence(err), "correct the key; the keys are listed by: grapevine "+daemon.role+" --help")
 		} else {
@@ -42,11 +52,42 @@ func (a *app) patients(agentFile, registryFile string) ([]*patient, []finding) {
 		f.Daemon = daemon.role
 		findings = append(findings, f)
 	}
+	if len(findings) > 0 && len(patients) == 0 && !slices.ContainsFunc(findings, func(f finding) bool { return f.Severity == levelError }) {
+		findings = append(findings, found("config", "configuration", levelError, "neither an agent nor a registry is set up here",
+			"make certificates with: grapevine tls, and see README.md, \"A first VM\""))
+	}
 	if len(findings) == 0 {
 		findings = append(findings, found("config", "configuration", levelError, fmt.Sprintf("neither %s nor %s is there", agentConfigFile, registryConfigFile),
 			"write one (README.md, \"A first VM\"), or name it with --agent-config or --registry-config"))
 	}
 	return patients, findings
+}
+
+// idle reports whether a daemon was only brought by a package: its file says
+// nothing, and it has no certificate.
+func idle(p *patient) bool {
+	_, err := os.Stat(p.files.Cert)
+	return errors.Is(err, os.ErrNotExist) && saysNothing(p.config)
+}
+
+// answering asks a node at addr which release it is.
+func answering(addr string) func(context.Context) (string, error) {
+	return func(ctx context.Context) (string, error) {
+		node, err := client.New(addr, client.Options{TLS: &tls.Config{InsecureSkipVerify: true}}) //nolint:gosec // it is asked for its release, and told nothing.
+		if err != nil {
+			return "", err
+		}
+		defer node.Close()
+		return node.Version(ctx)
+	}
+}
+
+// hypervisorGroups are the groups that the agent's user must be in.
+func hypervisorGroups(c *driverConfig) []string {
+	if c.Driver != "libvirt" {
+		return nil
+	}
+	return []string{"libvirt"}
 }
 
 func (a *app) agentPatient(path string) (*patient, error) {
@@ -64,7 +105,8 @@ func (a *app) agentPatient(path string) (*patient, error) {
 	return &patient{
 		role: identity.Agent, files: identity.Files{CA: c.TLSCA, Cert: c.TLSCert, Key: c.TLSKey}, fleet: c.Fleet, gossipKey: c.GossipKeyFile,
 		runs:    func(ctx context.Context) bool { return c.Socket != "" && answers(ctx, "unix://"+c.Socket) },
-		dataDir: c.DataDir, socket: c.Socket, join: c.Join,
+		dataDir: c.DataDir, socket: c.Socket, socketGroup: c.SocketGroup, join: c.Join,
+		config: path, account: otherAccount(), groups: hypervisorGroups(&c.driverConfig), version: answering("unix://" + c.Socket),
 		tcp:        []port{{"listen", c.Listen}, {"gossip_bind", c.GossipBind}},
 		udp:        []port{{"gossip_bind", c.GossipBind}},
 		hypervisor: func(ctx context.Context) []drivers.Finding { return diagnose(ctx, driver) },
@@ -79,15 +121,15 @@ func (a *app) registryPatient(path string) (*patient, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
+	addr := "http://" + c.Listen
+	if c.ListenTLS {
+		addr = "https://" + c.Listen
+	}
 	return &patient{
+		config: path, account: otherAccount(), version: answering(addr),
 		role: identity.Registry, files: identity.Files{CA: c.TLSCA, Cert: c.TLSCert, Key: c.TLSKey}, fleet: c.Fleet, gossipKey: c.GossipKeyFile,
 		join: c.Join, tcp: []port{{"listen", c.Listen}, {"gossip_bind", c.GossipBind}}, udp: []port{{"gossip_bind", c.GossipBind}},
-		runs: func(ctx context.Context) bool {
-			if c.ListenTLS {
-				return answers(ctx, "https://"+c.Listen)
-			}
-			return answers(ctx, "http://"+c.Listen)
-		},
+		runs: func(ctx context.Context) bool { return answers(ctx, addr) },
 	}, nil
 }
 
