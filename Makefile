@@ -23,7 +23,7 @@ SIMSEED  ?= $(shell date +%s)
 RACE     := ./fleet/... ./mesh/... ./agent/... ./placement/... ./view/... ./registry/... ./api/... ./internal/...
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check fmt fmt-check tidy tidy-check lint race cover fuzz sim sim-witnesses proofs sim-detection bench xen-lab xen-conformance generate tools install uninstall dist packages compat clean
+.PHONY: help build run test check fmt fmt-check tidy tidy-check lint race cover fuzz sim sim-witnesses proofs sim-detection bench xen-lab xen-conformance generate tools install uninstall dist packages install-lab compat clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -106,6 +106,9 @@ dist: ## build release archives for linux amd64 and arm64 into dist/
 
 packages: ## build a .deb and an .rpm into dist/, for ARCHES="amd64 arm64" if named
 	VERSION=$(VERSION) TAGS=$(TAGS) LDFLAGS='$(LDFLAGS)' scripts/build-packages
+
+install-lab: ## install, upgrade, roll back and remove the package on an emulated host with systemd, under a running guest (20 minutes)
+	scripts/install-lab
 
 compat: build ## mix agents and registries of this tree and of the commit in test/compat/PREVIOUS in one mesh, upgrade and roll back each
 	GRAPEVINE_COMPAT=1 GRAPEVINE_BINARY=$(CURDIR)/bin/grapevine go test -v -count=1 -timeout 20m -run '^TestOldAndNew' ./test/e2e
