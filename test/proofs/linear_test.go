@@ -29,14 +29,18 @@ const (
 	doStart  verb = "start"
 	doStop   verb = "stop"
 	doDelete verb = "delete"
+	doMove   verb = "migrate"
 	doRead   verb = "read"
 )
 
-// asked is one call of a history: of which instance, and what.
+// asked is one call of a history: of which instance, and what. The instances of
+// an even number and the next have one unique name.
 type asked struct {
 	instance int
 	verb     verb
 }
+
+func (a asked) name() int { return a.instance / 2 }
 
 // answer is what came back: that it was done, that nobody knows, or, to a read,
 // the state.
@@ -51,18 +55,27 @@ const (
 	deleted answer = "deleted" // and absent for good
 )
 
-// effect is what a verb makes of a state, empty where it cannot be done then.
-func effect(v verb, state answer) answer {
+// pair is what the two instances are that may have one name.
+type pair [2]answer
+
+// there reports whether an instance has its name.
+func (a answer) there() bool { return a == running || a == stopped }
+
+// effect is what a verb makes of one of a pair, empty where it cannot be done
+// then.
+func effect(v verb, state, other answer) answer {
 	switch {
-	case v == doCreate && state == absent:
+	case v == doCreate && state == absent && !other.there():
 		return running
-	case v == doCreate && state != deleted:
-		return state // it is there: the same answer again
-	case v == doStart && (state == running || state == stopped):
+	case v == doCreate && state.there():
+		return state // the same answer again
+	case v == doStart && state.there():
 		return running
-	case v == doStop && (state == running || state == stopped):
+	case v == doStop && state.there():
 		return stopped
-	case v == doDelete && (state == running || state == stopped):
+	case v == doMove && state == stopped:
+		return stopped
+	case v == doDelete && state.there():
 		return deleted
 	default:
 		return ""
@@ -70,13 +83,14 @@ func effect(v verb, state answer) answer {
 }
 
 // instanceModel is an instance as its users are promised it: one thing that is
-// absent, runs, is stopped, or is gone for good, and that changes at one moment
-// between the question and the answer.
+// absent, runs, is stopped, or is gone for good, that changes at one moment
+// between the question and the answer, wherever it is, and that is there only
+// while no other has its name.
 var instanceModel = porcupine.NondeterministicModel{
 	Partition: func(history []porcupine.Operation) [][]porcupine.Operation {
 		parts := map[int][]porcupine.Operation{}
 		for _, op := range history {
-			n := op.Input.(asked).instance
+			n := op.Input.(asked).name()
 			parts[n] = append(parts[n], op)
 		}
 		list := make([][]porcupine.Operation, 0, len(parts))
@@ -85,20 +99,24 @@ var instanceModel = porcupine.NondeterministicModel{
 		}
 		return list
 	},
-	Init: func() []any { return []any{absent} },
+	Init: func() []any { return []any{pair{absent, absent}} },
 	Step: func(state, input, output any) []any {
-		in, was := input.(asked), state.(answer)
+		in, both := input.(asked), state.(pair)
+		was, other := both[in.instance%2], both[1-in.instance%2]
+		next := effect(in.verb, was, other)
+		after := both
+		after[in.instance%2] = next
 		switch out := output.(answer); {
 		case in.verb == doRead && (out == was || out == absent && was == deleted):
-			return []any{was}
+			return []any{both}
 		case in.verb == doRead:
 			return nil
-		case out == unknown && effect(in.verb, was) != "":
-			return []any{was, effect(in.verb, was)}
+		case out == unknown && next != "" && next != was:
+			return []any{both, after}
 		case out == unknown:
-			return []any{was}
-		case effect(in.verb, was) != "":
-			return []any{effect(in.verb, was)}
+			return []any{both}
+		case next != "":
+			return []any{after}
 		default:
 			return nil
 		}
@@ -122,15 +140,16 @@ func (r *recorder) note(who int, in asked, out answer, called time.Time) {
 	r.list = append(r.list, porcupine.Operation{ClientId: who, Input: in, Call: called.UnixNano(), Output: out, Return: returned})
 }
 
-// TestProof16InstancesAreLinearizable has clients create, start, stop, delete
-// and read a few instances at once, through two registries, while agents are
-// killed and the network is cut; what they were answered must be explained by
-// one thing that changes at one moment for each answer.
+// TestProof16InstancesAreLinearizable has clients create, start, stop, move,
+// delete and read a few instances at once, two of each unique name, through two
+// registries, while agents are killed and the network is cut; what they were
+// answered must be explained by one thing that changes at one moment for each
+// answer.
 func TestProof16InstancesAreLinearizable(t *testing.T) {
 	const clients, instances = 6, 8
 	rounds := long(20, 4)
 	synctest.Test(t, func(t *testing.T) {
-		w := NewWorld(t, 16, 4, 2, fleet.Resources{VCPUs: 16, MemoryMiB: 4096, DiskGiB: 100})
+		w := NewWorld(t, 16, 6, 2, fleet.Resources{VCPUs: 16, MemoryMiB: 4096, DiskGiB: 100})
 		h := NewHistory(w)
 		r := &recorder{}
 		for round := range rounds {
@@ -208,7 +227,7 @@ func (h *History) disturb() {
 
 // use is one client's life.
 func (w *World) use(r *recorder, rng *rand.Rand, who, first, instances int, end time.Time) {
-	verbs := []verb{doCreate, doCreate, doStart, doStart, doStop, doStop, doRead, doRead, doRead, doRead, doDelete}
+	verbs := []verb{doCreate, doCreate, doStart, doStop, doStop, doMove, doMove, doRead, doRead, doRead, doRead, doDelete}
 	for time.Now().Before(end) {
 		time.Sleep(time.Duration(rng.ExpFloat64() * float64(2*time.Second)))
 		in := asked{instance: first + rng.IntN(instances), verb: verbs[rng.IntN(len(verbs))]}
@@ -245,7 +264,9 @@ func (w *World) ask(at *client.Client, in asked) (answer, bool) {
 	var err error
 	switch in.verb {
 	case doCreate:
-		row, err = at.CreateInstance(ctx, fleet.Create{Name: key, Flavor: "nano", Image: "tiny"}, client.CreateOptions{Key: key, Wait: wait})
+		row, err = at.CreateInstance(ctx, fleet.Create{Name: fmt.Sprint("linear-", in.name()), Flavor: "nano", Image: "tiny", UniqueName: true}, client.CreateOptions{Key: key, Wait: wait})
+	case doMove:
+		row, err = at.MigrateInstance(ctx, id, fleet.Migrate{}, client.KeyedOptions{Wait: wait})
 	case doDelete:
 		row, err = at.DeleteInstance(ctx, id, wait)
 	default:

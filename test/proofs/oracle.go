@@ -87,7 +87,11 @@ func (o *oracle) retire(seen []sighting) {
 	defer o.mu.Unlock()
 	for i := range seen {
 		if f := o.fates[seen[i].ID]; f != nil {
-			f.moved, f.generation = false, seen[i].generation()
+			now := seen[i].generation()
+			if now > max(f.generation, 1) {
+				o.counts["moved, seen at a heal"]++
+			}
+			f.moved, f.generation = false, now
 		}
 	}
 	o.order = slices.DeleteFunc(o.order, func(f *fate) bool {
