@@ -170,7 +170,7 @@ func TestBadRequestsAreAnsweredInOneSentenceAndChangeNothing(t *testing.T) {
 			}
 			out, _ := exec.Command("curl", append(args, r.addr()+c.path)...).Output()
 			text := string(out)
-			answer, status, _ := cutLast(text)
+			answer, status := cutLast(text)
 			var problem struct{ Code, Detail string }
 			if err := json.Unmarshal([]byte(answer), &problem); err != nil {
 				t.Fatalf("not a problem document (status %s): %.300s", status, text)
@@ -189,12 +189,12 @@ func TestBadRequestsAreAnsweredInOneSentenceAndChangeNothing(t *testing.T) {
 }
 
 // cutLast splits at the last line break.
-func cutLast(s string) (before, after string, found bool) {
+func cutLast(s string) (before, after string) {
 	i := strings.LastIndex(s, "\n")
 	if i < 0 {
-		return s, "", false
+		return s, ""
 	}
-	return s[:i], s[i+1:], true
+	return s[:i], s[i+1:]
 }
 
 func TestBadCommandLinesAreUsageErrors(t *testing.T) {
