@@ -149,6 +149,21 @@ const (
 	// KeepSpent is how long a holder keeps a record that is empty by now, for
 	// people to read.
 	KeepSpent = 24 * time.Hour
+	// MaxAuditBytes bounds the audit log of a host, MaxAuditTextBytes each text of
+	// an entry, of which nine can be given by others, so that none takes more than 3
+	// KiB: 32 MiB are 70,000 entries of the usual 450 B, half a year of 400 changes a
+	// day. MaxAuditPage entries are what one answer has at most: 3 MiB.
+	MaxAuditBytes     = 32 << 20
+	MaxAuditTextBytes = 256
+	MaxAuditPage      = 1000
+	// AuditRefusals bounds the entries of what was refused for want of rights that
+	// are written every AuditRefusalsEvery: so whoever knocks at the door all day
+	// makes 0.5 MB of a log a day, and pushes nothing out of it for two months.
+	AuditRefusals      = 4
+	AuditRefusalsEvery = 5 * time.Minute
+	// AuditHeadEvery is how often, at most, a host publishes the head of its audit
+	// log: 40 B in a row that is sent anyway, or a row of its own a minute later.
+	AuditHeadEvery = 10 * time.Second
 	// MaxAbsence is how long a fleet may not have heard of a host that comes back
 	// without quarantine: an agent's restart takes seconds and a host's minutes, and
 	// nobody gives a host up, and makes its instances elsewhere, within ten of them.

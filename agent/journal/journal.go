@@ -20,6 +20,8 @@ import (
 type Journal struct {
 	db    *bbolt.DB
 	steps func(Step)
+	audit *auditLog
+	note  *Note // that the next write carries, nil for none
 }
 
 // Step is a moment at which a process may be killed: before a write, when the
@@ -76,7 +78,7 @@ func Open(path string) (*Journal, error) {
 		return nil, fmt.Errorf("open journal %s: %w", path, err)
 	}
 	db.MaxBatchDelay = batchDelay
-	j := &Journal{db: db}
+	j := &Journal{db: db, audit: &auditLog{limit: fleet.MaxAuditBytes}}
 	if err := j.prepare(); err != nil {
 		return nil, errors.Join(fmt.Errorf("prepare journal %s: %w", path, err), db.Close())
 	}
@@ -85,7 +87,7 @@ func Open(path string) (*Journal, error) {
 
 func (j *Journal) prepare() error {
 	return j.db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{metaBucket, claimsBucket, operationsBucket, refusalsBucket, deletionsBucket, keysBucket, seenBucket, imagesBucket, recordsBucket, witnessBucket, startsBucket} {
+		for _, name := range [][]byte{metaBucket, claimsBucket, operationsBucket, refusalsBucket, deletionsBucket, keysBucket, seenBucket, imagesBucket, recordsBucket, witnessBucket, startsBucket, auditBucket} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return err
 			}
@@ -95,6 +97,11 @@ func (j *Journal) prepare() error {
 		if held > layout {
 			return fmt.Errorf("it was written by a newer grapevine (layout %d, this one knows %d): start that one, or restore the journal from before the upgrade", held, layout)
 		}
+		head, err := newestAudit(tx)
+		if err != nil {
+			return err
+		}
+		j.audit.head.Store(&head)
 		return putUint(meta, "layout", layout)
 	})
 }
@@ -105,6 +112,24 @@ func (j *Journal) Close() error { return j.db.Close() }
 // update runs fn in a write transaction that may be shared with others; fn may
 // run more than once and must only depend on what it reads.
 func (j *Journal) update(fn func(tx *bbolt.Tx) error) error {
+	if j.note == nil {
+		return j.write(fn)
+	}
+	n := j.note
+	if !n.taken.CompareAndSwap(false, true) {
+		return j.write(fn) // another write carries it, or has
+	}
+	var link fleet.AuditLink
+	if err := j.write(j.withNote(fn, &link)); err != nil {
+		n.taken.Store(false)
+		return err
+	}
+	n.written.Store(link.Number)
+	j.audit.raise(link)
+	return nil
+}
+
+func (j *Journal) write(fn func(tx *bbolt.Tx) error) error {
 	j.tell(Before)
 	if err := j.db.Batch(fn); err != nil {
 		return fmt.Errorf("write journal: %w", err)
