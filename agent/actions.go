@@ -12,12 +12,12 @@ import (
 )
 
 // ActInstance implements api.Writer for the machines of this host.
-func (a *Agent) ActInstance(_ context.Context, id fleet.InstanceID, action fleet.InstanceAction, opts api.ActOptions) (fleet.Accepted, error) {
+func (a *Agent) ActInstance(ctx context.Context, id fleet.InstanceID, action fleet.InstanceAction, opts api.ActOptions) (fleet.Accepted, error) {
 	if action.Task() == fleet.TaskNone {
 		return fleet.Accepted{}, errorf(fleet.CodeInvalid, "instance action %.40q is not known", string(action))
 	}
 	w := &work{verb: string(action), force: opts.Force}
-	return a.begin(id, w, func(row *fleet.Instance, picture *observer.Picture) error {
+	return a.begin(ctx, id, w, func(row *fleet.Instance, picture *observer.Picture) error {
 		machine, built := picture.Machines[id]
 		if action == fleet.Disown && row.Ownership == fleet.Foreign {
 			return errorf(fleet.CodeConflict, "instance %s is foreign already", id)
@@ -46,8 +46,8 @@ func (a *Agent) ActInstance(_ context.Context, id fleet.InstanceID, action fleet
 }
 
 // DeleteInstance implements api.Writer for the machines of this host.
-func (a *Agent) DeleteInstance(_ context.Context, id fleet.InstanceID) (fleet.Accepted, error) {
-	return a.begin(id, &work{verb: verbDelete}, func(row *fleet.Instance, _ *observer.Picture) error {
+func (a *Agent) DeleteInstance(ctx context.Context, id fleet.InstanceID) (fleet.Accepted, error) {
+	return a.begin(ctx, id, &work{verb: verbDelete}, func(row *fleet.Instance, _ *observer.Picture) error {
 		if row.Ownership == fleet.Foreign {
 			return notManaged(row)
 		}
@@ -94,7 +94,7 @@ func (a *Agent) writable(rows *mesh.State, id fleet.InstanceID) (*fleet.Instance
 }
 
 // ActHost implements api.Writer for this host.
-func (a *Agent) ActHost(_ context.Context, id fleet.HostID, action fleet.HostAction) (fleet.Host, error) {
+func (a *Agent) ActHost(ctx context.Context, id fleet.HostID, action fleet.HostAction) (fleet.Host, error) {
 	if id != a.hostID {
 		return fleet.Host{}, errorf(fleet.CodeMisdirected, "this is the agent of host %s (%s); ask a registry, or the agent of host %s", a.name(), a.hostID, id)
 	}
@@ -111,7 +111,7 @@ func (a *Agent) ActHost(_ context.Context, id fleet.HostID, action fleet.HostAct
 	if a.drain.now().Phase == fleet.DrainGoing {
 		return fleet.Host{}, errorf(fleet.CodeConflict, "host %s is draining; end that with: grapevine host undrain %s", a.name(), a.name())
 	}
-	if err := a.journal.SetHostState(state); err != nil {
+	if err := a.promises(ctx).SetHostState(state); err != nil {
 		return fleet.Host{}, errorf(fleet.CodeInternal, "%v", err)
 	}
 	a.state.mu.Lock()

@@ -89,6 +89,8 @@ type Agent struct {
 	boots    rebooted
 	metrics  *metrics
 	drain    drain
+	denied   denied
+	audits   auditShown
 	tickets  consoles.Tickets
 	consoles *consoles.Sessions
 
@@ -234,6 +236,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	group.Add("observer", a.observer.Run)
 	group.Add("publisher", a.keepPublished)
 	group.Add("janitor", a.keepTidy)
+	group.Add("denied", a.keepDenied)
 	group.Add("intents", a.keepIntents)
 	group.Add("return", a.keepJudged)
 	group.Add("drain", a.keepDraining)

@@ -157,7 +157,7 @@ func (a *Agent) startAfter(id fleet.InstanceID, boot string) (begun bool, err er
 		return false, nil
 	}
 	w := &work{verb: string(fleet.Start), key: "autostart " + boot, hash: hashOf(boot)}
-	_, err = a.begin(id, w, func(row *fleet.Instance, picture *observer.Picture) error {
+	_, err = a.begin(a.running, id, w, func(row *fleet.Instance, picture *observer.Picture) error {
 		return startable(a, picture, fleet.PowerRunning)
 	})
 	return err == nil, err

@@ -15,7 +15,7 @@ import (
 )
 
 // CaptureInstance implements api.Writer for the machines of this host.
-func (a *Agent) CaptureInstance(_ context.Context, id fleet.InstanceID, req fleet.CaptureInstance) (fleet.Accepted, error) {
+func (a *Agent) CaptureInstance(ctx context.Context, id fleet.InstanceID, req fleet.CaptureInstance) (fleet.Accepted, error) {
 	if err := req.Validate(); err != nil {
 		return fleet.Accepted{}, err
 	}
@@ -23,7 +23,7 @@ func (a *Agent) CaptureInstance(_ context.Context, id fleet.InstanceID, req flee
 		return fleet.Accepted{}, err
 	}
 	w := &work{verb: fleet.VerbCapture, imageName: req.ImageName}
-	return a.begin(id, w, func(row *fleet.Instance, picture *observer.Picture) error {
+	return a.begin(ctx, id, w, func(row *fleet.Instance, picture *observer.Picture) error {
 		_, built := picture.Machines[id]
 		return idle(row, built)
 	})

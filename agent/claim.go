@@ -40,7 +40,7 @@ func (a *Agent) Claim(ctx context.Context, p fleet.Proposal) (fleet.Accepted, er
 		host := a.hostRow()
 		return fleet.Accepted{}, refused(&host, refusals)
 	}
-	if err := a.journal.Begin(*op, claim); err != nil {
+	if err := a.promised(ctx, op).Begin(*op, claim); err != nil {
 		a.withdraw(p.ID)
 		return fleet.Accepted{}, errorf(fleet.CodeInternal, "%v", err)
 	}

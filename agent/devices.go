@@ -46,7 +46,7 @@ func (a *Agent) ChangeDevice(ctx context.Context, id fleet.InstanceID, change fl
 		}
 	}
 	w := &work{verb: string(change.Verb), device: &device}
-	return a.begin(id, w, func(row *fleet.Instance, picture *observer.Picture) error {
+	return a.begin(ctx, id, w, func(row *fleet.Instance, picture *observer.Picture) error {
 		machine, built := picture.Machines[id]
 		if err := ours(row, built); err != nil || !built {
 			return err

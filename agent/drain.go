@@ -40,13 +40,13 @@ func (a *Agent) note(phase fleet.DrainPhase, id fleet.InstanceID, change func(*j
 		next.Machines = append(next.Machines, journal.Drained{Instance: id})
 	}
 	change(next.Machine(id))
-	return a.setDrain(next, "")
+	return a.setDrain(a.running, next, "")
 }
 
 // setDrain makes the record durable and, unless it is empty, the host's state
 // with it. The caller holds the host's key.
-func (a *Agent) setDrain(next journal.Drain, state fleet.HostState) error {
-	if err := a.journal.SetDrain(next, state); err != nil {
+func (a *Agent) setDrain(ctx context.Context, next journal.Drain, state fleet.HostState) error {
+	if err := a.promises(ctx).SetDrain(next, state); err != nil {
 		return errorf(fleet.CodeInternal, "%v", err)
 	}
 	a.drain.mu.Lock()
@@ -61,8 +61,8 @@ func (a *Agent) setDrain(next journal.Drain, state fleet.HostState) error {
 }
 
 // turn takes the drain into another phase, and ends what goes on in this one.
-func (a *Agent) turn(next journal.Drain, state fleet.HostState) (fleet.Drain, error) {
-	if err := a.setDrain(next, state); err != nil {
+func (a *Agent) turn(ctx context.Context, next journal.Drain, state fleet.HostState) (fleet.Drain, error) {
+	if err := a.setDrain(ctx, next, state); err != nil {
 		return fleet.Drain{}, err
 	}
 	a.drain.mu.Lock()
@@ -80,7 +80,7 @@ func (a *Agent) turn(next journal.Drain, state fleet.HostState) (fleet.Drain, er
 
 // StartDrain implements api.Writer for this host. Asked for again, it takes the
 // new wishes, and what was left or failed is tried anew.
-func (a *Agent) StartDrain(_ context.Context, id fleet.HostID, req fleet.DrainRequest) (fleet.Drain, error) {
+func (a *Agent) StartDrain(ctx context.Context, id fleet.HostID, req fleet.DrainRequest) (fleet.Drain, error) {
 	if err := a.mine(id); err != nil {
 		return fleet.Drain{}, err
 	}
@@ -100,12 +100,12 @@ func (a *Agent) StartDrain(_ context.Context, id fleet.HostID, req fleet.DrainRe
 			next.Machines[i].Outcome, next.Machines[i].Detail = "", ""
 		}
 	}
-	return a.turn(next, fleet.HostDraining)
+	return a.turn(ctx, next, fleet.HostDraining)
 }
 
 // Undrain implements api.Writer for this host: it takes instances again, and
 // what the drain stopped is started.
-func (a *Agent) Undrain(_ context.Context, id fleet.HostID) (fleet.Drain, error) {
+func (a *Agent) Undrain(ctx context.Context, id fleet.HostID) (fleet.Drain, error) {
 	if err := a.mine(id); err != nil {
 		return fleet.Drain{}, err
 	}
@@ -119,7 +119,7 @@ func (a *Agent) Undrain(_ context.Context, id fleet.HostID) (fleet.Drain, error)
 	for i := range next.Machines {
 		next.Machines[i].Outcome, next.Machines[i].Detail = "", ""
 	}
-	return a.turn(next, fleet.HostOK)
+	return a.turn(ctx, next, fleet.HostOK)
 }
 
 // PlanDrain implements view.Local: what becomes of each machine, or would.

@@ -169,7 +169,7 @@ func (a *Agent) drainStart(ctx context.Context, row *fleet.Instance) {
 // tries again.
 func (a *Agent) concludeDrained(ctx context.Context, phase fleet.DrainPhase, row *fleet.Instance, w *work, judge func(*journal.Drained, string)) {
 	fault := ""
-	accepted, err := a.begin(row.ID, w, func(row *fleet.Instance, picture *observer.Picture) error {
+	accepted, err := a.begin(ctx, row.ID, w, func(row *fleet.Instance, picture *observer.Picture) error {
 		_, built := picture.Machines[row.ID]
 		return ours(row, built)
 	})
@@ -237,7 +237,7 @@ func (a *Agent) restored() bool {
 		}
 	}
 	next.Phase = fleet.DrainRestored
-	if err := a.setDrain(next, ""); err != nil {
+	if err := a.setDrain(a.running, next, ""); err != nil {
 		a.log.Warn("end of a drain not written", "error", err)
 		return false
 	}

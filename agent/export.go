@@ -28,7 +28,7 @@ const exportManifest = "manifest.json"
 
 // ExportInstance implements api.Writer for the machines of this host. Who asks
 // while an export is being prepared joins it.
-func (a *Agent) ExportInstance(_ context.Context, id fleet.InstanceID) (fleet.Accepted, error) {
+func (a *Agent) ExportInstance(ctx context.Context, id fleet.InstanceID) (fleet.Accepted, error) {
 	if _, err := a.diskReader(); err != nil {
 		return fleet.Accepted{}, err
 	}
@@ -38,7 +38,7 @@ func (a *Agent) ExportInstance(_ context.Context, id fleet.InstanceID) (fleet.Ac
 	if op != nil && op.Verb == fleet.VerbExport {
 		return a.accepted(id, op.ID), nil
 	}
-	return a.begin(id, &work{verb: fleet.VerbExport}, func(row *fleet.Instance, picture *observer.Picture) error {
+	return a.begin(ctx, id, &work{verb: fleet.VerbExport}, func(row *fleet.Instance, picture *observer.Picture) error {
 		_, built := picture.Machines[id]
 		return idle(row, built)
 	})

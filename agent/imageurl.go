@@ -22,7 +22,7 @@ import (
 var urlSpace = fleet.UUID{0x9a, 0x3c, 0x51, 0x0e, 0x77, 0x1d, 0x4b, 0x60, 0xa8, 0x15, 0x69, 0x6d, 0x67, 0x75, 0x72, 0x6c}
 
 // ImportURL implements api.Writer: this host downloads an image, and keeps it.
-func (a *Agent) ImportURL(_ context.Context, host fleet.HostID, req fleet.ImportURL) (fleet.Operation, error) {
+func (a *Agent) ImportURL(ctx context.Context, host fleet.HostID, req fleet.ImportURL) (fleet.Operation, error) {
 	if !host.IsZero() && host != a.hostID {
 		return fleet.Operation{}, errorf(fleet.CodeMisdirected, "this is the agent of host %s (%s), and it stores images only there; ask a registry, or the agent of host %s", a.name(), a.hostID, host)
 	}
@@ -36,7 +36,7 @@ func (a *Agent) ImportURL(_ context.Context, host fleet.HostID, req fleet.Import
 	op := a.state.newOperation(a.hostID, fleet.InstanceID{}, fleet.VerbImportImage)
 	op.URL, op.ImageName = &req, req.Name
 	a.state.mu.Unlock()
-	if err := a.journal.Begin(*op, nil); err != nil {
+	if err := a.promised(ctx, op).Begin(*op, nil); err != nil {
 		return fleet.Operation{}, errorf(fleet.CodeInternal, "%v", err)
 	}
 	begun := op.Operation

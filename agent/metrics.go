@@ -19,6 +19,7 @@ type metrics struct {
 	operations *prometheus.CounterVec
 	seconds    *prometheus.HistogramVec
 
+	denied         prometheus.Counter
 	consolesOpened *prometheus.CounterVec
 	badTickets     prometheus.Counter
 }
@@ -41,6 +42,9 @@ func newMetrics() *metrics {
 			Name: "grapevine_agent_operation_seconds", Help: "Time from an operation's start to its end.",
 			Buckets: prometheus.ExponentialBuckets(0.01, 2, 14),
 		}, []string{"verb"}),
+		denied: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "grapevine_agent_denied_total", Help: "Requests that were refused for want of rights.",
+		}),
 		consolesOpened: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "grapevine_agent_consoles_opened_total", Help: "Consoles opened, by kind.",
 		}, []string{"kind"}),
@@ -48,7 +52,7 @@ func newMetrics() *metrics {
 			Name: "grapevine_agent_console_tickets_refused_total", Help: "Tickets for consoles that were shown and not good: used, expired or made up.",
 		}),
 	}
-	m.registry.MustRegister(m.consolesOpened, m.badTickets, m.claims, m.refusals, m.operations, m.seconds,
+	m.registry.MustRegister(m.denied, m.consolesOpened, m.badTickets, m.claims, m.refusals, m.operations, m.seconds,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -32,7 +32,7 @@ func (a *Agent) MigrateInstance(ctx context.Context, id fleet.InstanceID, ask fl
 	}
 	move.Key, move.KeyHash = w.key, w.hash
 	w.moving = &journal.Moving{Move: move, Named: ask.Host != ""}
-	return a.begin(id, w, func(row *fleet.Instance, picture *observer.Picture) error {
+	return a.begin(ctx, id, w, func(row *fleet.Instance, picture *observer.Picture) error {
 		machine, built := picture.Machines[id]
 		if err := ours(row, built); err != nil || !built {
 			return err

@@ -50,7 +50,7 @@ func (a *Agent) OfferMove(ctx context.Context, m fleet.Move, who api.Principal) 
 	if err != nil {
 		return fleet.MoveReport{}, err
 	}
-	if err := a.journal.Begin(*op, claim); err != nil {
+	if err := a.promised(ctx, op).Begin(*op, claim); err != nil {
 		a.state.mu.Lock()
 		a.state.ledger.Release(op.Instance)
 		a.state.mu.Unlock()

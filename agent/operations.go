@@ -52,7 +52,7 @@ type work struct {
 
 // begin starts an operation on an instance, where may allows it. It answers
 // once the operation is durable; one runs at a time on each instance.
-func (a *Agent) begin(id fleet.InstanceID, w *work, may permit) (fleet.Accepted, error) {
+func (a *Agent) begin(ctx context.Context, id fleet.InstanceID, w *work, may permit) (fleet.Accepted, error) {
 	if err := a.settled(); err != nil {
 		return fleet.Accepted{}, err
 	}
@@ -66,7 +66,7 @@ func (a *Agent) begin(id fleet.InstanceID, w *work, may permit) (fleet.Accepted,
 	if err != nil {
 		return fleet.Accepted{}, err
 	}
-	if err := a.journal.Begin(*op, nil); err != nil {
+	if err := a.promised(ctx, op).Begin(*op, nil); err != nil {
 		a.withdraw(id)
 		return fleet.Accepted{}, errorf(fleet.CodeInternal, "%v", err)
 	}

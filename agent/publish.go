@@ -36,6 +36,7 @@ func (a *Agent) rows() (mesh.State, observer.Picture) {
 func (a *Agent) publish() (fleet.Version, mesh.State) {
 	a.publishing.Lock()
 	defer a.publishing.Unlock()
+	a.showAudit(time.Now())
 	rows, picture := a.rows()
 	if !picture.Complete && picture.Fault == "" {
 		return fleet.Version{}, rows
@@ -149,6 +150,9 @@ func (a *Agent) keepTidy(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case now := <-tick.C:
+			if a.auditUnshown() {
+				a.outdate()
+			}
 			if err := a.tidy(now); err != nil {
 				a.log.Error("journal not tidied", "error", err)
 			}

@@ -38,7 +38,7 @@ func (a *Agent) RebuildInstance(ctx context.Context, id fleet.InstanceID, ask fl
 	if !ask.Guest.IsZero() {
 		w.guest = &ask.Guest
 	}
-	return a.begin(id, w, func(row *fleet.Instance, picture *observer.Picture) error {
+	return a.begin(ctx, id, w, func(row *fleet.Instance, picture *observer.Picture) error {
 		machine, built := picture.Machines[id]
 		if err := ours(row, built); err != nil || !built {
 			return err

@@ -12,7 +12,7 @@ import (
 // PutRecord implements api.Node: it answers with the record once it is in the
 // journal and in this host's block. Of two that state the same the one that came
 // first is held.
-func (a *Agent) PutRecord(_ context.Context, r fleet.Record) (fleet.Record, error) {
+func (a *Agent) PutRecord(ctx context.Context, r fleet.Record) (fleet.Record, error) {
 	if err := r.Validate(); err != nil {
 		return fleet.Record{}, err
 	}
@@ -32,7 +32,7 @@ func (a *Agent) PutRecord(_ context.Context, r fleet.Record) (fleet.Record, erro
 		return fleet.Record{}, errorf(fleet.CodeTooMany, "host %s holds as many records as one agent does (%d, %d that make groups and key pairs, %d that revoke tokens); ask another agent", a.name(), fleet.MaxRecords, fleet.MaxObjectsHeld, fleet.MaxRevocationsHeld)
 	}
 	entry := records.Held{Record: r}
-	if err := a.journal.PutRecords(entry); err != nil {
+	if err := a.promises(ctx).PutRecords(entry); err != nil {
 		return fleet.Record{}, errorf(fleet.CodeInternal, "%v", err)
 	}
 	a.state.mu.Lock()

@@ -49,7 +49,7 @@ func (a *Agent) RescueInstance(ctx context.Context, id fleet.InstanceID, ask fle
 			return fleet.Accepted{}, err
 		}
 	}
-	return a.begin(id, w, func(row *fleet.Instance, picture *observer.Picture) error {
+	return a.begin(ctx, id, w, func(row *fleet.Instance, picture *observer.Picture) error {
 		machine, built := picture.Machines[id]
 		if err := ours(row, built); err != nil || !built {
 			return err
@@ -82,7 +82,7 @@ func (a *Agent) sameKind(ctx context.Context, m *drivers.Machine, image *fleet.I
 }
 
 // UnrescueInstance implements api.Writer for the machines of this host.
-func (a *Agent) UnrescueInstance(_ context.Context, id fleet.InstanceID, key string) (fleet.Accepted, error) {
+func (a *Agent) UnrescueInstance(ctx context.Context, id fleet.InstanceID, key string) (fleet.Accepted, error) {
 	w := &work{verb: fleet.VerbUnrescue, key: key, hash: hashOf("")}
 	if accepted, known, err := a.repeated(id, w); known {
 		return accepted, err
@@ -90,7 +90,7 @@ func (a *Agent) UnrescueInstance(_ context.Context, id fleet.InstanceID, key str
 	if _, err := a.rescuer(); err != nil {
 		return fleet.Accepted{}, err
 	}
-	return a.begin(id, w, func(row *fleet.Instance, picture *observer.Picture) error {
+	return a.begin(ctx, id, w, func(row *fleet.Instance, picture *observer.Picture) error {
 		machine, built := picture.Machines[id]
 		if err := ours(row, built); err != nil || !built {
 			return err

@@ -40,7 +40,7 @@ func (a *Agent) SetSize(ctx context.Context, id fleet.InstanceID, size fleet.Siz
 		return fleet.Accepted{}, err
 	}
 	w := &work{verb: verbResize}
-	return a.begin(id, w, func(row *fleet.Instance, picture *observer.Picture) error {
+	return a.begin(ctx, id, w, func(row *fleet.Instance, picture *observer.Picture) error {
 		machine, built := picture.Machines[id]
 		if err := ours(row, built); err != nil || !built {
 			return err

@@ -31,6 +31,7 @@ func (a *Agent) listen() error {
 func (a *Agent) serve(group *rungroup.Group) {
 	options := api.Options{
 		Node:    a,
+		Audit:   (*auditor)(a),
 		Ready:   a.mesh.Ready,
 		Metrics: promhttp.HandlerFor(a.metrics.registry, promhttp.HandlerOpts{}),
 		Log:     a.log,

@@ -12,12 +12,12 @@ import (
 
 // SetAutostart implements api.Writer for the machines of this host. It is in the
 // machine's own mark, where an agent without a journal finds it.
-func (a *Agent) SetAutostart(_ context.Context, id fleet.InstanceID, ask fleet.Booting) (fleet.Accepted, error) {
+func (a *Agent) SetAutostart(ctx context.Context, id fleet.InstanceID, ask fleet.Booting) (fleet.Accepted, error) {
 	if err := fleet.CheckBooting(ask); err != nil {
 		return fleet.Accepted{}, err
 	}
 	w := &work{verb: fleet.VerbAutostart}
-	return a.begin(id, w, func(row *fleet.Instance, picture *observer.Picture) error {
+	return a.begin(ctx, id, w, func(row *fleet.Instance, picture *observer.Picture) error {
 		machine, built := picture.Machines[id]
 		if err := ours(row, built); err != nil || !built {
 			return err

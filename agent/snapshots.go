@@ -43,7 +43,7 @@ func (a *Agent) ChangeSnapshot(ctx context.Context, id fleet.InstanceID, change 
 			w.size = &past.Resources // the host must have room for it
 		}
 	}
-	return a.begin(id, w, func(row *fleet.Instance, picture *observer.Picture) error {
+	return a.begin(ctx, id, w, func(row *fleet.Instance, picture *observer.Picture) error {
 		machine, built := picture.Machines[id]
 		if err := ours(row, built); err != nil {
 			return err

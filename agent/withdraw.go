@@ -11,7 +11,7 @@ import (
 // Withdraw implements api.Node. What is there stays. What is not is refused up to
 // the attempt, in the journal, before the answer is given: a proposal that is
 // still on its way comes too late.
-func (a *Agent) Withdraw(_ context.Context, id fleet.InstanceID, ask fleet.Withdraw) (fleet.Withdrawn, error) {
+func (a *Agent) Withdraw(ctx context.Context, id fleet.InstanceID, ask fleet.Withdraw) (fleet.Withdrawn, error) {
 	if err := a.settled(); err != nil {
 		return fleet.Withdrawn{}, err
 	}
@@ -32,7 +32,7 @@ func (a *Agent) Withdraw(_ context.Context, id fleet.InstanceID, ask fleet.Withd
 	a.state.mu.Lock()
 	a.state.ledger.Refuse(fleet.Proposal{Request: fleet.Request{ID: id}, Attempt: ask.Attempt})
 	a.state.mu.Unlock()
-	if err := a.journal.Refuse(journal.Refusal{Instance: id, Attempt: ask.Attempt, At: time.Now()}); err != nil {
+	if err := a.promises(ctx).Refuse(journal.Refusal{Instance: id, Attempt: ask.Attempt, At: time.Now()}); err != nil {
 		return fleet.Withdrawn{}, errorf(fleet.CodeInternal, "%v", err)
 	}
 	return fleet.Withdrawn{Refused: true}, nil

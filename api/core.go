@@ -85,6 +85,11 @@ type Reads interface {
 	// first. Where it cannot be asked the error is CodeNotCurrent.
 	FreshHost(ctx context.Context, id fleet.HostID) (fleet.Host, error)
 	FreshInstance(ctx context.Context, id fleet.InstanceID) (fleet.Instance, error)
+	// Audit asks the host for a page of what it was asked to change.
+	Audit(ctx context.Context, id fleet.HostID, q fleet.AuditQuery) (fleet.AuditPage, error)
+	// AuditHeads returns what this node has heard of a host's audit log and, unless
+	// only that is wanted, asks all others.
+	AuditHeads(ctx context.Context, id fleet.HostID, local bool) (fleet.AuditHeads, error)
 	// OwnHost and OwnInstance are the same, of this node's own host alone.
 	OwnHost(ctx context.Context, id fleet.HostID) (fleet.Host, error)
 	OwnInstance(ctx context.Context, id fleet.InstanceID) (fleet.Instance, error)

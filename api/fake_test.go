@@ -21,6 +21,8 @@ import (
 // fails, which shows as a 500.
 type fakeCore struct {
 	fakeWitness
+	audited    fleet.AuditQuery      // by the last
+	heard      func(context.Context) // by a delete
 	atLeast    func(fleet.Version) (Reads, error)
 	decided    fleet.Decide // by the last release
 	hosts      func() (fleet.List[fleet.Host], error)
@@ -249,7 +251,10 @@ func (f *fakeCore) ActInstance(_ context.Context, id fleet.InstanceID, a fleet.I
 	return f.act(id, a, o)
 }
 
-func (f *fakeCore) DeleteInstance(_ context.Context, id fleet.InstanceID) (fleet.Accepted, error) {
+func (f *fakeCore) DeleteInstance(ctx context.Context, id fleet.InstanceID) (fleet.Accepted, error) {
+	if f.heard != nil {
+		f.heard(ctx)
+	}
 	return f.remove(id)
 }
 
@@ -565,4 +570,15 @@ func problemIn(t *testing.T, r *httptest.ResponseRecorder) problem {
 		t.Errorf("problem %+v of an answer %d", p, r.Code)
 	}
 	return p
+}
+
+// AuditHeads has heard of one entry.
+func (f *fakeCore) AuditHeads(_ context.Context, id fleet.HostID, local bool) (fleet.AuditHeads, error) {
+	return fleet.AuditHeads{Host: id, Nodes: fleet.Coverage{Known: 3}}, nil
+}
+
+// Audit answers with one entry, about what was asked for.
+func (f *fakeCore) Audit(_ context.Context, id fleet.HostID, q fleet.AuditQuery) (fleet.AuditPage, error) {
+	f.audited = q
+	return fleet.AuditPage{Host: id, HostName: "node-1", Items: []fleet.AuditEntry{{Number: 4, Subject: q.Subject}}}, nil
 }

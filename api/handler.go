@@ -27,6 +27,9 @@ type Options struct {
 	Metrics http.Handler
 	// Log gets one line for each request: mutations at info, reads at debug.
 	Log *slog.Logger
+	// Audit is told of every request that changes something, and of those refused.
+	// Nil on a registry, which has no disk: it says to agents for whom it asks.
+	Audit Auditor
 	// Version is the node's release.
 	Version string
 }
@@ -56,13 +59,14 @@ func newServer(core Core, opts Options) *server {
 	}
 	s.engine.HandleMethodNotAllowed = true
 	s.engine.RedirectTrailingSlash = false
-	s.engine.Use(s.logged, hurried, s.authorised, s.queried, s.bodied, s.dated)
+	s.engine.Use(s.logged, hurried, s.authorised, s.queried, s.bodied, s.dated, s.audited)
 	s.engine.NoRoute(noRoute)
 	s.engine.NoMethod(noMethod)
 	s.api = humagin.New(s.engine, s.config())
 	s.addHealth()
 	s.addHosts()
 	s.addRecords()
+	s.addAudit()
 	s.addObjects()
 	s.addIntents()
 	s.addTokens()

@@ -125,13 +125,16 @@ func (s *server) authorised(c *gin.Context) {
 	case s.opts.OpenMetrics && route.name == metricsRoute:
 	case slices.Contains(ticketed, route.name) && c.Query(tokenParameter) != "":
 	case who.Role == Nobody && who.Refused != nil:
+		s.denied(c, route, http.StatusUnauthorized, fleet.CodeUnauthenticated)
 		c.Header("WWW-Authenticate", "Bearer error=\"invalid_token\"")
 		problemOf(who.Refused).write(c.Writer)
 		c.Abort()
 	case who.Role == Nobody:
+		s.denied(c, route, http.StatusUnauthorized, fleet.CodeUnauthenticated)
 		c.Header("WWW-Authenticate", "Bearer")
 		refuse(c, fleet.CodeUnauthenticated, "%s needs a token, a certificate of this fleet or the local socket; set GRAPEVINE_TOKEN (grapevine login), or GRAPEVINE_CERT and GRAPEVINE_KEY", route.name)
 	default:
+		s.denied(c, route, http.StatusForbidden, fleet.CodeForbidden)
 		refuse(c, fleet.CodeForbidden, "%s is not open to the role %s, only to %s", route.name, who.Role, roleNames(access[route.name]))
 	}
 }

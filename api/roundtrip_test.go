@@ -105,6 +105,11 @@ func TestClientHasAMethodForEveryRoute(t *testing.T) {
 		"PUT /v1/records/{id}":      func(ctx context.Context, c *client.Client) (any, error) { return c.PutRecord(ctx, recordNow) },
 		"GET /v1/verify":            func(ctx context.Context, c *client.Client) (any, error) { return c.Verify(ctx) },
 		"GET /v1/hosts/{id}/verify": func(ctx context.Context, c *client.Client) (any, error) { return c.VerifyHost(ctx, hostID) },
+		"GET /v1/hosts/{id}/audit": func(ctx context.Context, c *client.Client) (any, error) {
+			after := uint64(3)
+			return c.Audit(ctx, hostID, fleet.AuditQuery{After: &after, Limit: 5, Since: time.Unix(1, 0), Who: "a b", Subject: "x"})
+		},
+		"GET /v1/hosts/{id}/audit/heads": func(ctx context.Context, c *client.Client) (any, error) { return c.AuditHeads(ctx, hostID, false) },
 		"GET /v1/hosts/{id}/drain": func(ctx context.Context, c *client.Client) (any, error) {
 			return c.PlanDrain(ctx, hostID, fleet.DrainRequest{Mode: fleet.DrainStop, DeadlineMS: 5000, Force: true})
 		},

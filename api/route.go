@@ -79,7 +79,9 @@ func (s *server) refuse(ctx context.Context, name string, err error) error {
 	if !errors.As(err, &known) && ctx.Err() == nil {
 		s.log.ErrorContext(ctx, "request failed", "route", name, "error", err)
 	}
-	return problemOf(err)
+	p := problemOf(err)
+	tell(ctx, p.Code)
+	return p
 }
 
 // describe reads off an input type what its route takes.

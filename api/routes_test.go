@@ -56,6 +56,8 @@ var good = map[string]struct {
 	"GET /v1/hosts/{id}/hardware":                     {request{method: "GET", target: "/v1/hosts/" + hostText + "/hardware"}, 200, `"cpu":{"model":"EPYC"`},
 	"GET /v1/verify":                                  {request{method: "GET", target: "/v1/verify"}, 200, `"items":[],"coverage":{"heard":1,"known":2}`},
 	"GET /v1/hosts/{id}/verify":                       {request{method: "GET", target: "/v1/hosts/" + hostText + "/verify"}, 200, `"type":"ghost"`},
+	"GET /v1/hosts/{id}/audit":                        {request{target: "/v1/hosts/" + hostText + "/audit?after=0&limit=3&who=alice&subject=" + instanceText + "&since=2026-01-02T03:04:05Z"}, 200, `"number":4`},
+	"GET /v1/hosts/{id}/audit/heads":                  {request{target: "/v1/hosts/" + hostText + "/audit/heads?local=true"}, 200, `"items":[],"nodes":{"heard":0,"known":3}`},
 	"GET /v1/hosts/{id}/drain":                        {request{method: "GET", target: "/v1/hosts/" + hostText + "/drain?mode=stop&deadline_ms=10&force=true"}, 200, `"machines":[]`},
 	"POST /v1/hosts/{id}/drain":                       {request{method: "POST", target: "/v1/hosts/" + hostText + "/drain", body: `{"mode":"stop","force":true}`}, 202, `"phase":"draining"`},
 	"POST /v1/hosts/{id}/undrain":                     {request{method: "POST", target: "/v1/hosts/" + hostText + "/undrain"}, 202, `"phase":"restoring"`},

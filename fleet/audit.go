@@ -175,3 +175,19 @@ type AuditPage struct {
 	// Next is the number to go on from, after or before it; 0 when there is no more.
 	Next uint64 `json:"next,omitempty"`
 }
+
+// AuditHeard is the name of an entry that a node has heard of by the mesh.
+type AuditHeard struct {
+	AuditLink
+	Node     UUID   `json:"node"`
+	NodeName string `json:"node_name"`
+}
+
+// AuditHeads is what nodes have heard of a host's log, some entries of each node.
+// A node forgets it when it ends, but for what its copy of the fleet has.
+type AuditHeads struct {
+	Host  HostID       `json:"host"`
+	Items []AuditHeard `json:"items"`
+	// Nodes says how many other nodes were asked, and how many answered.
+	Nodes Coverage `json:"nodes"`
+}

@@ -83,6 +83,9 @@ type Host struct {
 	// no keys; 0 while it is. Witnesses is the set that a witness goes by.
 	Follows   uint64      `json:"follows,omitempty"`
 	Witnesses *WitnessSet `json:"witnesses,omitempty"`
+	// Audit is the newest entry of the host's audit log, some seconds old; absent where
+	// there is none.
+	Audit *AuditLink `json:"audit,omitempty"`
 	// DeclaredDead is an overlay: who declared the host dead, in this life or a
 	// later one, when and why; absent while nobody did.
 	DeclaredDead *Record   `json:"declared_dead,omitempty"`

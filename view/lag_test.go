@@ -75,6 +75,9 @@ func scrape(tb testing.TB, v *View) string {
 func TestMetricsOfTheViewSayTheirUnitAndPassTheLinter(t *testing.T) {
 	_, v := lagging(t)
 	want := `
+# HELP grapevine_audit_heads_odd_total Heads of hosts' audit logs that this node has heard and that do not go on from what it heard before: grapevine audit verify says what is wrong.
+# TYPE grapevine_audit_heads_odd_total counter
+grapevine_audit_heads_odd_total 0
 # HELP grapevine_mesh_host_age_seconds Seconds for which this node has had no sure sign of life of a host, by percentile of the hosts (100 is the oldest): hosts="heard" are those that can be heard, whose ages stay near the beat of 30 seconds; hosts="known" are all, also those that are down.
 # TYPE grapevine_mesh_host_age_seconds gauge
 grapevine_mesh_host_age_seconds{hosts="heard",percentile="100"} 40

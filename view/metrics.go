@@ -12,6 +12,8 @@ import (
 func (v *View) Collector() prometheus.Collector {
 	return &collector{
 		view: v,
+		odd: prometheus.NewDesc("grapevine_audit_heads_odd_total",
+			"Heads of hosts' audit logs that this node has heard and that do not go on from what it heard before: grapevine audit verify says what is wrong.", nil, nil),
 		age: prometheus.NewDesc("grapevine_mesh_host_age_seconds",
 			"Seconds for which this node has had no sure sign of life of a host, by percentile of the hosts (100 is the oldest): "+
 				"hosts=\"heard\" are those that can be heard, whose ages stay near the beat of 30 seconds; hosts=\"known\" are all, also those that are down.",
@@ -28,11 +30,13 @@ func (v *View) Collector() prometheus.Collector {
 type collector struct {
 	view                         *View
 	age, hosts, members, records *prometheus.Desc
+	odd                          *prometheus.Desc
 }
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- c.age
+	ch <- c.odd
 	ch <- c.hosts
 	ch <- c.members
 	ch <- c.records
@@ -41,6 +45,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	heard, known := c.view.ages()
+	ch <- prometheus.MustNewConstMetric(c.odd, prometheus.CounterValue, float64(c.view.oddAudits()))
 	c.collectAges(ch, "heard", fleet.AgesOf(heard))
 	c.collectAges(ch, "known", fleet.AgesOf(known))
 	hosts, members := c.view.counts()

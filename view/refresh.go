@@ -95,6 +95,7 @@ func (v *View) takeIn(b *replica.Block, now time.Time, touched map[fleet.HostID]
 	if _, known := v.standings[id]; !known {
 		v.standings[id] = standing{reach: v.judge(id), since: now}
 	}
+	v.hearAudit(b)
 	about := v.facts.takeIn(b)
 	if _, given := v.decided.dead[id]; given {
 		about = append(about, id) // it may be back

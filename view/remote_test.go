@@ -136,6 +136,10 @@ func (ownHost) InstanceLog(context.Context, fleet.InstanceID, fleet.LogRange) (i
 	return io.NopCloser(strings.NewReader("own")), nil
 }
 
+func (ownHost) Audit(_ context.Context, id fleet.HostID, _ fleet.AuditQuery) (fleet.AuditPage, error) {
+	return fleet.AuditPage{Host: id}, nil
+}
+
 func (ownHost) Hardware(_ context.Context, id fleet.HostID) (fleet.Hardware, error) {
 	return fleet.Hardware{Host: id, CPU: fleet.CPU{Model: "own"}}, nil
 }

@@ -58,6 +58,7 @@ type Local interface {
 	PlanDrain(ctx context.Context, id fleet.HostID, req fleet.DrainRequest) (fleet.Drain, error)
 	// VerifyHost compares hypervisor, storage and journal, and changes nothing.
 	VerifyHost(ctx context.Context, id fleet.HostID) (fleet.Verification, error)
+	Audit(ctx context.Context, id fleet.HostID, q fleet.AuditQuery) (fleet.AuditPage, error)
 	// OwnHost and OwnInstance look at the hypervisor first. What is not of this
 	// host is CodeMisdirected.
 	OwnHost(ctx context.Context, id fleet.HostID) (fleet.Host, error)
@@ -99,19 +100,20 @@ type View struct {
 	seen      uint64          // guarded by mu: the replica's last change taken in
 	changed   <-chan struct{} // guarded by mu: closed when Members is to be read again
 	status    map[fleet.UUID]fleet.MemberStatus
-	alive     int                       // guarded by mu: agents that status calls alive
-	since     map[fleet.UUID]inStatus   // guarded by mu: of every member, registries included
-	standings map[fleet.HostID]standing // guarded by mu: of every host with a block
-	names     map[string][]fleet.HostID // guarded by mu: host ids by name, ordered
-	nameOf    map[fleet.HostID]string   // guarded by mu
-	images    catalog                   // guarded by mu
-	index     *placement.Index          // guarded by mu
-	coverage  fleet.Coverage            // guarded by mu
-	suspicion suspicion                 // guarded by mu
-	facts     facts                     // guarded by mu
-	members   members                   // guarded by mu
-	decided   decided                   // guarded by mu
-	witnesses fleet.WitnessSet          // guarded by mu: the newest set heard of
+	alive     int                          // guarded by mu: agents that status calls alive
+	since     map[fleet.UUID]inStatus      // guarded by mu: of every member, registries included
+	standings map[fleet.HostID]standing    // guarded by mu: of every host with a block
+	names     map[string][]fleet.HostID    // guarded by mu: host ids by name, ordered
+	nameOf    map[fleet.HostID]string      // guarded by mu
+	images    catalog                      // guarded by mu
+	index     *placement.Index             // guarded by mu
+	coverage  fleet.Coverage               // guarded by mu
+	suspicion suspicion                    // guarded by mu
+	facts     facts                        // guarded by mu
+	audits    map[fleet.HostID]*heardAudit // guarded by mu
+	members   members                      // guarded by mu
+	decided   decided                      // guarded by mu
+	witnesses fleet.WitnessSet             // guarded by mu: the newest set heard of
 
 	ended    chan struct{} // closed when Run has ended
 	watchers atomic.Int32  // calls of Watch whose context goes on
@@ -143,6 +145,7 @@ func New(cfg Config) *View {
 		index:     placement.NewIndex(nil),
 		suspicion: newSuspicion(),
 		facts:     newFacts(),
+		audits:    map[fleet.HostID]*heardAudit{},
 		members:   newMembers(),
 		decided:   newDecided(),
 	}

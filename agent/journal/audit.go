@@ -39,12 +39,17 @@ type auditLog struct {
 type Note struct {
 	Entry fleet.AuditEntry
 
+	of      *Note         // that it is further to, nil for none
 	taken   atomic.Bool   // by a write
 	written atomic.Uint64 // the number that it got, 0 for none yet
 }
 
 // Written returns the number of the entry in the log, 0 where it is not there.
 func (n *Note) Written() uint64 { return n.written.Load() }
+
+// Further returns a note with the same entry, for one more thing that the same
+// request began.
+func (n *Note) Further() *Note { return &Note{Entry: n.Entry, of: n} }
 
 // Carrying returns the journal as it is used on behalf of a request: the first
 // write that goes through carries the note. A nil note is none.

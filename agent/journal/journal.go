@@ -125,6 +125,9 @@ func (j *Journal) update(fn func(tx *bbolt.Tx) error) error {
 		return err
 	}
 	n.written.Store(link.Number)
+	if n.of != nil {
+		n.of.written.CompareAndSwap(0, link.Number)
+	}
 	j.audit.raise(link)
 	return nil
 }

@@ -113,6 +113,7 @@ func (c *Client) build(ctx context.Context, r call) (*http.Request, error) {
 	if p := fleet.PersonIn(ctx); p.User != "" {
 		req.Header.Set(behalfHeader, url.QueryEscape(p.User)+" "+url.QueryEscape(p.Project))
 	}
+	pass(req)
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
 	}

@@ -45,7 +45,7 @@ func EncodeHost(h fleet.Host) Body {
 			Vcpus: amount(h.Capacity.VCPUs), MemoryMib: amount(h.Capacity.MemoryMiB), DiskGib: amount(h.Capacity.DiskGiB),
 			Instances: uint32(max(h.Instances, 0)), // bounded by fleet.MaxRows
 			Traits:    texts(h.Traits), Networks: texts(h.Networks), Api: text(h.API), AgentVersion: text(h.AgentVersion), Hardware: text(h.Hardware),
-			Labels: pairs(h.Labels), StateReason: text(h.StateReason), Follows: h.Follows, Witnesses: packSet(h.Witnesses),
+			Labels: pairs(h.Labels), StateReason: text(h.StateReason), Follows: h.Follows, Witnesses: packSet(h.Witnesses), Audit: packAudit(h.Audit),
 			HypervisorFault: text(h.HypervisorFault), HypervisorFaultSinceMs: optionalMillis(h.HypervisorFaultSince),
 		}),
 		Stamp: encode(&wirepb.Host{ObservedAtMs: millis(h.ObservedAt)}),
@@ -69,7 +69,7 @@ func DecodeHost(id fleet.HostID, body []byte) (fleet.Host, error) {
 		Instances: int(m.Instances), Traits: list(m.Traits), Networks: list(m.Networks), Images: []string{},
 		API: m.Api, AgentVersion: m.AgentVersion, Hardware: m.Hardware,
 		HypervisorFault: m.HypervisorFault, ObservedAt: moment(m.ObservedAtMs),
-		Follows: m.Follows, Witnesses: unpackSet(m.Witnesses),
+		Follows: m.Follows, Witnesses: unpackSet(m.Witnesses), Audit: unpackAudit(m.Audit),
 	}
 	if m.HypervisorFaultSinceMs != 0 {
 		since := moment(m.HypervisorFaultSinceMs)
@@ -89,6 +89,21 @@ func EncodeImage(im fleet.Image) Body {
 		m.Stored = packFile(*im.Stored)
 	}
 	return Body{Core: encode(m)}
+}
+
+func packAudit(link *fleet.AuditLink) *wirepb.AuditLink {
+	if link == nil {
+		return nil
+	}
+	hash, _ := hex.DecodeString(link.Hash) // the host's own
+	return &wirepb.AuditLink{Number: link.Number, Hash: hash}
+}
+
+func unpackAudit(m *wirepb.AuditLink) *fleet.AuditLink {
+	if m == nil {
+		return nil
+	}
+	return &fleet.AuditLink{Number: m.Number, Hash: hex.EncodeToString(m.Hash)}
 }
 
 func packFile(f fleet.ImageFile) *wirepb.ImageFile {

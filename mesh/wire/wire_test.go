@@ -22,7 +22,7 @@ func TestHostSurvivesTheWire(t *testing.T) {
 		ID: fleet.UUID{1}, Name: "alpha", Zone: "z1", Hypervisor: fleet.Xen, HypervisorVersion: "4.17",
 		State:     fleet.HostCordoned,
 		Capacity:  fleet.NewCapacity(fleet.Resources{VCPUs: 8, MemoryMiB: 1 << 20, DiskGiB: 9}, fleet.Resources{VCPUs: 1}, fleet.Resources{MemoryMiB: 2 << 20}),
-		Instances: 3, Labels: map[string]string{"rack": "r12", "spare": ""}, Traits: []string{"pause"}, Networks: []string{"default", "VM Network"}, Images: []string{}, API: "10.0.0.1:7947", AgentVersion: "v1", Follows: 1,
+		Instances: 3, Labels: map[string]string{"rack": "r12", "spare": ""}, Traits: []string{"pause"}, Networks: []string{"default", "VM Network"}, Images: []string{}, API: "10.0.0.1:7947", AgentVersion: "v1", Follows: 1, Audit: &fleet.AuditLink{Number: 9, Hash: "00ff"},
 		Witnesses: &fleet.WitnessSet{Number: 2, Members: []fleet.HostID{{1}, {2}, {3}, {4}, {6}}, Old: []fleet.HostID{{1}, {2}, {3}, {4}, {5}}},
 		Hardware:  "abc", HypervisorFault: "connection refused", HypervisorFaultSince: &since, ObservedAt: since,
 	}

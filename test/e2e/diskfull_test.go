@@ -103,5 +103,13 @@ func TestProof15FullDiskUnderTheJournalRefusesNewWorkAndLosesNone(t *testing.T) 
 		t.Errorf("(-before the kill +after):\n%s", diff)
 	}
 	a.create("--name", "later", "--flavor", "nano", "--image", "tiny")
+	if stdout, stderr, code := a.cli("audit", "verify"); code != 0 || !strings.Contains(stdout, "whole") {
+		t.Errorf("the audit log is not whole: %s%s", stdout, stderr)
+	}
+	// What was refused for want of room is not in it.
+	stdout, stderr, code := a.cli("audit", "list", "--limit", "1000", "-o", "json")
+	if told := strings.Count(stdout, `"POST /v1/instances"`); code != 0 || promised < 900 && told != promised+1 {
+		t.Errorf("%d creates were promised, and the audit log tells of %d (%s)", promised+1, told, stderr)
+	}
 	t.Logf("%d were promised before the disk was full for the journal too", promised)
 }

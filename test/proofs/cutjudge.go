@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"grapevine/agent/audit"
 	"grapevine/agent/journal"
 	"grapevine/drivers"
 	"grapevine/fleet"
@@ -89,6 +90,7 @@ type memory struct {
 	operations []journal.Operation
 	claims     []string // with their faults
 	drain      journal.Drain
+	audited    map[string]bool // operations and routes of which the audit log tells
 }
 
 // remembers reads a copy of the journal, as it would be after a kill now.
@@ -113,11 +115,39 @@ func (c *cutting) remembers() (m memory, err error) {
 	if m.drain, err = j.Drain(); err != nil {
 		return m, err
 	}
+	if m.audited, err = auditedIn(j); err != nil {
+		return m, err
+	}
 	claims, err := j.Claims()
 	for i := range claims {
 		m.claims = append(m.claims, fmt.Sprintf("%s (%s)", claims[i].ID(), claims[i].Fault))
 	}
 	return m, err
+}
+
+// drainRoutes are the requests after which an agent begins operations by itself.
+var drainRoutes = map[string]string{"drain": "POST /v1/hosts/{id}/drain", "undrain": "POST /v1/hosts/{id}/undrain"}
+
+// auditedIn checks a journal's audit log, and returns the operations and
+// routes that it tells of.
+func auditedIn(j *journal.Journal) (map[string]bool, error) {
+	page, err := j.AuditPage(fleet.AuditQuery{After: new(uint64)})
+	if err != nil {
+		return nil, err
+	}
+	if page.Next != 0 {
+		return nil, errors.New("the audit log has more entries than this proof looks at")
+	}
+	check := audit.NewCheck(page.Begin, nil)
+	check.Take(page.Items...)
+	if faults := check.End(page.Head); len(faults) > 0 {
+		return nil, fmt.Errorf("the audit log is not whole: %q", faults)
+	}
+	told := map[string]bool{}
+	for _, e := range page.Items {
+		told[e.Operation], told[e.Route] = true, true
+	}
+	return told, nil
 }
 
 func (c *cutting) countOperations() (int, error) {
@@ -137,6 +167,12 @@ func (c *cutting) judge(out, usual *outcome, got reply) (err error) {
 	begun := m.operations[min(c.since, len(m.operations)):]
 	if err := c.ended(begun, got); err != nil {
 		return err
+	}
+	for _, op := range begun {
+		byItself := strings.HasPrefix(op.Key, "autostart ") || m.audited[drainRoutes[c.op.name]]
+		if !m.audited[op.ID] && !byItself {
+			return fmt.Errorf("operation %s (%s) was begun, and the audit log does not tell of it", op.ID, op.Verb)
+		}
 	}
 	if len(m.claims) > 0 {
 		return fmt.Errorf("claims are left: %v", m.claims)
