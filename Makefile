@@ -23,7 +23,7 @@ SIMSEED  ?= $(shell date +%s)
 RACE     := ./fleet/... ./mesh/... ./agent/... ./placement/... ./view/... ./registry/... ./api/... ./internal/...
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check fmt fmt-check tidy tidy-check lint race cover fuzz sim sim-witnesses proofs sim-detection bench xen-lab xen-conformance generate tools install uninstall dist packages install-lab compat clean
+.PHONY: help build run test check fmt fmt-check tidy tidy-check lint race cover fuzz sim sim-witnesses proofs sim-detection bench xen-lab xen-conformance generate tools install uninstall dist packages install-lab compat licences clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -112,6 +112,9 @@ install-lab: ## install, upgrade, roll back and remove the package on an emulate
 
 compat: build ## mix agents and registries of this tree and of the commit in test/compat/PREVIOUS in one mesh, upgrade and roll back each
 	GRAPEVINE_COMPAT=1 GRAPEVINE_BINARY=$(CURDIR)/bin/grapevine go test -v -count=1 -timeout 20m -run '^TestOldAndNew' ./test/e2e
+
+licences: ## refuse modules in the binary whose licence is forbidden, restricted or unknown
+	scripts/check-licences
 
 clean: ## remove what was built
 	rm -rf bin/grapevine bin/cover.out bin/cover.html dist
