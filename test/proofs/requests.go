@@ -100,6 +100,11 @@ func (h *History) newFate() *fate {
 		if h.rng.IntN(3) == 0 {
 			return h.newLot(f)
 		}
+	case 3: // several of one group at once
+		if h.rng.IntN(3) == 0 {
+			f.ask.Group = h.oracle.group(h.rng.IntN)
+			return h.newLot(f)
+		}
 	}
 	return f
 }
