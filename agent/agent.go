@@ -172,12 +172,17 @@ func (a *Agent) open(ctx context.Context, deps Deps) error {
 	if err != nil {
 		return err
 	}
+	signer, err := a.identity.BlockSigner()
+	if err != nil {
+		return err
+	}
 	api := advertised(a.listener.Addr(), a.cfg.ListenAdvertise)
 	if a.mesh, err = mesh.New(mesh.Config{
 		ID: a.hostID, Name: a.cfg.Name, Role: fleet.RoleAgent, Label: a.identity.Subject().Fleet, API: api,
 		GossipBind: a.cfg.GossipBind, GossipAdvertise: a.cfg.GossipAdvertise, Key: deps.GossipKey, FurtherKeys: deps.FurtherGossipKeys,
 		KeyringDir: a.cfg.DataDir, SavedFleet: filepath.Join(a.cfg.DataDir, "fleet.saved"), Join: a.cfg.Join, SerfRPC: a.cfg.SerfRPC, SerfRPCSecret: secret,
-		Epochs: (*returning)(a), Hardware: hardware, Replaces: a.cfg.ReplacesHardware, Dial: a.dial, Membership: deps.Membership, Log: a.log, Metrics: a.metrics.registry,
+		Epochs: (*returning)(a), Hardware: hardware, Replaces: a.cfg.ReplacesHardware, Dial: a.dial, Seal: signer.Current, Verifier: a.identity.BlockVerifier(),
+		Membership: deps.Membership, Log: a.log, Metrics: a.metrics.registry,
 	}); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"grapevine/fleet"
 	"grapevine/mesh/node"
+	"grapevine/mesh/replica"
 )
 
 // The versions of the link protocol that this build speaks.
@@ -84,6 +85,11 @@ type Config struct {
 	// both certificates checked, ALPN). It must check that the other end's
 	// certificate is peer's, unless peer is zero.
 	Dial func(ctx context.Context, addr string, peer fleet.UUID) (net.Conn, error)
+	// Seal returns by what an agent's blocks are proven: the credential that stands
+	// in them, and what signs their heads by it. Verifier judges the blocks of all
+	// others. Nil, only in tests, leaves blocks unsigned, or takes unsigned ones.
+	Seal     func() (credential []byte, sign func(message []byte) []byte)
+	Verifier replica.Verifier
 	// Membership makes what says who is there, in place of Serf; nil means Serf.
 	Membership func(Config) Membership
 	// Log and Metrics may be nil.

@@ -17,7 +17,8 @@ type inbox struct {
 	source  *bufio.Reader
 	reader  *wire.Reader // of the next frame
 	spare   *wire.Reader // of the frame that is being merged; nil for none
-	merging chan error   // what comes of that; nil while there is none
+	checks  []replica.Check
+	merging chan error // what comes of that; nil while there is none
 }
 
 // bulkRows is from how many rows of whole blocks on a frame is merged beside
@@ -47,6 +48,9 @@ func (m *Mesh) read(s *stream) error {
 
 // receive gives the node a message, or tells it why there is none.
 func (m *Mesh) receive(s *stream, msg wire.Message, err error) error {
+	if err == nil && m.cfg.Verifier != nil {
+		m.check(s, msg)
+	}
 	m.do(func(now time.Time) {
 		if err == nil {
 			err = m.node.Receive(s.link, msg, now)
@@ -55,6 +59,22 @@ func (m *Mesh) receive(s *stream, msg wire.Message, err error) error {
 		}
 	})
 	return err
+}
+
+// check looks at the signatures of what came while other links go on: it takes
+// several times as long as all else about a change.
+func (m *Mesh) check(s *stream, msg wire.Message) {
+	if _, ok := msg.(*wire.Answer); !ok {
+		return
+	}
+	m.mu.Lock()
+	checks := m.node.Checks(s.link, msg, s.inbox.checks[:0])
+	m.mu.Unlock()
+	for i := range checks {
+		checks[i].Do()
+	}
+	clear(checks) // they point into a frame
+	s.inbox.checks = checks
 }
 
 // merge starts f, which takes in the last frame read, and goes on to the other

@@ -66,6 +66,9 @@ func newMembers(cfg Config) (Membership, error) {
 // newMesh returns a member whose membership is given.
 func newMesh(cfg Config, members Membership) (*Mesh, error) {
 	r := replica.New()
+	if cfg.Verifier != nil {
+		r.VerifyWith(cfg.Verifier)
+	}
 	loadSaved(&cfg, r)
 	return newMeshHolding(cfg, members, r)
 }
@@ -84,7 +87,7 @@ func newMeshHolding(cfg Config, members Membership, r *replica.Replica) (*Mesh, 
 	}
 	m.node = node.New(node.Config{
 		ID: cfg.ID, Name: cfg.Name, Role: cfg.Role, Label: cfg.Label, Gossip: members.Advertised(),
-		Hardware: cfg.Hardware, Replaces: cfg.Replaces, Links: cfg.Links, MaxInbound: cfg.MaxInbound, Joins: len(cfg.Join) > 0, Epoch: epoch,
+		Hardware: cfg.Hardware, Replaces: cfg.Replaces, Links: cfg.Links, MaxInbound: cfg.MaxInbound, Joins: len(cfg.Join) > 0, Epoch: epoch, Seal: cfg.Seal,
 		Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), Log: cfg.Log, // no secret
 	}, m.replica, (*effects)(m))
 	return m, m.register(cfg.Metrics)

@@ -49,6 +49,7 @@ func (m *Mesh) collectors() []prometheus.Collector {
 		counter("blocks_stale_total", "Deltas that brought nothing newer.", func(s exchange.Stats) uint64 { return s.Stale }),
 		counter("blocks_mismatched_total", "Deltas after which the whole block had to be fetched.", func(s exchange.Stats) uint64 { return s.NeedWhole }),
 		counter("blocks_rejected_total", "Deltas refused because they do not match their head or pass the limits.", func(s exchange.Stats) uint64 { return s.Refused }),
+		counter("blocks_unproven_total", "Of the deltas refused, those whose head is not signed by the host that they are of.", func(s exchange.Stats) uint64 { return s.Unproven }),
 		counter("rows_applied_total", "Rows in merged deltas.", func(s exchange.Stats) uint64 { return s.RowsApplied }),
 		counter("announcements_sent_total", "Versions announced to peers.", func(s exchange.Stats) uint64 { return s.Announced }),
 		counter("announcements_received_total", "Versions that peers announced.", func(s exchange.Stats) uint64 { return s.Heard }),

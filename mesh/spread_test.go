@@ -23,6 +23,7 @@ type spreadFleet struct {
 	seen    []spreadSeen  // by each shard since the figures were told
 	beats   int64         // bytes of signs of life while measuring
 	heads   int64         // bytes of heads in answers while measuring
+	before  int32         // what each had published when the plan began
 }
 
 // newSpreadFleet starts so many agents at once, which know each other, and
@@ -30,10 +31,12 @@ type spreadFleet struct {
 func newSpreadFleet(tb testing.TB, plan spreadPlan) *spreadFleet {
 	tb.Helper()
 	updates := plan.updates()
+	opts := meshtest.FleetOptions{Seed: plan.seed, MinDelay: hop, MaxDelay: hop, Shards: plan.shards}
+	if plan.signed {
+		newFleetIdentity(tb).sign(&opts)
+	}
 	s := &spreadFleet{
-		Fleet: meshtest.NewFleet(plan.nodes, meshtest.FleetOptions{
-			Seed: plan.seed, MinDelay: hop, MaxDelay: hop, Shards: plan.shards,
-		}),
+		Fleet:   meshtest.NewFleet(plan.nodes, opts),
 		figures: newSpreadFigures(plan, updates), index: map[fleet.HostID]int{}, seen: make([]spreadSeen, max(plan.shards, 1)),
 	}
 	list, shelf := s.Everybody(), &meshtest.Shelf{}
@@ -55,9 +58,32 @@ func newSpreadFleet(tb testing.TB, plan spreadPlan) *spreadFleet {
 	if !ready {
 		tb.Fatal("the fleet has not found its links")
 	}
+	if plan.signed {
+		s.introduce(tb)
+	}
 	s.Wrote = s.wrote
 	s.Took = s.took
 	return s
+}
+
+// introduce has every host publish once, so that its credential is everywhere:
+// that travels with the first block of a host, and with none after it.
+func (s *spreadFleet) introduce(tb testing.TB) {
+	tb.Helper()
+	for _, m := range s.Nodes {
+		s.publish(m, []byte("first"))
+	}
+	if !s.RunUntil(time.Minute, 100*time.Millisecond, func() bool { return s.Nodes[0].Replica().Len() == len(s.Nodes) && s.equal() }) {
+		tb.Fatal("the first blocks did not get everywhere")
+	}
+	s.Run(time.Second) // until what was left to others is told as well
+	s.before = 1
+}
+
+func (s *spreadFleet) publish(m *meshtest.Member, payload []byte) {
+	s.Do(m, func(now time.Time) {
+		m.Publish([]replica.OwnRow{{Key: wire.HostKey(m.ID), Body: wire.Body{Core: payload}}}, now)
+	})
 }
 
 // run publishes the plan's updates, each as a change of its host's one row,
@@ -67,10 +93,7 @@ func (s *spreadFleet) run(tb testing.TB) {
 	s.began = s.Clock()
 	for _, u := range s.figures.updates {
 		s.At(u.at, func() {
-			m := s.Nodes[u.node]
-			s.Do(m, func(now time.Time) {
-				m.Publish([]replica.OwnRow{{Key: wire.HostKey(m.ID), Body: wire.Body{Core: u.payload}}}, now)
-			})
+			s.publish(s.Nodes[u.node], u.payload)
 			s.figures.published(s.Clock()-s.began, u.id)
 		})
 	}
@@ -119,19 +142,29 @@ func BenchmarkSpread(b *testing.B) {
 	for _, nodes := range []int{10, 100, 1000, 10000} {
 		for _, rate := range []float64{100, 1000} {
 			b.Run(fmt.Sprintf("nodes=%d/rate=%.0f", nodes, rate), func(b *testing.B) {
-				defer debug.SetGCPercent(debug.SetGCPercent(gcPercent(nodes)))
-				for b.Loop() {
-					s := newSpreadFleet(b, spreadPlan{
-						seed: 1, nodes: nodes, rate: rate, shards: shardsOf(nodes),
-						warm: 500 * time.Millisecond, window: time.Second, tail: 100 * time.Millisecond,
-					})
-					s.run(b)
-					s.figures.report(b)
-					b.ReportMetric(float64(s.beats)/float64(nodes), "beat-B/s")
-					b.ReportMetric(float64(s.heads)/float64(s.figures.deliveries)/spreadBytes, "head-x")
-				}
+				benchmarkSpread(b, nodes, rate, false)
 			})
 		}
+	}
+	for _, rate := range []float64{100, 1000} {
+		b.Run(fmt.Sprintf("signed/nodes=1000/rate=%.0f", rate), func(b *testing.B) {
+			benchmarkSpread(b, 1000, rate, true)
+		})
+	}
+}
+
+func benchmarkSpread(b *testing.B, nodes int, rate float64, signed bool) {
+	b.Helper()
+	defer debug.SetGCPercent(debug.SetGCPercent(gcPercent(nodes)))
+	for b.Loop() {
+		s := newSpreadFleet(b, spreadPlan{
+			seed: 1, nodes: nodes, rate: rate, shards: shardsOf(nodes), signed: signed,
+			warm: 500 * time.Millisecond, window: time.Second, tail: 100 * time.Millisecond,
+		})
+		s.run(b)
+		s.figures.report(b)
+		b.ReportMetric(float64(s.beats)/float64(nodes), "beat-B/s")
+		b.ReportMetric(float64(s.heads)/float64(s.figures.deliveries)/spreadBytes, "head-x")
 	}
 }
 

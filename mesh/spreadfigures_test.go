@@ -32,6 +32,7 @@ type spreadPlan struct {
 	rate               float64 // updates a second, by all nodes together
 	warm, window, tail time.Duration
 	shards             int // of a simulated fleet
+	signed             bool
 }
 
 // updates draws what happens: the same for the same plan, ordered by time, at

@@ -87,7 +87,7 @@ func (s *spreadFleet) took(m *meshtest.Member, answer *wire.Answer, applied int)
 	for i := range answer.Deltas {
 		head := &answer.Deltas[i].Head
 		seen.delivered = append(seen.delivered, spreadDelivery{ // one seq for each update
-			m.Clock() - s.began, int32(m.Index), int32(s.index[head.Host]), int32(head.Seq),
+			m.Clock() - s.began, int32(m.Index), int32(s.index[head.Host]), int32(head.Seq) - s.before,
 		})
 	}
 }

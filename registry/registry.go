@@ -105,7 +105,7 @@ func (r *Registry) member(counts *metrics) mesh.Config {
 		ID: r.deps.Identity.Subject().ID, Name: r.cfg.Name, Role: fleet.RoleRegistry, Label: r.deps.Identity.Subject().Fleet,
 		API:        r.listener.Addr().String(),
 		GossipBind: r.cfg.GossipBind, GossipAdvertise: r.cfg.GossipAdvertise, Key: r.deps.GossipKey, FurtherKeys: r.deps.FurtherGossipKeys,
-		Join: r.cfg.Join, Dial: r.dialLink, Membership: r.deps.Membership, Log: r.deps.Log, Metrics: counts.registry,
+		Join: r.cfg.Join, Dial: r.dialLink, Verifier: r.deps.Identity.BlockVerifier(), Membership: r.deps.Membership, Log: r.deps.Log, Metrics: counts.registry,
 	}
 }
 

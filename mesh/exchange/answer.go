@@ -134,7 +134,7 @@ func (e *Exchange) receiveDelta(p *Peer, d *wire.Delta, now time.Time) error {
 		return fmt.Errorf("%w: block of no host", ErrProtocol)
 	}
 	if e.owner && d.Head.Host == e.id {
-		e.HearSelf(selfLife(d)) // the own block is never taken from others
+		e.hearOwn(p, d) // and never take it from others
 		return nil
 	}
 	result, err := e.replica.Apply(*d, p.ID, now)
@@ -152,13 +152,7 @@ func (e *Exchange) receiveDelta(p *Peer, d *wire.Delta, now time.Time) error {
 		e.stats.NeedWhole++
 		e.wantWhole(d.Tag, true)
 	case replica.Rejected:
-		e.stats.Refused++
-		if w, wanted := e.wants.Get(d.Tag); wanted {
-			w.tried |= p.slot
-		}
-		if e.Rejected != nil {
-			e.Rejected(p, d.Head.Host, err)
-		}
+		e.refused(p, d, err)
 	}
 	return nil
 }

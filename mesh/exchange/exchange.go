@@ -55,6 +55,7 @@ type Exchange struct {
 // Stats counts since the start.
 type Stats struct {
 	Applied, Stale, NeedWhole, Refused uint64 // deltas received, by result
+	Unproven                           uint64 // of those refused, the ones whose head their host did not sign
 	RowsApplied                        uint64 // rows in applied deltas
 	Announced, Heard                   uint64 // announcements sent and received
 	BeatsSent, BeatsHeard              uint64 // signs of life sent, and those received that were new

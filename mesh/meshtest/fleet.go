@@ -27,6 +27,10 @@ type FleetOptions struct {
 	// Shards is how many parts of the fleet may run at a time; 0 means 1, as
 	// does a MinDelay of zero. The history is the same with any number.
 	Shards int
+	// Seal and Verifier are those of mesh.Config, for each member; nil for a fleet
+	// without identities.
+	Seal     func(m *Member) func() (credential []byte, sign func(message []byte) []byte)
+	Verifier func(m *Member) replica.Verifier
 	// Log takes what the nodes log; nil means nothing.
 	Log *slog.Logger
 }
@@ -200,9 +204,16 @@ func (f *Fleet) Start(m *Member, r *replica.Replica) {
 	if m.Role == fleet.RoleRegistry {
 		links = 12
 	}
+	var seal func() ([]byte, func([]byte) []byte)
+	if f.opts.Seal != nil && m.Role == fleet.RoleAgent {
+		seal = f.opts.Seal(m)
+	}
+	if f.opts.Verifier != nil {
+		r.VerifyWith(f.opts.Verifier(m))
+	}
 	m.Node = node.New(node.Config{
 		ID: m.ID, Name: addressOf(m.Index), Role: m.Role, Label: "sim", Gossip: addressOf(m.Index), Hardware: m.Hardware,
-		Links: links, MaxInbound: f.opts.MaxInbound, Joins: true, Epoch: m.epoch,
+		Links: links, MaxInbound: f.opts.MaxInbound, Joins: true, Epoch: m.epoch, Seal: seal,
 		Rand: rand.New(rand.NewPCG(f.rng.Uint64(), f.rng.Uint64())), Log: f.opts.Log.With("node", m.Index),
 	}, r, m)
 	m.timer = 0

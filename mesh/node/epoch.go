@@ -37,7 +37,7 @@ func (n *Node) settleEpoch(now time.Time) {
 	if n.cfg.Role == fleet.RoleRegistry || n.started.IsZero() || e.storing {
 		return
 	}
-	if !e.askUntil.IsZero() && (n.heardEnough() || due(e.askUntil, now)) {
+	if !e.askUntil.IsZero() && (n.heardEnough() && !n.exchange.SelfWanted() || due(e.askUntil, now)) {
 		e.askUntil = time.Time{}
 	}
 	if !e.askUntil.IsZero() {

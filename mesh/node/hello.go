@@ -110,7 +110,8 @@ func (n *Node) admit(l *Link, now time.Time) *wire.Bye {
 	n.dialSucceeded(l, now)
 	if yours := l.hello.Yours; yours != nil && n.own.origin != nil {
 		n.epoch.hearAge(yours)
-		n.exchange.HearSelf(*yours)
+		n.exchange.ToldSelf(l.peer, *yours, now)
+		n.expireWants(now)
 	}
 	n.settleEpoch(now)
 	n.world.Wake(l)

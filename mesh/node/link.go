@@ -8,6 +8,7 @@ import (
 
 	"grapevine/fleet"
 	"grapevine/mesh/exchange"
+	"grapevine/mesh/replica"
 	"grapevine/mesh/wire"
 )
 
@@ -103,12 +104,22 @@ func (n *Node) Receive(l *Link, msg wire.Message, now time.Time) error {
 	if l.over || l.bye != nil {
 		return nil
 	}
-	l.heard = now
+	l.heard, n.refusal.now = now, now
 	err := n.receive(l, msg, now)
 	if errors.Is(err, exchange.ErrProtocol) {
 		n.BrokeProtocol(l, err)
 	}
 	return err
+}
+
+// Checks appends the looks at signatures that Receive of msg will take, for
+// whoever would rather do them before, beside other things.
+func (n *Node) Checks(l *Link, msg wire.Message, to []replica.Check) []replica.Check {
+	answer, ok := msg.(*wire.Answer)
+	if !ok || l.over || l.bye != nil || l.peer == nil {
+		return to
+	}
+	return n.exchange.Checks(l.peer, answer, to)
 }
 
 func (n *Node) receive(l *Link, msg wire.Message, now time.Time) error {
@@ -137,13 +148,18 @@ func (n *Node) receive(l *Link, msg wire.Message, now time.Time) error {
 		return fmt.Errorf("%w: %T before hello", exchange.ErrProtocol, msg)
 	}
 	err := n.exchange.Receive(l.peer, msg, now)
-	if n.expireAt.IsZero() && n.exchange.Wanting() {
-		n.expireAt = now.Add(exchange.WantTimeout)
-	}
+	n.expireWants(now)
 	if n.exchange.SelfHeard() {
 		n.settleEpoch(now)
 	}
 	return err
+}
+
+// expireWants makes sure that wants that nobody answers are looked after.
+func (n *Node) expireWants(now time.Time) {
+	if n.expireAt.IsZero() && n.exchange.Wanting() {
+		n.expireAt = now.Add(exchange.WantTimeout)
+	}
 }
 
 // Collect appends what is to be written to a link now, and reports whether the

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"grapevine/fleet"
 	"grapevine/mesh/exchange"
 	"grapevine/mesh/replica"
@@ -17,8 +19,8 @@ import (
 // The versions of the link protocol that this build speaks. A link uses the
 // highest that both ends speak.
 const (
-	Protocol    = 1
-	MinProtocol = 1
+	Protocol    = 2
+	MinProtocol = 2 // the blocks of version 1 are not signed
 )
 
 // ErrCloned is told to World.Fail when another machine speaks for the same
@@ -46,8 +48,12 @@ type Config struct {
 	Joins bool
 	// Epoch is the last one stored.
 	Epoch uint64
-	Rand  *rand.Rand
-	Log   *slog.Logger
+	// Seal returns by what the own blocks are proven: the credential that stands
+	// in them, and what signs their heads by it. Both may be others the next time.
+	// Nil, as in simulations of nodes without identities, leaves them unsigned.
+	Seal func() (credential []byte, sign func(message []byte) []byte)
+	Rand *rand.Rand
+	Log  *slog.Logger
 }
 
 // World is what a node asks for. Its methods are called from within the
@@ -82,6 +88,7 @@ type Node struct {
 	epoch   epoch
 	own     own
 	hints   hints
+	refusal refusals
 
 	root   uint64 // at the last pulse
 	atRest bool   // it was the same at the pulse before
@@ -101,13 +108,12 @@ func New(cfg Config, r *replica.Replica, world World) *Node {
 		epoch:    epoch{journal: cfg.Epoch, settled: cfg.Role == fleet.RoleRegistry},
 		own:      own{budget: newBudget()},
 		hints:    hints{},
+		refusal:  refusals{budget: rate.NewLimiter(rate.Every(refusalEvery), refusalBurst)},
 	}
 	if cfg.Role == fleet.RoleAgent {
 		n.own.origin = replica.NewOrigin(cfg.ID)
 	}
-	n.exchange.Rejected = func(p *exchange.Peer, host fleet.HostID, err error) {
-		cfg.Log.Warn("block refused", "host", host, "peer", p.ID, "error", err)
-	}
+	n.exchange.Rejected = n.refused
 	return n
 }
 

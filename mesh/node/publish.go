@@ -1,12 +1,14 @@
 package node
 
 import (
+	"slices"
 	"time"
 
 	"golang.org/x/time/rate"
 
 	"grapevine/fleet"
 	"grapevine/mesh/replica"
+	"grapevine/mesh/wire"
 )
 
 // The budget of one publisher: 20 publications a second are announced, and a
@@ -46,7 +48,7 @@ func (n *Node) Publish(rows []replica.OwnRow, now time.Time) fleet.Version {
 }
 
 func (n *Node) publish(now time.Time) fleet.Version {
-	block, changed, err := n.own.origin.Next(n.withHints(n.own.rows))
+	block, changed, err := n.own.origin.Next(n.withCredential(n.withHints(n.own.rows)))
 	if err != nil {
 		n.cfg.Log.Error("state not published", "host", n.cfg.ID, "error", err)
 		return n.replica.Version(n.cfg.ID)
@@ -56,6 +58,17 @@ func (n *Node) publish(now time.Time) fleet.Version {
 		n.announce(now)
 	}
 	return block.Version()
+}
+
+// withCredential adds the row that proves who signs, and has the next block
+// signed so.
+func (n *Node) withCredential(rows []replica.OwnRow) []replica.OwnRow {
+	if n.cfg.Seal == nil {
+		return rows
+	}
+	credential, sign := n.cfg.Seal()
+	n.own.origin.SignWith(sign)
+	return append(slices.Clone(rows), replica.OwnRow{Key: wire.CredentialKey(), Body: wire.Body{Core: credential}})
 }
 
 // announce announces the own block if the budget allows, and later otherwise.

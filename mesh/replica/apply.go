@@ -39,13 +39,20 @@ func (r *Replica) Apply(d Delta, from fleet.UUID, now time.Time) (Result, error)
 	if held == nil && r.Len() >= fleet.MaxHostsHeld {
 		return Rejected, fmt.Errorf("%d hosts are held, the most that are: %w", r.Len(), ErrTooLarge)
 	}
-	b, err := merge(held, d, r.memory(e))
+	m := r.memory(e)
+	b, err := merge(held, d, m)
+	if err == nil {
+		if err = r.proven(b, &d); err != nil {
+			m.refuse(&b.rows, rowsOf(held))
+		}
+	}
 	switch {
 	case errors.Is(err, ErrNeedWhole):
 		return NeedWhole, err
 	case err != nil:
 		return Rejected, err
 	}
+	b.sign(d.Signature)
 	e = r.entry(e, d.Head.Host)
 	turned := b.rows.turned
 	b.rows.turned = turnover{} // for the writer's eyes, once
@@ -59,6 +66,14 @@ func (r *Replica) Apply(d Delta, from fleet.UUID, now time.Time) (Result, error)
 		epoch: d.Head.Epoch, beat: d.Beat, ageMS: min(d.AgeMS, maxAgeMS), at: r.since(now),
 	})
 	return Applied, nil
+}
+
+// rowsOf returns the rows of a block that may be none.
+func rowsOf(b *Block) *packed {
+	if b == nil {
+		return &packed{}
+	}
+	return &b.rows
 }
 
 // Install makes b the block held of its host if it is newer than what is

@@ -40,6 +40,8 @@ type Block struct {
 	head   Head
 	digest uint64 // of head: see Head.Digest
 	rows   packed
+	// signature is the host's over the head, nil for none.
+	signature []byte
 	// deletions are the last ones known, oldest first; changes since floor or
 	// later can be told, those since an earlier seq cannot.
 	deletions []wire.Deletion

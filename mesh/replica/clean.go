@@ -134,7 +134,7 @@ func (r *Replica) leave(n slabNumber, e *entry) {
 
 // again returns the same block in another place.
 func (b *Block) again() *Block {
-	c := &Block{head: b.head, digest: b.digest, rows: b.rows, deletions: b.deletions, floor: b.floor}
+	c := &Block{head: b.head, digest: b.digest, rows: b.rows, signature: b.signature, deletions: b.deletions, floor: b.floor}
 	c.host.Store(b.host.Load())
 	return c
 }

@@ -23,6 +23,7 @@ type Origin struct {
 	block *Block
 	cores map[Key][]byte // the part of each row that counts as a change, in full
 	texts texts
+	sign  func(message []byte) []byte // nil where nothing is signed
 }
 
 // NewOrigin returns the origin of host's blocks.
@@ -35,6 +36,9 @@ func (o *Origin) Begin(epoch, incarnation uint64) {
 	o.cores = map[Key][]byte{}
 	o.texts = newTexts()
 }
+
+// SignWith sets what signs the heads of the blocks to come.
+func (o *Origin) SignWith(sign func(message []byte) []byte) { o.sign = sign }
 
 // Block returns the last block built, which has seq 0 and no rows before the
 // first, or nil before Begin.
@@ -64,6 +68,9 @@ func (o *Origin) Next(own []OwnRow) (*Block, bool, error) {
 	if err != nil {
 		o.texts = o.texts.again(o.block, o.cores)
 		return o.block, false, fmt.Errorf("build block of host %s: %w", o.host, err)
+	}
+	if o.sign != nil {
+		next.signature = o.sign(next.head.AppendSigned(nil))
 	}
 	o.block, o.cores = next, cores
 	return next, true, nil

@@ -29,6 +29,8 @@ type Replica struct {
 
 	zero   time.Time // what times in notes are since: the first that was told
 	sharer Sharer
+
+	verifier Verifier // nil where nobody verifies
 }
 
 // Sign is the last sign of life that this node has of a host.

@@ -16,7 +16,7 @@ func (b *Block) Since(held Head) (Delta, bool) { return b.SinceIn(nil, held) }
 // SinceIn is Since that puts rows which changed into room, an empty slice, as
 // far as that has capacity.
 func (b *Block) SinceIn(room []Row, held Head) (Delta, bool) {
-	d := Delta{Tag: wire.TagOf(b.head.Host), Head: b.head}
+	d := Delta{Tag: wire.TagOf(b.head.Host), Head: b.head, Signature: b.signature}
 	switch {
 	case held.SameLife(&b.head) && held.Seq >= b.head.Seq, held.Epoch > b.head.Epoch:
 		return Delta{}, false

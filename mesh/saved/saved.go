@@ -57,7 +57,7 @@ func writeBlocks(out io.Writer, r *replica.Replica, self fleet.UUID, now time.Ti
 		if b.HostID() == self {
 			continue
 		}
-		d := wire.Delta{Tag: wire.TagOf(b.HostID()), Head: b.Head(), Form: wire.Whole, Rows: b.Rows()}
+		d := wire.Delta{Tag: wire.TagOf(b.HostID()), Head: b.Head(), Form: wire.Whole, Rows: b.Rows(), Signature: b.Signature()}
 		if sign := r.Sign(b.HostID()); sign != nil && sign.Epoch == d.Head.Epoch {
 			d.Beat, d.AgeMS = sign.Beat, uint64(sign.Age(now).Milliseconds()) // not negative
 		}

@@ -183,8 +183,12 @@ func (m *Want) decode(payload []byte) error {
 	return c.err
 }
 
-// hasDeletions is set in a delta's form where deletions follow its rows.
-const hasDeletions = 0x80
+// Set in a delta's form: deletions follow its rows, a signature follows its
+// head.
+const (
+	hasDeletions = 0x80
+	hasSignature = 0x40
+)
 
 func appendAnswer(buf []byte, m *Answer) []byte {
 	for i := range m.Deltas {
@@ -198,6 +202,9 @@ func appendDelta(buf []byte, d *Delta) []byte {
 	form := byte(d.Form)
 	if len(d.Deletions) > 0 {
 		form |= hasDeletions
+	}
+	if len(d.Signature) > 0 {
+		form |= hasSignature
 	}
 	buf = append(buf, form)
 	if d.Form != Changes {
@@ -214,6 +221,10 @@ func appendDelta(buf []byte, d *Delta) []byte {
 		buf = binary.AppendUvarint(buf, d.Head.Seq-d.Since)
 	}
 	buf = append(buf, d.Head.Hash[:]...)
+	if len(d.Signature) > 0 {
+		buf = binary.AppendUvarint(buf, uint64(len(d.Signature))) // not negative
+		buf = append(buf, d.Signature...)
+	}
 	buf = binary.AppendUvarint(buf, uint64(len(d.Rows))) // not negative
 	for i := range d.Rows {
 		buf = appendRow(buf, d, &d.Rows[i])
@@ -276,7 +287,7 @@ func (r *Reader) decodeAnswer(payload []byte) error {
 func (r *Reader) delta(c *cursor, d *Delta) error {
 	d.Ask = c.uvarint()
 	form := c.byte()
-	d.Form = Form(form &^ hasDeletions)
+	d.Form = Form(form &^ (hasDeletions | hasSignature))
 	if d.Form < Whole || d.Form > HeadOnly {
 		return fmt.Errorf("delta of unknown form %d", d.Form)
 	}
@@ -293,6 +304,11 @@ func (r *Reader) delta(c *cursor, d *Delta) error {
 		d.Since = d.Head.Seq - c.uvarint()
 	}
 	d.Head.Hash = c.hash()
+	if form&hasSignature != 0 {
+		if err := d.decodeSignature(c); err != nil {
+			return err
+		}
+	}
 	n := c.uvarint()
 	if count > fleet.MaxRows || n > uint64(max(AnswerBatchRows+fleet.MaxRows-len(r.rows), 0)) {
 		return fmt.Errorf("a head with %d rows and a delta with %d are too many", count, n)
@@ -322,6 +338,16 @@ func (r *Reader) delta(c *cursor, d *Delta) error {
 		d.Deletions = r.deletions[before:after:after]
 	}
 	return c.err
+}
+
+// decodeSignature reads the signature, which aliases the payload.
+func (d *Delta) decodeSignature(c *cursor) error {
+	size := c.uvarint()
+	if size == 0 || size > MaxSignature {
+		return fmt.Errorf("a signature of %d bytes, at most %d are allowed", size, MaxSignature)
+	}
+	d.Signature = c.bytes(size)
+	return nil
 }
 
 func (c *cursor) key() Key {

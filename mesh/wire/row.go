@@ -245,11 +245,17 @@ type Delta struct {
 	Head      Head
 	Rows      []Row
 	Deletions []Deletion
+	// Signature is the host's, over the head: see AppendSigned. None has a block
+	// of a mesh without identities.
+	Signature []byte
 	// Beat and AgeMS say how long ago the host was surely alive; see Announcement.
 	Beat  uint64
 	AgeMS uint64
 	// Ask is the number of the want that this answers, 0 for none.
 	Ask uint64
+	// Checked is what came of looking at the signature before the delta is merged;
+	// nil for nothing. It does not travel.
+	Checked any
 	// Prepared is what a replica made of the delta before it merges it; nil for
 	// nothing. It does not travel.
 	Prepared any

@@ -124,7 +124,8 @@ func messages() []wire.Message {
 				{Key: wire.HostKey(fleet.UUID{1}), Seq: 1, Body: []byte("host")},
 				{Key: wire.Key{Kind: 77, ID: "x"}, Seq: 4, Body: bytes.Repeat([]byte("opaque "), 100)},
 			},
-			Beat: 1, AgeMS: 2, Ask: 3,
+			Signature: bytes.Repeat([]byte{7}, 64),
+			Beat:      1, AgeMS: 2, Ask: 3,
 		}}},
 		&wire.Answer{Deltas: []wire.Delta{
 			{
@@ -134,6 +135,11 @@ func messages() []wire.Message {
 			{
 				Form: wire.Changes, Head: wire.Head{Seq: 9, Count: 1, Hash: wire.Hash{9}}, Ask: 2,
 				Rows: []wire.Row{{Key: wire.Key{Kind: 2, ID: "y"}, Seq: 9, Body: []byte("b")}},
+			},
+			{
+				Form: wire.Changes, Head: wire.Head{Seq: 9, Count: 2, Hash: wire.Hash{9}}, Ask: 3, Signature: bytes.Repeat([]byte{1}, wire.MaxSignature),
+				Rows:      []wire.Row{{Key: wire.CredentialKey(), Seq: 9, Body: []byte("a certificate")}},
+				Deletions: []wire.Deletion{{Key: wire.Key{Kind: 2, ID: "y"}, Seq: 8}},
 			},
 		}},
 	}
