@@ -103,6 +103,12 @@ var mistakes = []deliberate{
 		pkg: "./test/sim", run: "ManyHistories",
 	},
 	{
+		name: "the replica does not look at signatures",
+		file: "mesh/replica/proof.go",
+		text: "head.AppendSigned(space[:0]), signature); err != nil {", with: "head.AppendSigned(space[:0]), signature); err != nil && len(signature) == 0 {",
+		pkg: "./mesh", run: "LieOnly",
+	},
+	{
 		name: "the replica does not put a new block into its digest",
 		file: "mesh/replica/apply.go",
 		text: "		r.updateRoot(e.tag, old, b)\n", with: "",
