@@ -22,6 +22,7 @@ import (
 	"grapevine/api"
 	"grapevine/api/client"
 	"grapevine/drivers"
+	"grapevine/enrol"
 	"grapevine/fleet"
 	"grapevine/identity"
 	"grapevine/internal/buildinfo"
@@ -95,6 +96,7 @@ type Agent struct {
 	consoles *consoles.Sessions
 
 	witnessing witnessing
+	desk       *enrol.Desk
 
 	listener net.Listener   // HTTPS and links
 	socket   net.Listener   // nil for none
@@ -180,7 +182,7 @@ func (a *Agent) open(ctx context.Context, deps Deps) error {
 	if a.mesh, err = mesh.New(mesh.Config{
 		ID: a.hostID, Name: a.cfg.Name, Role: fleet.RoleAgent, Label: a.identity.Subject().Fleet, API: api,
 		GossipBind: a.cfg.GossipBind, GossipAdvertise: a.cfg.GossipAdvertise, Key: deps.GossipKey, FurtherKeys: deps.FurtherGossipKeys,
-		KeyringDir: a.cfg.DataDir, SavedFleet: filepath.Join(a.cfg.DataDir, "fleet.saved"), Join: a.cfg.Join, SerfRPC: a.cfg.SerfRPC, SerfRPCSecret: secret,
+		Issues: deps.CA != nil, KeyringDir: a.cfg.DataDir, SavedFleet: filepath.Join(a.cfg.DataDir, "fleet.saved"), Join: a.cfg.Join, SerfRPC: a.cfg.SerfRPC, SerfRPCSecret: secret,
 		Epochs: (*returning)(a), Hardware: hardware, Replaces: a.cfg.ReplacesHardware, Dial: a.dial, Seal: signer.Current, Verifier: a.identity.BlockVerifier(),
 		Membership: deps.Membership, Log: a.log, Metrics: a.metrics.registry,
 	}); err != nil {
@@ -206,6 +208,9 @@ func (a *Agent) open(ctx context.Context, deps Deps) error {
 		Source: a.mesh, Flavors: a.cfg.Flavors, Peers: a.peers, Self: a.hostID, Local: (*local)(a),
 	})
 	a.gate = &tokens.Gate{Identity: a.identity, Revoked: a.View.Revoked}
+	if err := a.openDesk(deps.Credentials); err != nil {
+		return err
+	}
 	if err := a.openWitnessing(deps.GrantLife); err != nil {
 		return err
 	}

@@ -34,6 +34,9 @@ type Config struct {
 	TLSCert       string `toml:"tls_cert" help:"this host's certificate, PEM; the host id is in it"`
 	TLSKey        string `toml:"tls_key" help:"private key of the certificate, PEM"`
 	GossipKeyFile string `toml:"gossip_key_file" help:"file with the key that encrypts gossip, base64 of 32 bytes; further lines hold keys that are read with too"`
+	JoinFile      string `toml:"join_file" help:"file with further members to join through, one a line, as grapevine join writes it; it may be absent"`
+	CACertFile    string `toml:"ca_cert_file" help:"certificate of an intermediate CA, with which this node lets others in and renews their certificates; empty for none"`
+	CAKeyFile     string `toml:"ca_key_file" help:"key of that CA, readable by its owner alone"`
 
 	SerfRPC     string `toml:"serf_rpc" help:"loopback address at which the stock serf command is answered, as 127.0.0.1:7373; empty for nowhere"`
 	SerfRPCAuth string `toml:"serf_rpc_auth" help:"file with the secret that the serf command must tell, 16 characters or more; serf_rpc needs it"`
@@ -69,6 +72,7 @@ func Default() Config {
 		TLSCert:          "/etc/grapevine/tls/agent.pem",
 		TLSKey:           "/etc/grapevine/tls/agent-key.pem",
 		GossipKeyFile:    "/etc/grapevine/tls/gossip.key",
+		JoinFile:         "/etc/grapevine/tls/join",
 		ListEvery:        5 * time.Second,
 		StopGrace:        30 * time.Second,
 		BuildTimeout:     15 * time.Minute,
@@ -145,6 +149,9 @@ func (c *Config) Validate() error {
 	}
 	if _, err := download.NewWeb(c.ImageURLs); err != nil {
 		return fmt.Errorf("image_urls: %w", err)
+	}
+	if (c.CACertFile == "") != (c.CAKeyFile == "") {
+		return errors.New("of ca_cert_file and ca_key_file one is set; set both, as grapevine tls intermediate made them, or none")
 	}
 	if err := c.validateSerfRPC(); err != nil {
 		return err

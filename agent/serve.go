@@ -30,12 +30,13 @@ func (a *Agent) listen() error {
 // serve adds the servers to the group.
 func (a *Agent) serve(group *rungroup.Group) {
 	options := api.Options{
-		Node:    a,
-		Audit:   (*auditor)(a),
-		Ready:   a.mesh.Ready,
-		Metrics: promhttp.HandlerFor(a.metrics.registry, promhttp.HandlerOpts{}),
-		Log:     a.log,
-		Version: buildinfo.Version(),
+		Node:      a,
+		Enrolment: a.desk,
+		Audit:     (*auditor)(a),
+		Ready:     a.mesh.Ready,
+		Metrics:   promhttp.HandlerFor(a.metrics.registry, promhttp.HandlerOpts{}),
+		Log:       a.log,
+		Version:   buildinfo.Version(),
 	}
 	options.Principal = a.certified
 	secure := api.NewServer(api.NewHandler(a, options), a.log)

@@ -37,5 +37,5 @@ func (a *Agent) certified(r *http.Request) api.Principal {
 	if err != nil {
 		return api.Principal{}
 	}
-	return api.Principal{Role: api.PrincipalRole(peer.Role), ID: peer.ID, Name: peer.Name}
+	return api.Principal{Role: api.PrincipalRole(peer.Role), ID: peer.ID, Name: peer.Name, Enrolled: identity.EnrolledAt(r.TLS.PeerCertificates[0])}
 }

@@ -115,6 +115,13 @@ var access = map[string][]PrincipalRole{
 	"POST /v1/mesh/keys":   mutators,
 	"POST /v1/mesh/leave":  mutators,
 
+	"POST /v1/join-tokens":        mutators,
+	"GET /v1/join-tokens":         mutators,
+	"DELETE /v1/join-tokens/{id}": mutators,
+	"GET /v1/join":                anyone,
+	"POST /v1/join":               anyone, // whoever shows a token, which the desk judges
+	"POST /v1/certificates":       nodes,
+
 	"GET /v1/witnesses":  readers,
 	"POST /v1/witnesses": mutators,
 

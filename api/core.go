@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"iter"
+	"time"
 
 	"grapevine/fleet"
 )
@@ -266,6 +267,9 @@ type Principal struct {
 	Token fleet.UUID
 	// Refused is why a token was not taken, where the role is Nobody for that.
 	Refused error
+	// Enrolled is when the certificate says that its bearer was let in; zero
+	// where there is none.
+	Enrolled time.Time
 }
 
 // Word names the principal where people read who did something.

@@ -519,12 +519,12 @@ func full() *fakeCore {
 const roleHeader = "Test-Role"
 
 func byHeader(r *http.Request) Principal {
-	return Principal{Role: PrincipalRole(r.Header.Get(roleHeader)), ID: hostID, Name: "tester"}
+	return Principal{Role: PrincipalRole(r.Header.Get(roleHeader)), ID: hostID, Name: "tester", Enrolled: time.Unix(1, 0)}
 }
 
 func testOptions(core *fakeCore) Options {
 	return Options{
-		Node: core, People: &fakePeople{}, Principal: byHeader, Version: "1.2.3",
+		Node: core, Enrolment: fakeEnrolment{}, People: &fakePeople{}, Principal: byHeader, Version: "1.2.3",
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "grapevine_up 1\n") }),
 	}
 }

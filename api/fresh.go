@@ -48,7 +48,7 @@ func read[ID, T any](ctx context.Context, how string, id ID, known, fresh, own f
 // Grapevine-At-Least. What the mesh shows and who may log in is this node's own,
 // and witnesses are asked themselves.
 func (r *route) dated() bool {
-	return r.method == http.MethodGet && r.path != uploadPath && !slices.Contains([]string{"mesh", "node", "nodes", "consoles", "witnesses", "people", "audit"}, r.tag)
+	return r.method == http.MethodGet && r.path != uploadPath && !slices.Contains([]string{"mesh", "node", "nodes", "consoles", "witnesses", "people", "audit", "joining"}, r.tag)
 }
 
 // atLeastParameter documents the header.

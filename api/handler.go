@@ -13,6 +13,8 @@ import (
 type Options struct {
 	// Node adds the node routes, claims and keys. Nil on a registry.
 	Node Node
+	// Enrolment adds how nodes get in; nil leaves it out.
+	Enrolment Enrolment
 	// Principal says who sent a request, from its certificate, token or socket.
 	// Nil makes everybody nobody.
 	Principal func(*http.Request) Principal
@@ -82,6 +84,7 @@ func newServer(core Core, opts Options) *server {
 	s.addTrace()
 	s.addGossip()
 	s.addConsoles()
+	s.addEnrolment()
 	s.addNode()
 	s.serveDocument()
 	return s

@@ -69,6 +69,7 @@ var kinds = map[fleet.Code]struct {
 	fleet.CodeNoWitnesses:           {http.StatusServiceUnavailable, "no majority of the witnesses"},
 	fleet.CodeWitnessesDecide:       {http.StatusServiceUnavailable, "witnesses decide about keys"},
 	fleet.CodeHypervisorUnreachable: {http.StatusServiceUnavailable, "hypervisor does not answer"},
+	fleet.CodeNoCA:                  {http.StatusConflict, "the node holds no CA"},
 	fleet.CodeTooFewHolders:         {http.StatusServiceUnavailable, "too few agents hold the record"},
 	fleet.CodeNotReady:              {http.StatusServiceUnavailable, "node is not ready"},
 	fleet.CodeNotCurrent:            {http.StatusServiceUnavailable, "no answer is as fresh as was asked for"},

@@ -24,7 +24,7 @@ import (
 func dial(t *testing.T, core *fakeCore, role PrincipalRole) *client.Client {
 	t.Helper()
 	options := testOptions(core)
-	options.Principal = func(*http.Request) Principal { return Principal{Role: role} }
+	options.Principal = func(*http.Request) Principal { return Principal{Role: role, ID: hostID, Enrolled: time.Unix(1, 0)} }
 	server := NewServer(NewHandler(core, options), slog.New(slog.DiscardHandler))
 	path := filepath.Join(t.TempDir(), "api.sock")
 	var lc net.ListenConfig
@@ -231,7 +231,17 @@ func TestClientHasAMethodForEveryRoute(t *testing.T) {
 			return c.ChangeGossipKeys(ctx, fleet.GossipKeyChange{Action: fleet.GossipKeyInstall})
 		},
 		"POST /v1/mesh/leave": func(ctx context.Context, c *client.Client) (any, error) { return c.Leave(ctx) },
-		"GET /v1/witnesses":   func(ctx context.Context, c *client.Client) (any, error) { return c.Witnesses(ctx) },
+		"POST /v1/join-tokens": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.CreateJoinToken(ctx, fleet.MakeJoinToken{})
+		},
+		"GET /v1/join-tokens":         func(ctx context.Context, c *client.Client) (any, error) { return c.JoinTokens(ctx) },
+		"DELETE /v1/join-tokens/{id}": func(ctx context.Context, c *client.Client) (any, error) { return c.DropJoinToken(ctx, "0123") },
+		"GET /v1/join":                func(ctx context.Context, c *client.Client) (any, error) { return c.Trust(ctx) },
+		"POST /v1/join":               func(ctx context.Context, c *client.Client) (any, error) { return c.Join(ctx, fleet.Join{}) },
+		"POST /v1/certificates": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.RenewCertificate(ctx, fleet.RenewCertificate{})
+		},
+		"GET /v1/witnesses": func(ctx context.Context, c *client.Client) (any, error) { return c.Witnesses(ctx) },
 		"POST /v1/witnesses": func(ctx context.Context, c *client.Client) (any, error) {
 			return c.ChangeWitnesses(ctx, fleet.WitnessChange{Old: "alpha", New: "beta"})
 		},

@@ -131,6 +131,12 @@ var good = map[string]struct {
 	"GET /v1/mesh/keys":                               {request{method: "GET", target: "/v1/mesh/keys"}, 200, `"items":[],"members":2,"answered":2,"errors":[]`},
 	"POST /v1/mesh/keys":                              {request{method: "POST", target: "/v1/mesh/keys", body: `{"action":"use","key":"aabbccddeeff"}`}, 200, `"changed":"aabbccddeeff"`},
 	"POST /v1/mesh/leave":                             {request{method: "POST", target: "/v1/mesh/leave"}, 202, `"status":"left"`},
+	"POST /v1/join-tokens":                            {request{method: "POST", target: "/v1/join-tokens", body: `{"ttl_s":60}`}, 201, `"token":"gvj1.by operator tester"`},
+	"GET /v1/join-tokens":                             {request{method: "GET", target: "/v1/join-tokens", role: AsOperator}, 200, `"items":[]`},
+	"DELETE /v1/join-tokens/{id}":                     {request{method: "DELETE", target: "/v1/join-tokens/0123"}, 200, `"id":"0123"`},
+	"GET /v1/join":                                    {request{method: "GET", target: "/v1/join"}, 200, `"fleet":"home"`},
+	"POST /v1/join":                                   {request{method: "POST", target: "/v1/join", body: `{"token":"0123","secret":"s","csr":"c"}`}, 200, `"role":"agent"`},
+	"POST /v1/certificates":                           {request{method: "POST", target: "/v1/certificates", role: AsAgent, body: `{"csr":"c"}`}, 201, `"role":"agent"`},
 	"GET /v1/witnesses":                               {request{method: "GET", target: "/v1/witnesses"}, 200, `"waiting":[]`},
 	"POST /v1/witnesses":                              {request{method: "POST", target: "/v1/witnesses", body: `{"old":"alpha","new":"beta"}`}, 200, `"number":2`},
 	"GET /v1/witness":                                 {request{method: "GET", target: "/v1/witness", role: AsAgent}, 200, `"follows":1`},
@@ -202,7 +208,7 @@ func TestOnlyHealthAndDescriptionAreOpenToNobody(t *testing.T) {
 		}
 	}
 	slices.Sort(got)
-	want := []string{"GET /healthz", "GET /openapi.json", "GET /readyz", "GET /version", "POST /v1/tokens"}
+	want := []string{"GET /healthz", "GET /openapi.json", "GET /readyz", "GET /v1/join", "GET /version", "POST /v1/join", "POST /v1/tokens"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -212,7 +218,7 @@ func TestOnlyRegistriesAndOperatorsMutate(t *testing.T) {
 	for route := range access {
 		method, path, _ := strings.Cut(route, " ")
 		reads := method == http.MethodGet || method == http.MethodHead || path == "/v1/placements" || path == "/v1/tokens"
-		if !reads && !slices.ContainsFunc([]string{"/v1/keys", "/v1/records", "/v1/grants", "/v1/witness", "/v1/moves"}, func(to string) bool { return path == to || strings.HasPrefix(path, to+"/") }) && admits(route, AsAgent) {
+		if !reads && !slices.ContainsFunc([]string{"/v1/keys", "/v1/records", "/v1/grants", "/v1/witness", "/v1/moves", "/v1/join", "/v1/certificates"}, func(to string) bool { return path == to || strings.HasPrefix(path, to+"/") }) && admits(route, AsAgent) {
 			t.Errorf("%s is open to agents", route)
 		}
 	}

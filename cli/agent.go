@@ -32,10 +32,15 @@ func (a *app) runAgent(ctx context.Context, c *agentConfig) error {
 		return err
 	}
 	files := identity.Files{CA: c.TLSCA, Cert: c.TLSCert, Key: c.TLSKey}
-	own, err := identity.LoadCredentials(files, c.GossipKeyFile, c.Fleet, identity.Agent, a.now())
+	own, err := a.own(nodeFiles{Files: files, gossipKey: c.GossipKeyFile, fleet: c.Fleet, caCert: c.CACertFile, caKey: c.CAKeyFile}, identity.Agent)
 	if err != nil {
 		return err
 	}
+	through, err := joinFrom(c.JoinFile)
+	if err != nil {
+		return err
+	}
+	c.Join = append(c.Join, through...)
 	driver, err := c.open(log)
 	if err != nil {
 		return err

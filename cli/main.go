@@ -60,7 +60,7 @@ func (a *app) main(ctx context.Context, args []string) int {
 func (a *app) root() *cobra.Command {
 	root := group("grapevine", "Virtual machines on a fleet of hypervisors, without a central database",
 		[]*cobra.Command{a.devCommand(), a.agentCommand(), a.registryCommand()}, a.hostCommand(), a.recordCommand(), a.witnessCommand(), a.instanceCommand(), a.imageCommand(), a.flavorCommand(), a.groupCommand(), a.keyPairCommand(), a.operationCommand(),
-		a.placementCommand(), a.meshCommand(), a.doctorCommand(), a.verifyCommand(), a.auditCommand(), a.tlsCommand(), a.userCommand(), a.versionCommand(), a.manualCommand())
+		a.placementCommand(), a.meshCommand(), a.doctorCommand(), a.verifyCommand(), a.auditCommand(), a.tlsCommand(), a.tokenCommand(), a.joinCommand(), a.userCommand(), a.versionCommand(), a.manualCommand())
 	root.Version = buildinfo.Get().String()
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, "%v", err) })

@@ -26,10 +26,15 @@ func (a *app) runRegistry(ctx context.Context, c *registry.Config) error {
 		return err
 	}
 	files := identity.Files{CA: c.TLSCA, Cert: c.TLSCert, Key: c.TLSKey}
-	own, err := identity.LoadCredentials(files, c.GossipKeyFile, c.Fleet, identity.Registry, a.now())
+	own, err := a.own(nodeFiles{Files: files, gossipKey: c.GossipKeyFile, fleet: c.Fleet, caCert: c.CACertFile, caKey: c.CAKeyFile}, identity.Registry)
 	if err != nil {
 		return err
 	}
+	through, err := joinFrom(c.JoinFile)
+	if err != nil {
+		return err
+	}
+	c.Join = append(c.Join, through...)
 	node, err := registry.New(*c, registry.Deps{Credentials: own, Log: log})
 	if err != nil {
 		return err

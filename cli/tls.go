@@ -21,10 +21,13 @@ const (
 	caFile     = "ca.pem"
 	caKeyFile  = "ca-key.pem"
 	gossipFile = "gossip.key"
+	// Those of an intermediate.
+	issuerFile    = "issuer.pem"
+	issuerKeyFile = "issuer-key.pem"
 )
 
 func (a *app) tlsCommand() []*cobra.Command {
-	return []*cobra.Command{group("tls", "Make the fleet's CA, certificates and gossip key", []*cobra.Command{a.tlsInit(), a.tlsIssue()})}
+	return []*cobra.Command{group("tls", "Make the fleet's CA, certificates and gossip key", []*cobra.Command{a.tlsInit(), a.tlsIntermediate(), a.tlsIssue()})}
 }
 
 func (a *app) tlsInit() *cobra.Command {
@@ -54,6 +57,45 @@ func (a *app) tlsInit() *cobra.Command {
 		made := map[string]string{"fleet": name, "ca": filepath.Join(dir, caFile), "ca_key": filepath.Join(dir, caKeyFile), "gossip_key": filepath.Join(dir, gossipFile)}
 		return a.print(made, func() written {
 			return line(fmt.Sprintf("fleet %s: made %s, %s and %s in %s", name, caFile, caKeyFile, gossipFile, dir))
+		})
+	}
+	return cmd
+}
+
+func (a *app) tlsIntermediate() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "intermediate", Short: "Make a CA that an agent or a registry holds, to let others in", Args: takes(),
+		Long: "Makes a CA that the fleet's root vouches for and that an agent or a registry holds: that node takes join tokens and renews\n" +
+			"certificates, and the root's key stays off the hosts. Put the two files on the node, readable by the user grapevine alone, and\n" +
+			"name them with ca_cert_file and ca_key_file. It issues to agents and registries, never to operators.",
+		Example: "  grapevine tls intermediate --dir fleet --name registry-1 --out registry-1",
+	}
+	var dir, out, name string
+	lifetime := 5 * 365 * 24 * time.Hour
+	cmd.Flags().StringVar(&dir, "dir", "", "folder that tls init made")
+	cmd.Flags().StringVar(&out, "out", "", "folder for the new files")
+	cmd.Flags().StringVar(&name, "name", "", "name of the node that will hold it")
+	cmd.Flags().DurationVar(&lifetime, "lifetime", lifetime, "how long it is valid")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := need(cmd, "dir", "out", "name"); err != nil {
+			return err
+		}
+		root, err := identity.LoadCA(filepath.Join(dir, caFile), filepath.Join(dir, caKeyFile))
+		if err != nil {
+			return err
+		}
+		made, err := root.NewIntermediate(name, lifetime, a.now())
+		if err != nil {
+			return err
+		}
+		certFile, keyFile := filepath.Join(out, issuerFile), filepath.Join(out, issuerKeyFile)
+		if err := made.Pair().Write(certFile, keyFile); err != nil {
+			return err
+		}
+		files := map[string]string{"fleet": made.Fleet(), "name": name, "ca_cert": certFile, "ca_key": keyFile}
+		return a.print(files, func() written {
+			return line(fmt.Sprintf("made %s and its key for %s, valid until %s; on that node set\n  ca_cert_file = \"/etc/grapevine/tls/%s\"\n  ca_key_file = \"/etc/grapevine/tls/%s\"",
+				certFile, name, made.NotAfter().Format(time.DateOnly), issuerFile, issuerKeyFile))
 		})
 	}
 	return cmd

@@ -40,6 +40,7 @@ const (
 	CodeOutcomeUnknown        Code = "outcome_unknown"
 	CodeNotReady              Code = "not_ready"
 	CodeNotCurrent            Code = "not_current"
+	CodeNoCA                  Code = "no_ca"
 	CodeTooFewHolders         Code = "too_few_holders"
 	CodeTooMany               Code = "too_many"
 	CodeOutOfSpace            Code = "out_of_space"

@@ -35,6 +35,8 @@ type Member struct {
 	Gossip   string       `json:"gossip"` // host:port
 	API      string       `json:"api"`    // host:port
 	Protocol int          `json:"protocol"`
+	// Issues: it holds a CA, and renews certificates.
+	Issues bool `json:"issues,omitempty"`
 	// Since is when the answering node first saw the member in this status, by
 	// that node's wall clock, for people; SinceMS is how many milliseconds ago
 	// that was by its monotonic clock.

@@ -20,6 +20,11 @@ type Credentials struct {
 	GossipKey []byte
 	// FurtherGossipKeys are read with too, as during a change of keys.
 	FurtherGossipKeys [][]byte
+	// Files are where the identity was loaded from, and where its next
+	// certificate is written; none where it was made in memory.
+	Files Files
+	// CA is the intermediate that the node holds; nil for none.
+	CA *CA
 }
 
 // LoadCredentials reads the credentials of a node with this role. When
@@ -37,7 +42,7 @@ func LoadCredentials(files Files, gossipKeyFile, fleetName string, role Role, no
 	if err != nil {
 		return Credentials{}, err
 	}
-	return Credentials{Identity: id, GossipKey: keys[0], FurtherGossipKeys: keys[1:]}, nil
+	return Credentials{Identity: id, GossipKey: keys[0], FurtherGossipKeys: keys[1:], Files: files}, nil
 }
 
 // Dialer opens streams, as net.Dialer does.

@@ -49,7 +49,7 @@ func Load(files Files, now time.Time, roles ...Role) (*Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	keyPEM, err := readKeyFile("key", files.Key)
+	keyPEM, err := readNodeKey(files.Key, certPEM)
 	if err != nil {
 		return nil, err
 	}

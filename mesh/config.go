@@ -70,6 +70,9 @@ type Config struct {
 	// port (DefaultGossipPort otherwise), or SRV names, which begin with an
 	// underscore. They are tried for ever; unreachable ones are no error.
 	Join []string
+	// Issues says that this member holds a CA, so that others find it to have
+	// their certificates renewed.
+	Issues bool
 	// Links is how many links to keep open to other agents, MaxInbound how
 	// many to accept; 0 means the defaults. A registry accepts none.
 	Links      int

@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"context"
+	"slices"
 
 	"grapevine/fleet"
 )
@@ -60,4 +61,31 @@ func (m *Mesh) Leave(ctx context.Context) error {
 		return errNoGossip
 	}
 	return g.Depart(ctx)
+}
+
+// GossipKeys returns the keys that gossip is encrypted with now, the one in use
+// first; nil where the membership has none. They are secret.
+func (m *Mesh) GossipKeys() [][]byte {
+	if s, ok := m.members.(*serfMembers); ok && s.ring != nil {
+		return slices.Clone(s.ring.GetKeys())
+	}
+	return nil
+}
+
+// joinThrough is how many members a node that joins is told of.
+const joinThrough = 5
+
+// JoinThrough returns gossip addresses to join through: this member's, and
+// those of some others that are there.
+func (m *Mesh) JoinThrough() []string {
+	through := []string{m.members.Advertised()}
+	for _, other := range m.sortedMembers() {
+		if len(through) == joinThrough {
+			break
+		}
+		if other.ID != m.cfg.ID && other.Status == fleet.MemberAlive && other.Role == fleet.RoleAgent {
+			through = append(through, other.Gossip)
+		}
+	}
+	return through
 }

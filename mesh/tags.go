@@ -17,6 +17,7 @@ const (
 	tagProtocol = "v" // of links
 	tagPort     = "p" // of the API, where its address is that of gossip
 	tagAPI      = "a" // host:port of the API, where it is another
+	tagIssues   = "c" // "1": it holds a CA
 	tagName     = "n" // short host name, cut to what room is left
 )
 
@@ -24,6 +25,9 @@ var roleTags = map[fleet.Role]string{fleet.RoleAgent: "a", fleet.RoleRegistry: "
 
 func (s *serfMembers) tags() map[string]string {
 	tags := map[string]string{tagRole: roleTags[s.cfg.Role], tagProtocol: strconv.Itoa(Protocol)}
+	if s.cfg.Issues {
+		tags[tagIssues] = "1"
+	}
 	gossip, _, _ := net.SplitHostPort(s.advertise)
 	if host, port, err := net.SplitHostPort(s.cfg.API); err == nil {
 		if ip := net.ParseIP(host); host == gossip || host == "" || ip != nil && ip.IsUnspecified() {
@@ -71,6 +75,7 @@ func memberOf(m *serf.Member) (fleet.Member, bool) {
 		ID: id, Name: m.Tags[tagName], Role: fleet.RoleAgent, Status: statusOf(m.Status),
 		Gossip: net.JoinHostPort(m.Addr.String(), strconv.Itoa(int(m.Port))), API: m.Tags[tagAPI],
 	}
+	out.Issues = m.Tags[tagIssues] != ""
 	if m.Tags[tagRole] == roleTags[fleet.RoleRegistry] {
 		out.Role = fleet.RoleRegistry
 	}

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -34,6 +35,9 @@ type Config struct {
 	TLSCert       string `toml:"tls_cert" help:"file with this registry's certificate; its id is in it"`
 	TLSKey        string `toml:"tls_key" help:"file with the certificate's key"`
 	GossipKeyFile string `toml:"gossip_key_file" help:"file with the key that encrypts gossip, base64 of 32 bytes; further lines hold keys that are read with too"`
+	JoinFile      string `toml:"join_file" help:"file with further members to join through, one a line, as grapevine join writes it; it may be absent"`
+	CACertFile    string `toml:"ca_cert_file" help:"certificate of an intermediate CA, with which this node lets others in and renews their certificates; empty for none"`
+	CAKeyFile     string `toml:"ca_key_file" help:"key of that CA, readable by its owner alone"`
 
 	Flavors   []fleet.Flavor `toml:"flavors" help:"named sizes, instead of the built-in ones"`
 	Placement fleet.Strategy `toml:"placement" help:"spread instances evenly over the hosts, or pack them on few"`
@@ -54,6 +58,7 @@ func Default() Config {
 		TLSCert:        "/etc/grapevine/tls/registry.pem",
 		TLSKey:         "/etc/grapevine/tls/registry-key.pem",
 		GossipKeyFile:  "/etc/grapevine/tls/gossip.key",
+		JoinFile:       "/etc/grapevine/tls/join",
 		Flavors:        fleet.BuiltinFlavors(),
 		Placement:      fleet.Spread,
 		RequestTimeout: 10 * time.Second,
@@ -123,6 +128,9 @@ func (c *Config) checkFiles() error {
 		if file.path == "" {
 			return fmt.Errorf("%s is not set; make the fleet's certificates and gossip key with: grapevine tls", file.key)
 		}
+	}
+	if (c.CACertFile == "") != (c.CAKeyFile == "") {
+		return errors.New("of ca_cert_file and ca_key_file one is set; set both, as grapevine tls intermediate made them, or none")
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"grapevine/api"
 	"grapevine/api/client"
+	"grapevine/enrol"
 	"grapevine/fleet"
 	"grapevine/identity"
 	"grapevine/internal/buildinfo"
@@ -94,6 +95,11 @@ func New(cfg Config, deps Deps) (*Registry, error) {
 		Metrics:     promhttp.HandlerFor(counts.registry, promhttp.HandlerOpts{}),
 		Log:         deps.Log,
 		Version:     buildinfo.Version(),
+		Enrolment: enrol.New(enrol.Config{
+			Credentials: deps.Credentials, Log: deps.Log,
+			Taken:      func(id fleet.HostID) bool { return r.mesh.Replica().Block(id) != nil },
+			GossipKeys: r.mesh.GossipKeys, Members: r.mesh.JoinThrough,
+		}),
 	}), deps.Log)
 	return r, nil
 }
@@ -104,6 +110,7 @@ func (r *Registry) member(counts *metrics) mesh.Config {
 	return mesh.Config{
 		ID: r.deps.Identity.Subject().ID, Name: r.cfg.Name, Role: fleet.RoleRegistry, Label: r.deps.Identity.Subject().Fleet,
 		API:        r.listener.Addr().String(),
+		Issues:     r.deps.CA != nil && r.cfg.ListenTLS,
 		GossipBind: r.cfg.GossipBind, GossipAdvertise: r.cfg.GossipAdvertise, Key: r.deps.GossipKey, FurtherKeys: r.deps.FurtherGossipKeys,
 		Join: r.cfg.Join, Dial: r.dialLink, Verifier: r.deps.Identity.BlockVerifier(), Membership: r.deps.Membership, Log: r.deps.Log, Metrics: counts.registry,
 	}

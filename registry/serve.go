@@ -70,7 +70,7 @@ func (r *Registry) overTLS(state *tls.ConnectionState, bearer string) api.Princi
 	case err != nil:
 		return api.Principal{}
 	default:
-		return api.Principal{Role: api.PrincipalRole(subject.Role), ID: subject.ID, Name: subject.Name}
+		return api.Principal{Role: api.PrincipalRole(subject.Role), ID: subject.ID, Name: subject.Name, Enrolled: identity.EnrolledAt(state.PeerCertificates[0])}
 	}
 }
 
