@@ -7,6 +7,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humagin"
 	"github.com/gin-gonic/gin"
+
+	"grapevine/internal/throttle"
 )
 
 // Options is what a node serves beside its core; all fields may be zero.
@@ -20,6 +22,9 @@ type Options struct {
 	Principal func(*http.Request) Principal
 	// People adds logging in, and who may; nil on an agent.
 	People People
+	// PerSecond is how many requests of one user are served each second, with twice as
+	// many at once; nil is DefaultPerSecond.
+	PerSecond func() int
 	// OpenMetrics lets anyone read Metrics.
 	OpenMetrics bool
 	// Ready returns why the node cannot answer for the fleet yet; its error is
@@ -45,6 +50,7 @@ type server struct {
 	api    huma.API
 	routes map[string]*served // by method and gin's path
 	pace   pace               // of consoles
+	users  *throttle.Throttle // of people, by name
 }
 
 // NewHandler returns the native API of a node. It starts nothing and holds no
@@ -55,13 +61,13 @@ func NewHandler(core Core, opts Options) http.Handler {
 
 func newServer(core Core, opts Options) *server {
 	gin.SetMode(gin.ReleaseMode)
-	s := &server{core: core, opts: opts, log: opts.Log, engine: gin.New(), routes: map[string]*served{}, pace: consolePace}
+	s := &server{core: core, opts: opts, log: opts.Log, engine: gin.New(), routes: map[string]*served{}, pace: consolePace, users: throttle.New()}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.engine.HandleMethodNotAllowed = true
 	s.engine.RedirectTrailingSlash = false
-	s.engine.Use(s.logged, hurried, s.authorised, s.queried, s.bodied, s.dated, s.audited)
+	s.engine.Use(s.logged, hurried, s.authorised, s.paced, s.queried, s.bodied, s.dated, s.audited)
 	s.engine.NoRoute(noRoute)
 	s.engine.NoMethod(noMethod)
 	s.api = humagin.New(s.engine, s.config())

@@ -48,7 +48,8 @@ func (s *server) listHosts(ctx context.Context, in *hostQuery) (*out[fleet.List[
 		return nil, err
 	}
 	hosts.Items = withLabels(hosts.Items, labels)
-	return &out[fleet.List[fleet.Host]]{presentList(hosts, presentHost)}, nil
+	seen := func(h fleet.Host) fleet.Host { return presentHost(veil(ctx, h)) }
+	return &out[fleet.List[fleet.Host]]{presentList(hosts, seen)}, nil
 }
 
 func (s *server) getHost(ctx context.Context, in *freshIn) (*out[fleet.Host], error) {
@@ -61,7 +62,7 @@ func (s *server) getHost(ctx context.Context, in *freshIn) (*out[fleet.Host], er
 	if err != nil {
 		return nil, err
 	}
-	return &out[fleet.Host]{presentHost(host)}, nil
+	return &out[fleet.Host]{presentHost(veil(ctx, host))}, nil
 }
 
 func (s *server) getHardware(ctx context.Context, in *named) (*out[fleet.Hardware], error) {

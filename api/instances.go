@@ -38,6 +38,9 @@ func (s *server) listInstances(ctx context.Context, in *instanceQuery) (*out[fle
 	if err != nil {
 		return nil, err
 	}
+	if err := within(ctx, &in.Project); err != nil {
+		return nil, err
+	}
 	page, err := s.reads(ctx).Instances(ctx, fleet.InstanceQuery{
 		Host: in.Host, Project: in.Project, State: fleet.Power(in.State), Name: in.Name,
 		Labels: labels, Limit: in.Limit, Marker: in.Marker,

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -117,6 +118,7 @@ func (s *server) authorised(c *gin.Context) {
 		who.Person = onBehalfOf(c.Request)
 	}
 	c.Set(principalKey, who)
+	c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), askingKey{}, asking{who, c.Param("id")}))
 	if who.Person.User != "" {
 		c.Request = c.Request.WithContext(fleet.WithPerson(c.Request.Context(), who.Person))
 	}
@@ -136,6 +138,25 @@ func (s *server) authorised(c *gin.Context) {
 	default:
 		s.denied(c, route, http.StatusForbidden, fleet.CodeForbidden)
 		refuse(c, fleet.CodeForbidden, "%s is not open to the role %s, only to %s", route.name, who.Role, roleNames(access[route.name]))
+	}
+}
+
+// DefaultPerSecond is how many requests of one user a node serves each second
+// that has no users file.
+const DefaultPerSecond = 100
+
+// paced lets each person through so often; certificates are not counted.
+func (s *server) paced(c *gin.Context) {
+	who := principalOf(c)
+	if who.Person.User == "" || who.Role == AsRegistry {
+		return
+	}
+	perSecond := DefaultPerSecond
+	if s.opts.PerSecond != nil {
+		perSecond = s.opts.PerSecond()
+	}
+	if !s.users.Allow(who.Person.User, float64(perSecond), 2*perSecond, time.Now()) {
+		refuse(c, fleet.CodeTooMany, "user %s asks more than %d times a second; try again in a second", who.Person.User, perSecond)
 	}
 }
 

@@ -110,6 +110,9 @@ func (s *server) createInstance(ctx context.Context, in *createIn) (*createdOut,
 	if err := in.Body.Validate(); err != nil {
 		return nil, err
 	}
+	if err := s.mayCreate(ctx, &in.Body.Create); err != nil {
+		return nil, err
+	}
 	if in.Body.Count > 0 {
 		return s.createBatch(ctx, in, wait)
 	}
@@ -122,6 +125,21 @@ func (s *server) createInstance(ctx context.Context, in *createIn) (*createdOut,
 	return &createdOut{Status: out.Status, Version: out.Version, Body: created{one: &out.Body}}, nil
 }
 
+// mayCreate settles the project of a create, and refuses a clone of what is not of
+// that project.
+func (s *server) mayCreate(ctx context.Context, c *fleet.Create) error {
+	if err := s.atRegistry(ctx); err != nil {
+		return err
+	}
+	if err := into(ctx, &c.Project); err != nil {
+		return err
+	}
+	if c.Source == "" || !askingIn(ctx).who.OfProject() {
+		return nil
+	}
+	return s.own(ctx, c.Source)
+}
+
 func (s *server) deleteInstance(ctx context.Context, in *InstanceMutation) (*acceptedOut, error) {
 	return s.mutate(ctx, in, func(id fleet.InstanceID) (fleet.Accepted, error) { return s.core.DeleteInstance(ctx, id) })
 }
@@ -132,6 +150,9 @@ func (s *server) actInstance(ctx context.Context, in *actIn) (*acceptedOut, erro
 		if !slices.Contains(fleet.InstanceActions(), action) {
 			return fleet.Accepted{}, invalid("instance action %.40q is not one of %v", in.Action, fleet.InstanceActions())
 		}
+		if (action == fleet.Adopt || action == fleet.Disown) && askingIn(ctx).who.OfProject() {
+			return fleet.Accepted{}, &fleet.Error{Code: fleet.CodeForbidden, Detail: string(action) + " is done by operators: it says whether a machine is Grapevine's at all"}
+		}
 		return s.core.ActInstance(ctx, id, action, ActOptions{Force: in.Force})
 	})
 }
@@ -140,6 +161,9 @@ func (s *server) resizeInstance(ctx context.Context, in *resizeIn) (*acceptedOut
 	return s.mutate(ctx, in, func(id fleet.InstanceID) (fleet.Accepted, error) {
 		if in.Body.Flavor == "" {
 			return fleet.Accepted{}, invalid("flavor is empty; list them with: grapevine flavor list")
+		}
+		if err := s.atRegistry(ctx); err != nil {
+			return fleet.Accepted{}, err
 		}
 		return s.core.ResizeInstance(ctx, id, in.Body.Flavor)
 	})

@@ -110,6 +110,9 @@ func (s *server) addObjects() {
 }
 
 func (s *server) listGroups(ctx context.Context, in *objectsIn) (*out[fleet.List[fleet.Group]], error) {
+	if err := within(ctx, &in.Project); err != nil {
+		return nil, err
+	}
 	q, err := in.query()
 	if err != nil {
 		return nil, err
@@ -123,6 +126,9 @@ func (s *server) listGroups(ctx context.Context, in *objectsIn) (*out[fleet.List
 }
 
 func (s *server) listKeyPairs(ctx context.Context, in *objectsIn) (*out[fleet.List[fleet.KeyPair]], error) {
+	if err := within(ctx, &in.Project); err != nil {
+		return nil, err
+	}
 	q, err := in.query()
 	if err != nil {
 		return nil, err
@@ -136,6 +142,9 @@ func (s *server) listKeyPairs(ctx context.Context, in *objectsIn) (*out[fleet.Li
 }
 
 func (s *server) getGroup(ctx context.Context, in *objectIn) (*out[fleet.Group], error) {
+	if err := within(ctx, &in.Project); err != nil {
+		return nil, err
+	}
 	group, err := s.reads(ctx).Group(ctx, in.ref())
 	if err != nil {
 		return nil, err
@@ -144,6 +153,9 @@ func (s *server) getGroup(ctx context.Context, in *objectIn) (*out[fleet.Group],
 }
 
 func (s *server) getKeyPair(ctx context.Context, in *objectIn) (*out[fleet.KeyPair], error) {
+	if err := within(ctx, &in.Project); err != nil {
+		return nil, err
+	}
 	pair, err := s.reads(ctx).KeyPair(ctx, in.ref())
 	if err != nil {
 		return nil, err
@@ -153,6 +165,9 @@ func (s *server) getKeyPair(ctx context.Context, in *objectIn) (*out[fleet.KeyPa
 
 func (s *server) createGroup(ctx context.Context, in *createGroupIn) (*out[fleet.Group], error) {
 	if err := in.Body.Validate(); err != nil {
+		return nil, err
+	}
+	if err := into(ctx, &in.Body.Project); err != nil {
 		return nil, err
 	}
 	group, err := s.core.CreateGroup(ctx, in.Body, in.who)
@@ -166,6 +181,9 @@ func (s *server) createKeyPair(ctx context.Context, in *createKeyPairIn) (*out[f
 	if err := in.Body.Validate(); err != nil {
 		return nil, err
 	}
+	if err := into(ctx, &in.Body.Project); err != nil {
+		return nil, err
+	}
 	pair, err := s.core.CreateKeyPair(ctx, in.Body, in.who)
 	if err != nil {
 		return nil, err
@@ -175,6 +193,9 @@ func (s *server) createKeyPair(ctx context.Context, in *createKeyPairIn) (*out[f
 
 func (s *server) endObject(kind fleet.RecordKind) func(context.Context, *endObjectIn) (*out[fleet.Decided], error) {
 	return func(ctx context.Context, in *endObjectIn) (*out[fleet.Decided], error) {
+		if err := within(ctx, &in.Project); err != nil {
+			return nil, err
+		}
 		done, err := s.core.EndObject(ctx, kind, fleet.ObjectRef{IDOrName: in.ID, Project: in.Project}, in.By, in.who)
 		if err != nil {
 			return nil, err

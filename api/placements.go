@@ -51,5 +51,8 @@ func (s *server) getOperation(ctx context.Context, in *named) (*out[fleet.Operat
 	if err != nil {
 		return nil, err
 	}
+	if askingIn(ctx).who.OfProject() && s.own(ctx, operation.Instance.String()) != nil {
+		return nil, &fleet.Error{Code: fleet.CodeNotFound, Detail: "no operation " + in.ID + " is about an instance of the project; one of an instance that is gone is shown to operators"}
+	}
 	return &out[fleet.Operation]{operation}, nil
 }

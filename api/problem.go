@@ -115,7 +115,7 @@ const retryAfter = "1"
 
 // GetHeaders implements huma.HeadersError.
 func (p *problem) GetHeaders() http.Header {
-	if p.Status != http.StatusServiceUnavailable {
+	if p.Status != http.StatusServiceUnavailable && p.Status != http.StatusTooManyRequests {
 		return nil
 	}
 	return http.Header{"Retry-After": {retryAfter}}

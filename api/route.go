@@ -57,6 +57,7 @@ func add[I, O any](s *server, r route, handle func(context.Context, *I) (*O, err
 	if r.media != "" {
 		op.Responses["200"] = &huma.Response{Description: "OK", Content: map[string]*huma.MediaType{r.media: {Schema: &huma.Schema{Type: huma.TypeString}}}}
 	}
+	handle = scopedHandler(s, name, handle)
 	if r.dated() {
 		op.Parameters = append(op.Parameters, s.atLeastParameter())
 		handle = datedHandler(s, handle)

@@ -1,6 +1,9 @@
 package fleet
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Ownership tells machines that Grapevine made, or adopted, from the others.
 type Ownership string
@@ -155,4 +158,13 @@ func (a InstanceAction) Task() Task {
 // InstanceActions lists the actions in the order people use them.
 func InstanceActions() []InstanceAction {
 	return []InstanceAction{Start, Stop, Reboot, Pause, Resume, Adopt, Disown}
+}
+
+// NoInstance is the answer about an instance that is not there, and about one that
+// is not for who asks.
+func NoInstance(id InstanceID) error {
+	return &Error{
+		Code: CodeNotFound, Instance: id,
+		Detail: fmt.Sprintf("no instance has the id %s; list them with: grapevine instance list", id),
+	}
 }

@@ -90,6 +90,7 @@ func New(cfg Config, deps Deps) (*Registry, error) {
 	r.server = api.NewServer(api.NewHandler(r.core, api.Options{
 		Principal:   r.principal,
 		People:      r.people(counts),
+		PerSecond:   r.users.perSecond,
 		OpenMetrics: cfg.OpenMetrics,
 		Ready:       r.mesh.Ready,
 		Metrics:     promhttp.HandlerFor(counts.registry, promhttp.HandlerOpts{}),

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"grapevine/api"
 	"grapevine/people"
 )
 
@@ -46,6 +47,14 @@ func (u *users) book() *people.Book {
 		return nil
 	}
 	return u.now.Load()
+}
+
+// perSecond is how many requests of one user are served.
+func (u *users) perSecond() int {
+	if book := u.book(); book != nil {
+		return book.RequestsPerSecond()
+	}
+	return api.DefaultPerSecond
 }
 
 // Run looks at the file until ctx ends.

@@ -2,7 +2,6 @@ package view
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"grapevine/fleet"
@@ -61,16 +60,9 @@ func (v *View) Instance(_ context.Context, id fleet.InstanceID) (fleet.Instance,
 	rows := v.decode(v.cfg.Source.Replica().Find(id), gone)
 	i := owner(rows)
 	if i < 0 {
-		return fleet.Instance{}, noInstance(id)
+		return fleet.Instance{}, fleet.NoInstance(id)
 	}
 	return rows[i], nil
-}
-
-func noInstance(id fleet.InstanceID) error {
-	return &fleet.Error{
-		Code: fleet.CodeNotFound, Instance: id,
-		Detail: fmt.Sprintf("no instance has the id %s; list them with: grapevine instance list", id),
-	}
 }
 
 // overlayInstance fills in what the row has from its host.

@@ -36,7 +36,7 @@ func (v *View) search(ctx context.Context, id fleet.InstanceID) (fleet.Instance,
 	case len(silent) > 0:
 		return fleet.Instance{}, notCurrent("no host that answered has instance %s, and %d of %d did not: %w", id, len(silent), len(hosts)+len(unheard), silent[0])
 	default:
-		return fleet.Instance{}, noInstance(id)
+		return fleet.Instance{}, fleet.NoInstance(id)
 	}
 }
 
