@@ -20,9 +20,9 @@ func (s *site) issuer(role identity.Role) *tokens.Gate {
 }
 
 // token is one for a user, issued at some time.
-func (s *site) token(by *tokens.Gate, user string, role people.Role, project string, at time.Time) string {
+func (s *site) token(by *tokens.Gate, user string, role people.Role, at time.Time) string {
 	s.t.Helper()
-	signed, _, err := by.Issue(people.Who{User: user}, role, project, time.Hour, at)
+	signed, _, err := by.Issue(people.Who{User: user}, role, "", time.Hour, at)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -52,24 +52,24 @@ func TestAgentJudgesTokensByItself(t *testing.T) {
 	s := newSite(t, nil)
 	now := time.Now()
 	registry := s.issuer(identity.Registry)
-	good := s.token(registry, "ops", people.Operator, "", now)
+	good := s.token(registry, "ops", people.Operator, now)
 	if _, err := s.showing(good).Hosts(t.Context()); err != nil {
 		t.Errorf("a good token: %v", err)
 	}
 	other := newSite(t, nil) // its CA is another one
 	changed := strings.Split(good, ".")
-	changed[1] = strings.Split(s.token(registry, "root", people.Admin, "", now), ".")[1]
+	changed[1] = strings.Split(s.token(registry, "root", people.Admin, now), ".")[1]
 	for name, tt := range map[string]struct{ token, want string }{
-		"expired":              {s.token(registry, "ops", people.Operator, "", now.Add(-2*time.Hour)), "expired on"},
-		"of the future":        {s.token(registry, "ops", people.Operator, "", now.Add(time.Hour)), "of the future"},
-		"of another fleet":     {other.token(other.issuer(identity.Registry), "ops", people.Operator, "", now), "not issued by a registry of this fleet"},
-		"signed by an agent":   {s.token(s.issuer(identity.Agent), "ops", people.Operator, "", now), "not issued by a registry of this fleet"},
-		"signed by a person":   {s.token(s.issuer(identity.Operator), "ops", people.Operator, "", now), "not issued by a registry of this fleet"},
+		"expired":              {s.token(registry, "ops", people.Operator, now.Add(-2*time.Hour)), "expired on"},
+		"of the future":        {s.token(registry, "ops", people.Operator, now.Add(time.Hour)), "of the future"},
+		"of another fleet":     {other.token(other.issuer(identity.Registry), "ops", people.Operator, now), "not issued by a registry of this fleet"},
+		"signed by an agent":   {s.token(s.issuer(identity.Agent), "ops", people.Operator, now), "not issued by a registry of this fleet"},
+		"signed by a person":   {s.token(s.issuer(identity.Operator), "ops", people.Operator, now), "not issued by a registry of this fleet"},
 		"with a changed body":  {strings.Join(changed, "."), "not issued by a registry of this fleet"},
-		"of a role not known":  {s.token(registry, "ops", "king", "", now), "not whole"},
-		"of no project":        {s.token(registry, "alice", people.Member, "", now), "not whole"},
+		"of a role not known":  {s.token(registry, "ops", "king", now), "not whole"},
+		"of no project":        {s.token(registry, "alice", people.Member, now), "not whole"},
 		"not a token":          {"gvk-something", "not issued by a registry of this fleet"},
-		"of a bad user's name": {s.token(registry, "a b", people.Operator, "", now), "not whole"},
+		"of a bad user's name": {s.token(registry, "a b", people.Operator, now), "not whole"},
 	} {
 		_, err := s.showing(tt.token).Hosts(t.Context())
 		if fleet.CodeOf(err) != fleet.CodeUnauthenticated || !strings.Contains(err.Error(), tt.want) {
@@ -86,8 +86,8 @@ func TestRevokedTokensAreRefusedEverywhereAlsoAfterRestarts(t *testing.T) {
 	s, second, third, _ := fleetOfFour(t)
 	registry := s.issuer(identity.Registry)
 	now := time.Now()
-	one, all := s.token(registry, "ops", people.Operator, "", now), s.token(registry, "root", people.Admin, "", now)
-	later := s.token(registry, "root", people.Admin, "", now.Add(2*time.Minute))
+	one, all := s.token(registry, "ops", people.Operator, now), s.token(registry, "root", people.Admin, now)
+	later := s.token(registry, "root", people.Admin, now.Add(2*time.Minute))
 	if done, err := s.showing(one).RevokeOwnToken(t.Context()); err != nil || len(done.Holders) != 3 || done.Record.By != "operator ops" {
 		t.Fatalf("%+v, %v", done, err)
 	}
@@ -105,7 +105,7 @@ func TestRevokedTokensAreRefusedEverywhereAlsoAfterRestarts(t *testing.T) {
 		}
 	}
 	everywhere()
-	if fresh := s.token(registry, "ops", people.Operator, "", now); refused(s, fresh) {
+	if fresh := s.token(registry, "ops", people.Operator, now); refused(s, fresh) {
 		t.Error("another token of the user of one that was revoked is refused")
 	}
 	gate := s.issuer(identity.Registry)

@@ -5,9 +5,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humagin"
-
 	"grapevine/fleet"
 )
 
@@ -25,31 +22,15 @@ type Enrolment interface {
 	RenewCertificate(ctx context.Context, ask fleet.RenewCertificate, role fleet.Role, id fleet.UUID, enrolled time.Time) (fleet.Joined, error)
 }
 
-// asking is an input that knows who asks.
-type asking struct{ who Principal }
-
-// Resolve implements huma.Resolver.
-func (in *asking) Resolve(hc huma.Context) []error {
-	in.who = principalOf(humagin.Unwrap(hc))
-	return nil
-}
-
-type joinTokenIn struct {
-	Body fleet.MakeJoinToken
-	asking
-}
+type joinTokenIn struct{ Body fleet.MakeJoinToken }
 
 type joinTokenID struct {
 	ID string `path:"id" doc:"its id"`
-	asking
 }
 
 type joinIn struct{ Body fleet.Join }
 
-type renewIn struct {
-	Body fleet.RenewCertificate
-	asking
-}
+type renewIn struct{ Body fleet.RenewCertificate }
 
 // addEnrolment adds how nodes get in.
 func (s *server) addEnrolment() {
@@ -80,10 +61,10 @@ func (s *server) createJoinToken(ctx context.Context, in *joinTokenIn) (*out[fle
 	if err := in.Body.Validate(); err != nil {
 		return nil, err
 	}
-	if in.Body.Role == fleet.RoleRegistry && in.who.Role == AsOperator && in.who.Person.User != "" {
+	if in.Body.Role == fleet.RoleRegistry && askingIn(ctx).who.Role == AsOperator && askingIn(ctx).who.Person.User != "" {
 		return nil, &fleet.Error{Code: fleet.CodeForbidden, Detail: "a registry judges who everybody is, so only an admin, or an operator's certificate, lets one in"}
 	}
-	token, err := s.opts.Enrolment.CreateJoinToken(ctx, in.Body, in.who.Word())
+	token, err := s.opts.Enrolment.CreateJoinToken(ctx, in.Body, askingIn(ctx).who.Word())
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +80,7 @@ func (s *server) listJoinTokens(ctx context.Context, _ *struct{}) (*out[fleet.Li
 }
 
 func (s *server) deleteJoinToken(ctx context.Context, in *joinTokenID) (*out[fleet.JoinTokenRow], error) {
-	row, err := s.opts.Enrolment.DropJoinToken(ctx, in.ID, in.who.Word())
+	row, err := s.opts.Enrolment.DropJoinToken(ctx, in.ID, askingIn(ctx).who.Word())
 	if err != nil {
 		return nil, err
 	}
@@ -119,10 +100,10 @@ func (s *server) join(ctx context.Context, in *joinIn) (*out[fleet.Joined], erro
 }
 
 func (s *server) renewCertificate(ctx context.Context, in *renewIn) (*out[fleet.Joined], error) {
-	if in.who.ID.IsZero() || in.who.Enrolled.IsZero() {
+	if askingIn(ctx).who.ID.IsZero() || askingIn(ctx).who.Enrolled.IsZero() {
 		return nil, &fleet.Error{Code: fleet.CodeForbidden, Detail: "a certificate is renewed by the node that it is of, over TLS with its present one"}
 	}
-	renewed, err := s.opts.Enrolment.RenewCertificate(ctx, in.Body, fleet.Role(in.who.Role), in.who.ID, in.who.Enrolled)
+	renewed, err := s.opts.Enrolment.RenewCertificate(ctx, in.Body, fleet.Role(askingIn(ctx).who.Role), askingIn(ctx).who.ID, askingIn(ctx).who.Enrolled)
 	if err != nil {
 		return nil, err
 	}

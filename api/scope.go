@@ -35,6 +35,9 @@ var scopes = map[string]scope{
 	"DELETE /v1/users/{name}/tokens": ofSelf,
 	"GET /v1/projects":               ofSelf,
 
+	"GET /v1/join":  ofAll,
+	"POST /v1/join": ofSelf, // whoever has a join token
+
 	"GET /v1/hosts":       ofAll,
 	"GET /v1/hosts/{id}":  ofAll,
 	"GET /v1/images":      ofAll,
