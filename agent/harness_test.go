@@ -50,13 +50,22 @@ type site struct {
 // end stops it. Such tests mostly wait, so they run side by side.
 func newSite(t *testing.T, change func(*agent.Config)) *site {
 	t.Helper()
-	return newSiteOn(t, simulated.Config{Hardware: "board-1", Resources: fleet.Resources{VCPUs: 4, MemoryMiB: 4096, DiskGiB: 100}}, change)
+	return newSiteOn(t, firstBoard, change)
 }
+
+// firstBoard is the host of most tests.
+var firstBoard = simulated.Config{Hardware: "board-1", Resources: fleet.Resources{VCPUs: 4, MemoryMiB: 4096, DiskGiB: 100}}
 
 // newSiteOn is newSite on another hypervisor.
 func newSiteOn(t *testing.T, host simulated.Config, change func(*agent.Config)) *site {
 	t.Helper()
 	t.Parallel()
+	return newFleet(t, host, change)
+}
+
+// newFleet is a site of a fleet of its own, for a test that has one already.
+func newFleet(t *testing.T, host simulated.Config, change func(*agent.Config)) *site {
+	t.Helper()
 	hypervisor, err := simulated.New(host)
 	if err != nil {
 		t.Fatal(err)

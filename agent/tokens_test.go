@@ -56,7 +56,7 @@ func TestAgentJudgesTokensByItself(t *testing.T) {
 	if _, err := s.showing(good).Hosts(t.Context()); err != nil {
 		t.Errorf("a good token: %v", err)
 	}
-	other := newSite(t, nil) // its CA is another one
+	other := newFleet(t, firstBoard, nil)
 	changed := strings.Split(good, ".")
 	changed[1] = strings.Split(s.token(registry, "root", people.Admin, now), ".")[1]
 	for name, tt := range map[string]struct{ token, want string }{
