@@ -97,6 +97,7 @@ type Agent struct {
 
 	witnessing witnessing
 	desk       *enrol.Desk
+	renewer    *enrol.Renewer
 
 	listener net.Listener   // HTTPS and links
 	socket   net.Listener   // nil for none
@@ -254,6 +255,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	group.Add("autostart", a.keepStarted)
 	group.Add("moves", a.keepMoved)
 	group.Add("consoles", a.consoles.Run)
+	group.Add("certificate", a.renewer.Run)
 	group.Add("leave", a.left.Run)
 	a.serve(&group)
 	if err := a.resume(); err != nil {

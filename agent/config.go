@@ -38,6 +38,8 @@ type Config struct {
 	CACertFile    string `toml:"ca_cert_file" help:"certificate of an intermediate CA, with which this node lets others in and renews their certificates; empty for none"`
 	CAKeyFile     string `toml:"ca_key_file" help:"key of that CA, readable by its owner alone"`
 
+	CertificateLife time.Duration `toml:"certificate_life" help:"how long the certificates are good that this node issues by its CA; they renew themselves after two thirds of it"`
+
 	SerfRPC     string `toml:"serf_rpc" help:"loopback address at which the stock serf command is answered, as 127.0.0.1:7373; empty for nowhere"`
 	SerfRPCAuth string `toml:"serf_rpc_auth" help:"file with the secret that the serf command must tell, 16 characters or more; serf_rpc needs it"`
 
@@ -73,6 +75,7 @@ func Default() Config {
 		TLSKey:           "/etc/grapevine/tls/agent-key.pem",
 		GossipKeyFile:    "/etc/grapevine/tls/gossip.key",
 		JoinFile:         "/etc/grapevine/tls/join",
+		CertificateLife:  fleet.CertificateLife,
 		ListEvery:        5 * time.Second,
 		StopGrace:        30 * time.Second,
 		BuildTimeout:     15 * time.Minute,
@@ -149,6 +152,9 @@ func (c *Config) Validate() error {
 	}
 	if _, err := download.NewWeb(c.ImageURLs); err != nil {
 		return fmt.Errorf("image_urls: %w", err)
+	}
+	if c.CertificateLife < fleet.MinCertificateLife {
+		return fmt.Errorf("certificate_life is %s; it must be at least %s", c.CertificateLife, fleet.MinCertificateLife)
 	}
 	if (c.CACertFile == "") != (c.CAKeyFile == "") {
 		return errors.New("of ca_cert_file and ca_key_file one is set; set both, as grapevine tls intermediate made them, or none")

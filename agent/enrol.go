@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"context"
+
 	"grapevine/agent/journal"
 	"grapevine/api"
 	"grapevine/enrol"
@@ -17,11 +19,23 @@ func (a *Agent) openDesk(own identity.Credentials) error {
 		return err
 	}
 	a.desk = enrol.New(enrol.Config{
-		Credentials: own, Held: held, Save: saveTokens(a.journal),
+		Credentials: own, Life: a.cfg.CertificateLife, Held: held, Save: saveTokens(a.journal),
 		Taken:      func(id fleet.HostID) bool { return id == a.hostID || a.mesh.Replica().Block(id) != nil },
 		GossipKeys: a.mesh.GossipKeys, Members: a.mesh.JoinThrough, Log: a.log,
 	})
-	return nil
+	a.renewer = enrol.NewRenewer(enrol.RenewerConfig{
+		Credentials: own, Desk: a.desk, Members: a.mesh.Members, Ask: a.askCertificate, Renewed: a.peers.Reconnect, Log: a.log,
+	})
+	return a.metrics.registry.Register(enrol.Expiry(own.Identity))
+}
+
+// askCertificate has a node that holds a CA renew this host's certificate.
+func (a *Agent) askCertificate(ctx context.Context, at *fleet.Member, ask fleet.RenewCertificate) (fleet.Joined, error) {
+	peer, err := a.peers.At(at.API, at.ID)
+	if err != nil {
+		return fleet.Joined{}, err
+	}
+	return peer.RenewCertificate(ctx, ask)
 }
 
 func saveTokens(j *journal.Journal) func([]enrol.Held) error {

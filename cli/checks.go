@@ -13,12 +13,11 @@ import (
 
 	"grapevine/agent/convert"
 	"grapevine/api/client"
+	"grapevine/fleet"
 	"grapevine/identity"
 )
 
 const (
-	// renewBefore is how long before its end a certificate is worth a warning.
-	renewBefore = 30 * 24 * time.Hour
 	// gossipPort is what a join without a port means.
 	gossipPort = "7946"
 	// probe is how long one look over the network may take.
@@ -38,11 +37,33 @@ func (a *app) checkCertificate(p *patient) finding {
 	switch {
 	case p.fleet != "" && p.fleet != subject.Fleet:
 		return found("certificate", p.files.Cert, levelError, fmt.Sprintf("it is of fleet %s, and the configuration says fleet %s", subject.Fleet, p.fleet), "correct the key fleet, or use this fleet's certificate")
-	case left < renewBefore:
-		return found("certificate", p.files.Cert, levelWarning, said, fmt.Sprintf("issue the next one with: grapevine tls issue --role %s --id %s", p.role, subject.ID))
+	case a.now().After(id.RenewalDue()):
+		return found("certificate", p.files.Cert, levelWarning, said+": it should have renewed itself by now", fmt.Sprintf("look in the %s's log for why it could not; by hand: grapevine tls issue --role %s --id %s", p.role, p.role, subject.ID))
 	default:
 		return fine("certificate", p.files.Cert, said)
 	}
+}
+
+// checkIssuers looks for who renews the certificate; a daemon that does not say
+// who the members are is not judged.
+func checkIssuers(ctx context.Context, p *patient) []finding {
+	ctx, cancel := context.WithTimeout(ctx, probe)
+	defer cancel()
+	members, err := p.members(ctx)
+	if err != nil {
+		return nil
+	}
+	issuers := 0
+	for i := range members {
+		if members[i].Issues && members[i].Status == fleet.MemberAlive {
+			issuers++
+		}
+	}
+	if issuers == 0 {
+		return []finding{found("renewal", p.files.Cert, levelWarning, "no member of the mesh holds a CA, so no certificate renews itself",
+			"give one to a registry with listen_tls or to an agent: grapevine tls intermediate, and the keys ca_cert_file and ca_key_file")}
+	}
+	return []finding{fine("renewal", p.files.Cert, plural(issuers, "member")+" of the mesh can renew it")}
 }
 
 // checkConverter looks for what turns disks into the format that a host takes.

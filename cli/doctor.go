@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"grapevine/drivers"
+	"grapevine/fleet"
 	"grapevine/identity"
 )
 
@@ -48,6 +49,8 @@ type patient struct {
 	groups  []string
 	// version asks the daemon that runs which release it is.
 	version func(context.Context) (string, error)
+	// members asks it who is in the mesh.
+	members func(context.Context) ([]fleet.Member, error)
 	// runs says whether the daemon is running now.
 	runs func(context.Context) bool
 	// hypervisor asks the driver; nil for a registry.
@@ -88,6 +91,9 @@ func (a *app) examine(ctx context.Context, p *patient) []finding {
 	}
 	if running && p.version != nil {
 		findings = append(findings, checkVersion(ctx, p.version))
+	}
+	if running && p.members != nil {
+		findings = append(findings, checkIssuers(ctx, p)...)
 	}
 	findings = append(findings, checkPorts(ctx, p, running)...)
 	findings = append(findings, checkJoin(ctx, p.join)...)

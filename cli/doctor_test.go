@@ -2,15 +2,18 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"grapevine/drivers"
+	"grapevine/fleet"
 	"grapevine/identity"
 )
 
@@ -78,6 +81,31 @@ func TestDoctorWarnsWhereNothingConvertsDisks(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	if f := examined(t, p, "images", "qemu-img", time.Now()); f.Severity != levelWarning || !strings.Contains(f.Fix, "qemu-utils") {
 		t.Errorf("got %+v", f)
+	}
+}
+
+func TestDoctorSaysWhetherAnybodyRenewsCertificates(t *testing.T) {
+	p := healthy(t)
+	for _, c := range []struct {
+		members []fleet.Member
+		err     error
+		want    []drivers.Severity
+	}{
+		{[]fleet.Member{{Status: fleet.MemberAlive}, {Status: fleet.MemberFailed, Issues: true}}, nil, []drivers.Severity{levelWarning}},
+		{[]fleet.Member{{Status: fleet.MemberAlive, Issues: true}}, nil, []drivers.Severity{levelOK}},
+		{nil, errors.New("it does not say"), nil},
+	} {
+		p.members = func(context.Context) ([]fleet.Member, error) { return c.members, c.err }
+		var got []drivers.Severity
+		for _, f := range checkIssuers(t.Context(), p) {
+			got = append(got, f.Severity)
+			if f.Severity != levelOK && f.Fix == "" {
+				t.Errorf("%+v says not what to do", f)
+			}
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("members %v: got %v, want %v", c.members, got, c.want)
+		}
 	}
 }
 

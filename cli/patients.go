@@ -12,6 +12,7 @@ import (
 
 	"grapevine/api/client"
 	"grapevine/drivers"
+	"grapevine/fleet"
 	"grapevine/identity"
 	"grapevine/internal/settings"
 	"grapevine/registry"
@@ -82,6 +83,20 @@ func answering(addr string) func(context.Context) (string, error) {
 	}
 }
 
+// listing asks a node at addr who is in the mesh, as far as it tells that to
+// everybody on this machine.
+func listing(addr string) func(context.Context) ([]fleet.Member, error) {
+	return func(ctx context.Context) ([]fleet.Member, error) {
+		node, err := client.New(addr, client.Options{TLS: &tls.Config{InsecureSkipVerify: true}}) //nolint:gosec // it is asked for what is no secret.
+		if err != nil {
+			return nil, err
+		}
+		defer node.Close()
+		list, err := node.Members(ctx)
+		return list.Items, err
+	}
+}
+
 // hypervisorGroups are the groups that the agent's user must be in.
 func hypervisorGroups(c *driverConfig) []string {
 	if c.Driver != "libvirt" {
@@ -106,7 +121,7 @@ func (a *app) agentPatient(path string) (*patient, error) {
 		role: identity.Agent, files: identity.Files{CA: c.TLSCA, Cert: c.TLSCert, Key: c.TLSKey}, fleet: c.Fleet, gossipKey: c.GossipKeyFile,
 		runs:    func(ctx context.Context) bool { return c.Socket != "" && answers(ctx, "unix://"+c.Socket) },
 		dataDir: c.DataDir, socket: c.Socket, socketGroup: c.SocketGroup, join: c.Join,
-		config: path, account: otherAccount(), groups: hypervisorGroups(&c.driverConfig), version: answering("unix://" + c.Socket),
+		config: path, account: otherAccount(), groups: hypervisorGroups(&c.driverConfig), version: answering("unix://" + c.Socket), members: listing("unix://" + c.Socket),
 		tcp:        []port{{"listen", c.Listen}, {"gossip_bind", c.GossipBind}},
 		udp:        []port{{"gossip_bind", c.GossipBind}},
 		hypervisor: func(ctx context.Context) []drivers.Finding { return diagnose(ctx, driver) },
@@ -126,7 +141,7 @@ func (a *app) registryPatient(path string) (*patient, error) {
 		addr = "https://" + c.Listen
 	}
 	return &patient{
-		config: path, account: otherAccount(), version: answering(addr),
+		config: path, account: otherAccount(), version: answering(addr), members: listing(addr),
 		role: identity.Registry, files: identity.Files{CA: c.TLSCA, Cert: c.TLSCert, Key: c.TLSKey}, fleet: c.Fleet, gossipKey: c.GossipKeyFile,
 		join: c.Join, tcp: []port{{"listen", c.Listen}, {"gossip_bind", c.GossipBind}}, udp: []port{{"gossip_bind", c.GossipBind}},
 		runs: func(ctx context.Context) bool { return answers(ctx, addr) },

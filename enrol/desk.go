@@ -16,6 +16,8 @@ import (
 type Config struct {
 	// Credentials are the node's own; without a CA the desk refuses everything.
 	identity.Credentials
+	// Life is how long certificates are good; 0 means fleet.CertificateLife.
+	Life time.Duration
 	// Save makes the tokens durable, all at once; nil forgets them with the
 	// process. Held are those that were saved.
 	Save func([]Held) error

@@ -17,9 +17,12 @@ const (
 	// and addresses in it.
 	MaxRequestBytes     = 8 << 10
 	MaxCertificateHosts = 16
-	// CertificateLife is how long a certificate is valid that a node issues, as
-	// those of tls issue are.
-	CertificateLife = 2 * 365 * 24 * time.Hour
+	// CertificateLife is how long a certificate is valid that a node issues, unless
+	// its certificate_life says otherwise: renewed after two thirds of it, a node
+	// may be out of reach of every CA for a month. MinCertificateLife leaves 20
+	// minutes to find one.
+	CertificateLife    = 90 * 24 * time.Hour
+	MinCertificateLife = time.Hour
 )
 
 // MakeJoinToken asks for a join token.

@@ -1,7 +1,6 @@
 package identity
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -33,10 +32,7 @@ func Install(files Files, caPEM []byte, pair Pair, owner Owner) error {
 	if err := WriteWhole(files.Cert, pair.CertPEM, 0o644, owner); err != nil {
 		return err
 	}
-	if err := os.Rename(pending, files.Key); err != nil {
-		return fmt.Errorf("write key: %w", err)
-	}
-	return syncFolder(filepath.Dir(files.Key))
+	return settleKey(files.Key)
 }
 
 // WriteWhole writes a file anew, or leaves it as it was, and returns when it
@@ -83,10 +79,8 @@ func readNodeKey(path string, certPEM []byte) ([]byte, error) {
 	if perr != nil {
 		return content, err
 	}
-	cert, cerr := parseCert(certPEM, "the certificate")
-	key, kerr := parseKey(pending, path+pendingSuffix)
-	if cerr == nil && kerr == nil && samePublic(cert, key) {
-		return bytes.Clone(pending), nil
+	if cert, cerr := parseCert(certPEM, "the certificate"); cerr == nil && keyOf(cert, pending) {
+		return pending, nil
 	}
 	return content, err
 }

@@ -39,6 +39,8 @@ type Config struct {
 	CACertFile    string `toml:"ca_cert_file" help:"certificate of an intermediate CA, with which this node lets others in and renews their certificates; empty for none"`
 	CAKeyFile     string `toml:"ca_key_file" help:"key of that CA, readable by its owner alone"`
 
+	CertificateLife time.Duration `toml:"certificate_life" help:"how long the certificates are good that this node issues by its CA; they renew themselves after two thirds of it"`
+
 	Flavors   []fleet.Flavor `toml:"flavors" help:"named sizes, instead of the built-in ones"`
 	Placement fleet.Strategy `toml:"placement" help:"spread instances evenly over the hosts, or pack them on few"`
 
@@ -52,18 +54,19 @@ type Config struct {
 // Default returns the configuration before anything is set.
 func Default() Config {
 	return Config{
-		Listen:         "127.0.0.1:7948",
-		GossipBind:     ":7949",
-		TLSCA:          "/etc/grapevine/tls/ca.pem",
-		TLSCert:        "/etc/grapevine/tls/registry.pem",
-		TLSKey:         "/etc/grapevine/tls/registry-key.pem",
-		GossipKeyFile:  "/etc/grapevine/tls/gossip.key",
-		JoinFile:       "/etc/grapevine/tls/join",
-		Flavors:        fleet.BuiltinFlavors(),
-		Placement:      fleet.Spread,
-		RequestTimeout: 10 * time.Second,
-		ShutdownGrace:  10 * time.Second,
-		LogLevel:       "info",
+		Listen:          "127.0.0.1:7948",
+		GossipBind:      ":7949",
+		TLSCA:           "/etc/grapevine/tls/ca.pem",
+		TLSCert:         "/etc/grapevine/tls/registry.pem",
+		TLSKey:          "/etc/grapevine/tls/registry-key.pem",
+		GossipKeyFile:   "/etc/grapevine/tls/gossip.key",
+		JoinFile:        "/etc/grapevine/tls/join",
+		CertificateLife: fleet.CertificateLife,
+		Flavors:         fleet.BuiltinFlavors(),
+		Placement:       fleet.Spread,
+		RequestTimeout:  10 * time.Second,
+		ShutdownGrace:   10 * time.Second,
+		LogLevel:        "info",
 	}
 }
 
@@ -128,6 +131,9 @@ func (c *Config) checkFiles() error {
 		if file.path == "" {
 			return fmt.Errorf("%s is not set; make the fleet's certificates and gossip key with: grapevine tls", file.key)
 		}
+	}
+	if c.CertificateLife < fleet.MinCertificateLife {
+		return fmt.Errorf("certificate_life is %s; it must be at least %s", c.CertificateLife, fleet.MinCertificateLife)
 	}
 	if (c.CACertFile == "") != (c.CAKeyFile == "") {
 		return errors.New("of ca_cert_file and ca_key_file one is set; set both, as grapevine tls intermediate made them, or none")

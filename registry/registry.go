@@ -50,6 +50,7 @@ type Registry struct {
 	server   *http.Server
 	gate     *tokens.Gate // judges what people show
 	users    *users       // nil without a users file
+	renewer  *enrol.Renewer
 }
 
 // New reads what the configuration names, and binds the API's and the gossip's
@@ -86,7 +87,8 @@ func New(cfg Config, deps Deps) (*Registry, error) {
 	}
 	r.core.openWitnesses()
 	r.gate = &tokens.Gate{Identity: deps.Identity, Revoked: r.core.Revoked, Book: r.users.book}
-	counts.registry.MustRegister(r.core.Collector())
+	counts.registry.MustRegister(r.core.Collector(), enrol.Expiry(deps.Identity))
+	desk := r.openDesk()
 	r.server = api.NewServer(api.NewHandler(r.core, api.Options{
 		Principal:   r.principal,
 		People:      r.people(counts),
@@ -96,11 +98,7 @@ func New(cfg Config, deps Deps) (*Registry, error) {
 		Metrics:     promhttp.HandlerFor(counts.registry, promhttp.HandlerOpts{}),
 		Log:         deps.Log,
 		Version:     buildinfo.Version(),
-		Enrolment: enrol.New(enrol.Config{
-			Credentials: deps.Credentials, Log: deps.Log,
-			Taken:      func(id fleet.HostID) bool { return r.mesh.Replica().Block(id) != nil },
-			GossipKeys: r.mesh.GossipKeys, Members: r.mesh.JoinThrough,
-		}),
+		Enrolment:   desk,
 	}), deps.Log)
 	return r, nil
 }
@@ -154,6 +152,7 @@ func (r *Registry) Run(ctx context.Context) error {
 	})
 	group.Add("mesh", member.watch)
 	group.Add("view", r.core.Run)
+	group.Add("certificate", r.renewer.Run)
 	group.Add("leave", r.core.left.Run)
 	group.Add("users", r.users.Run)
 	group.Add("api", served.watch)

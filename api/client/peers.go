@@ -59,6 +59,16 @@ func (p *Peers) At(addr string, id fleet.UUID) (*Client, error) {
 	return c, nil
 }
 
+// Reconnect closes the idle connections of all clients: what is asked next is
+// asked over new ones, with the certificate of the moment.
+func (p *Peers) Reconnect() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.clients {
+		c.Close()
+	}
+}
+
 // Close closes the idle connections of all clients. Requests under way go on,
 // and At fails from then on.
 func (p *Peers) Close() {

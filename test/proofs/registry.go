@@ -19,6 +19,7 @@ type Registry struct {
 	w     *World
 	id    fleet.UUID
 	own   *identity.Identity
+	ca    *identity.CA // with which it issues; nil for none
 	place place
 	life  *life
 }
@@ -42,7 +43,7 @@ func (r *Registry) Start() {
 	cfg.Listen, cfg.GossipBind = r.place.name+":7948", r.place.name+":7949"
 	cfg.Join = []string{"10.0.0.1", "10.0.0.2"}
 	node, err := registry.New(cfg, registry.Deps{
-		Credentials: identity.Credentials{Identity: r.own, GossipKey: r.w.key}, Log: r.w.log,
+		Credentials: identity.Credentials{Identity: r.own, GossipKey: r.w.key, CA: r.ca}, Log: r.w.log,
 		Network: &r.place, Membership: r.w.roster.of,
 	})
 	if err != nil {

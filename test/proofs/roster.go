@@ -94,7 +94,7 @@ func (r *roster) seen(by fleet.UUID) []fleet.Member {
 func (r *roster) of(cfg mesh.Config) mesh.Membership {
 	return &membership{roster: r, self: fleet.Member{
 		ID: cfg.ID, Name: cfg.Name, Role: cfg.Role, Status: fleet.MemberAlive,
-		Gossip: cfg.GossipBind, API: cfg.API, Protocol: mesh.Protocol,
+		Gossip: cfg.GossipBind, API: cfg.API, Protocol: mesh.Protocol, Issues: cfg.Issues,
 	}}
 }
 

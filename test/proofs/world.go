@@ -163,7 +163,12 @@ func (w *World) Await(limit time.Duration, what string, holds func() error) {
 // issue makes a certificate that outlasts every proof.
 func (w *World) issue(role identity.Role, id fleet.UUID, name string) *identity.Identity {
 	w.t.Helper()
-	pair, err := w.ca.Issue(identity.Subject{Role: role, ID: id, Name: name}, 365*24*time.Hour, time.Now())
+	return w.issueFor(365*24*time.Hour, role, id, name)
+}
+
+func (w *World) issueFor(life time.Duration, role identity.Role, id fleet.UUID, name string) *identity.Identity {
+	w.t.Helper()
+	pair, err := w.ca.Issue(identity.Subject{Role: role, ID: id, Name: name}, life, time.Now())
 	if err != nil {
 		w.t.Fatal(err)
 	}
