@@ -67,3 +67,28 @@ func (q *Quota) ByResource() map[string]int64 {
 	}
 	return out
 }
+
+// Take counts less.
+func (t *Taken) Take(o Taken) {
+	t.Instances -= o.Instances
+	t.VCPUs -= o.VCPUs
+	t.MemoryMiB -= o.MemoryMiB
+	t.DiskGiB -= o.DiskGiB
+}
+
+// AtLeast makes each part at least that of the other.
+func (t *Taken) AtLeast(o Taken) {
+	t.Instances = max(t.Instances, o.Instances)
+	t.VCPUs = max(t.VCPUs, o.VCPUs)
+	t.MemoryMiB = max(t.MemoryMiB, o.MemoryMiB)
+	t.DiskGiB = max(t.DiskGiB, o.DiskGiB)
+}
+
+// ByResource returns what there is, by resource.
+func (t *Taken) ByResource() map[string]int64 {
+	out := map[string]int64{}
+	for _, l := range (&Quota{}).limits() {
+		out[l.resource] = l.of(t)
+	}
+	return out
+}

@@ -35,6 +35,7 @@ type core struct {
 	keeper      *ask.Keeper
 	leave       func(context.Context) error // says good bye to the mesh
 	left        *rungroup.Exit              // told when an operator made the registry leave
+	quotas      *quotas                     // nil without a users file
 	log         *slog.Logger
 	metrics     *metrics
 }
@@ -68,9 +69,19 @@ func (c *core) ResizeInstance(ctx context.Context, id fleet.InstanceID, flavor s
 	if err != nil {
 		return fleet.Accepted{}, err
 	}
-	return c.atOwner(ctx, id, func(ctx context.Context, peer *client.Client) (fleet.Accepted, error) {
+	row, err := c.Instance(ctx, id)
+	if err != nil {
+		return fleet.Accepted{}, cmp.Or(c.notReady(), err)
+	}
+	held, err := c.quotas.hold(row.Project, claim{id: id, more: true}, grown(row.Resources(), size.Resources))
+	if err != nil {
+		return fleet.Accepted{}, err
+	}
+	accepted, err := c.atOwner(ctx, id, func(ctx context.Context, peer *client.Client) (fleet.Accepted, error) {
 		return peer.SetSize(ctx, id, fleet.Size{Flavor: size.Name, Resources: size.Resources})
 	})
+	held.done(accepted.Version, err)
+	return accepted, err
 }
 
 // RescueInstance implements api.Core: the instance's host does it, with the

@@ -8,6 +8,7 @@ import (
 	"grapevine/api"
 	"grapevine/api/client"
 	"grapevine/fleet"
+	"grapevine/people"
 )
 
 // maxAttempts bounds how many hosts one create is proposed to. With a view that
@@ -27,7 +28,7 @@ func (c *core) create(ctx context.Context, in api.CreateInstance, among *batch) 
 	if err := c.notReady(); err != nil {
 		return fleet.Accepted{}, err
 	}
-	req, err := c.Resolve(ctx, in.Create)
+	req, err := c.Resolve(ctx, c.inProject(ctx, in.Create))
 	if err != nil {
 		return fleet.Accepted{}, err
 	}
@@ -51,6 +52,9 @@ func (p *placing) place(ctx context.Context, in *api.CreateInstance) (accepted f
 	if in.Key != "" {
 		p.req.ID = fleet.KeyedInstanceID(p.req.Project, in.Key)
 	}
+	held, over := p.core.quotas.hold(p.req.Project, claim{id: p.req.ID}, people.Taken{Instances: 1, Resources: p.req.Resources})
+	p.over = over
+	defer func() { held.done(accepted.Version, err) }()
 	unique := in.UniqueName || p.core.unique(p.req.Project)
 	switch {
 	case in.Fast && unique:
@@ -98,6 +102,9 @@ type placing struct {
 	// passed are the same hosts, as placement wants them.
 	refused map[fleet.HostID]fleet.Verdict
 	passed  map[fleet.HostID]bool
+	// over is the error of a quota that has no room for the instance: no host is
+	// chosen for it, but what an earlier request with its key has made is the answer.
+	over error
 	// lost is the last attempt under which the anchor of the request's group was
 	// found to be none any more.
 	lost uint32
@@ -129,6 +136,9 @@ func (p *placing) unkeyed(ctx context.Context) (fleet.Accepted, error) {
 
 // next returns the host to ask, of those not asked yet.
 func (p *placing) next(ctx context.Context) (fleet.HostID, bool, error) {
+	if p.over != nil {
+		return fleet.HostID{}, false, nil
+	}
 	if err := p.anchored(ctx, p.lost); err != nil {
 		return fleet.HostID{}, false, err
 	}
@@ -210,6 +220,9 @@ func (p *placing) pass(host fleet.HostID, err error) {
 // nothingFits is the error when there is no host left to ask: it names every
 // host with what it lacked.
 func (p *placing) nothingFits() error {
+	if p.over != nil {
+		return p.over
+	}
 	what := fmt.Sprintf("no host takes instance %q (%d vCPUs, %d MiB of memory, %d GiB of disk)", p.req.Name, p.req.VCPUs, p.req.MemoryMiB, p.req.DiskGiB)
 	if len(p.refused) >= maxAttempts {
 		what = fmt.Sprintf("%d hosts in a row refused instance %q, and no more were asked; try again", len(p.refused), p.req.Name)

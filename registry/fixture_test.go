@@ -76,7 +76,8 @@ type fakeAgent struct {
 	deleted map[fleet.InstanceID]bool
 	keys    map[fleet.InstanceID]fleet.KeyRecord
 	witness fakeWitness
-	asked   int // proposals that arrived
+	asked   int    // proposals that arrived
+	ahead   uint64 // by how much its promises are later than its second block
 	// beforeClaim and afterClaim, if set, run outside the lock around a claim.
 	beforeClaim, afterClaim func(context.Context, fleet.Proposal)
 	// afterKey, if set, runs outside the lock after a change of a key.
@@ -164,7 +165,7 @@ func (a *fakeAgent) judge(p fleet.Proposal) (fleet.Accepted, error) {
 	}
 	return fleet.Accepted{
 		Instance:  fleet.Instance{ID: p.ID, Host: a.row.ID, Name: p.Name, Task: fleet.TaskBuilding},
-		Operation: fleet.OperationID(a.row.ID, 1), Version: fleet.Version{Host: a.row.ID, Epoch: 1, Seq: 2},
+		Operation: fleet.OperationID(a.row.ID, 1), Version: fleet.Version{Host: a.row.ID, Epoch: 1, Seq: 2 + a.ahead},
 	}, nil
 }
 

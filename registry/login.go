@@ -24,13 +24,13 @@ const (
 
 // login issues tokens, and tells who may have one.
 type login struct {
-	users    *users
-	gate     *tokens.Gate
-	tries    *throttle.Throttle
-	hashing  chan struct{}
-	log      *slog.Logger
-	metrics  *metrics
-	projects func(*people.Project) fleet.Project
+	users   *users
+	gate    *tokens.Gate
+	tries   *throttle.Throttle
+	hashing chan struct{}
+	log     *slog.Logger
+	metrics *metrics
+	has     func(project string) people.Taken
 }
 
 // people is what the API asks about people; nil without a users file.
@@ -40,7 +40,7 @@ func (r *Registry) people(counts *metrics) api.People {
 	}
 	return &login{
 		users: r.users, gate: r.gate, tries: throttle.New(), hashing: make(chan struct{}, hashesAtOnce), log: r.deps.Log, metrics: counts,
-		projects: func(p *people.Project) fleet.Project { return projectRow(p) },
+		has: r.core.quotas.has,
 	}
 }
 
@@ -126,15 +126,15 @@ func (l *login) Users(context.Context) ([]fleet.User, error) {
 func (l *login) Projects(context.Context) ([]fleet.Project, error) {
 	var out []fleet.Project
 	for _, p := range l.users.book().Projects() {
-		out = append(out, l.projects(p))
+		out = append(out, projectRow(p, l.has(p.Name)))
 	}
 	return out, nil
 }
 
-// projectRow shows a project as the file has it.
-func projectRow(p *people.Project) fleet.Project {
+// projectRow shows a project as the file has it, with what it has.
+func projectRow(p *people.Project, has people.Taken) fleet.Project {
 	return fleet.Project{
 		Name: p.Name, Members: append([]string{}, p.Members...), Readers: append([]string{}, p.Readers...), Network: p.Network,
-		Quota: p.Quota.ByResource(), Used: map[string]int64{},
+		Quota: p.Quota.ByResource(), Used: has.ByResource(),
 	}
 }

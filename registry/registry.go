@@ -85,6 +85,9 @@ func New(cfg Config, deps Deps) (*Registry, error) {
 		timeout: cfg.RequestTimeout, ready: r.mesh.Ready, log: deps.Log, metrics: counts,
 		uniqueNames: cfg.UniqueNames, leave: r.mesh.Leave, left: rungroup.NewExit(),
 	}
+	if r.users != nil {
+		r.core.quotas = newQuotas(r.users, r.mesh.Replica(), r.core.GivenUp)
+	}
 	r.core.openWitnesses()
 	r.gate = &tokens.Gate{Identity: deps.Identity, Revoked: r.core.Revoked, Book: r.users.book}
 	counts.registry.MustRegister(r.core.Collector(), enrol.Expiry(deps.Identity))
