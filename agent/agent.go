@@ -99,6 +99,8 @@ type Agent struct {
 	desk       *enrol.Desk
 	renewer    *enrol.Renewer
 
+	revocations *enrol.Revocations
+
 	listener net.Listener   // HTTPS and links
 	socket   net.Listener   // nil for none
 	stale    chan struct{}  // what was published may be out of date
@@ -184,7 +186,7 @@ func (a *Agent) open(ctx context.Context, deps Deps) error {
 		ID: a.hostID, Name: a.cfg.Name, Role: fleet.RoleAgent, Label: a.identity.Subject().Fleet, API: api,
 		GossipBind: a.cfg.GossipBind, GossipAdvertise: a.cfg.GossipAdvertise, Key: deps.GossipKey, FurtherKeys: deps.FurtherGossipKeys,
 		Issues: deps.CA != nil, KeyringDir: a.cfg.DataDir, SavedFleet: filepath.Join(a.cfg.DataDir, "fleet.saved"), Join: a.cfg.Join, SerfRPC: a.cfg.SerfRPC, SerfRPCSecret: secret,
-		Epochs: (*returning)(a), Hardware: hardware, Replaces: a.cfg.ReplacesHardware, Dial: a.dial, Seal: signer.Current, Verifier: a.identity.BlockVerifier(),
+		Epochs: (*returning)(a), Hardware: hardware, Replaces: a.cfg.ReplacesHardware, Dial: a.dial, Seal: signer.Current, Verifier: a.identity.BlockVerifier(), Barred: a.identity.Barred,
 		Membership: deps.Membership, Log: a.log, Metrics: a.metrics.registry,
 	}); err != nil {
 		return err
@@ -255,6 +257,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	group.Add("autostart", a.keepStarted)
 	group.Add("moves", a.keepMoved)
 	group.Add("consoles", a.consoles.Run)
+	group.Add("revoked", a.revocations.Run)
 	group.Add("certificate", a.renewer.Run)
 	group.Add("leave", a.left.Run)
 	a.serve(&group)

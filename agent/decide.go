@@ -31,6 +31,9 @@ func (a *Agent) DecideHost(ctx context.Context, id fleet.HostID, kind fleet.Reco
 	if err != nil {
 		return fleet.Decided{}, err
 	}
+	if kind == fleet.RevokeHost {
+		return a.revokeHost(ctx, id, by, ask)
+	}
 	subject, err := a.Deciding(id)
 	if err != nil {
 		return fleet.Decided{}, err
@@ -45,6 +48,20 @@ func (a *Agent) DecideHost(ctx context.Context, id fleet.HostID, kind fleet.Reco
 			"host %s can be heard, so it is neither dead nor gone; stop its agent first, and wait until it is unreachable", subject.Name)
 	}
 	r := fleet.Record{Kind: kind, Subject: id, Name: subject.Name, Covers: subject.Version}
+	return a.accept(ctx, r, by, ask.Reason)
+}
+
+// revokeHost has a node's certificates refused that it has up to now. One that is
+// not known may be meant: its certificate was stolen before it was used.
+func (a *Agent) revokeHost(ctx context.Context, id fleet.UUID, by string, ask fleet.Decide) (fleet.Decided, error) {
+	if id == a.hostID {
+		return fleet.Decided{}, errorf(fleet.CodeConflict, "this is the agent of host %s (%s) itself, and nobody takes a word from it once it is revoked; ask another agent, or a registry", a.name(), id)
+	}
+	at := ask.At
+	if at.IsZero() {
+		at = time.Now()
+	}
+	r := fleet.Record{Kind: fleet.RevokeHost, Subject: id, Name: a.HostName(id), CreatedAt: at.UTC().Truncate(time.Millisecond)}
 	return a.accept(ctx, r, by, ask.Reason)
 }
 
@@ -118,7 +135,7 @@ func (a *Agent) holdersToBe(r *fleet.Record) []fleet.HostID {
 	var out []fleet.HostID
 	for i := range hosts.Items {
 		h := &hosts.Items[i]
-		if h.ID != a.hostID && h.ID != r.Covers.Host && h.DeclaredDead == nil && h.Reachability != fleet.ReachLeft {
+		if h.ID != a.hostID && h.ID != r.Covers.Host && h.ID != r.Subject && h.DeclaredDead == nil && h.Reachability != fleet.ReachLeft {
 			out = append(out, h.ID)
 		}
 	}

@@ -21,11 +21,13 @@ func (a *Agent) openDesk(own identity.Credentials) error {
 	a.desk = enrol.New(enrol.Config{
 		Credentials: own, Life: a.cfg.CertificateLife, Held: held, Save: saveTokens(a.journal),
 		Taken:      func(id fleet.HostID) bool { return id == a.hostID || a.mesh.Replica().Block(id) != nil },
+		RevokedAt:  a.identity.RevokedAt,
 		GossipKeys: a.mesh.GossipKeys, Members: a.mesh.JoinThrough, Log: a.log,
 	})
 	a.renewer = enrol.NewRenewer(enrol.RenewerConfig{
 		Credentials: own, Desk: a.desk, Members: a.mesh.Members, Ask: a.askCertificate, Renewed: a.peers.Reconnect, Log: a.log,
 	})
+	a.revocations = enrol.NewRevocations(own.Identity, a.View.RevokedHosts, func() { a.mesh.Bar(); a.LookAgain() }, a.log)
 	return a.metrics.registry.Register(enrol.Expiry(own.Identity))
 }
 

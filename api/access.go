@@ -47,6 +47,7 @@ var access = map[string][]PrincipalRole{
 
 	"POST /v1/hosts/{id}/declare-dead": mutators,
 	"POST /v1/hosts/{id}/forget":       mutators,
+	"POST /v1/hosts/{id}/revoke":       mutators,
 	"GET /v1/records":                  readers,
 
 	"GET /v1/groups":           seers,

@@ -47,6 +47,7 @@ var promising = map[string]bool{
 	"POST /v1/hosts/{id}/undrain":      true,
 	"POST /v1/hosts/{id}/{action}":     true,
 	"POST /v1/hosts/{id}/declare-dead": true,
+	"POST /v1/hosts/{id}/revoke":       true,
 	"POST /v1/hosts/{id}/forget":       true,
 
 	"POST /v1/groups":          true,

@@ -49,6 +49,11 @@ func (s *server) addRecords() {
 		description: "Neither it nor what it had is listed or counted any more, and it keeps no keys. " + aboutDecisions,
 	}, s.decide(fleet.Forget))
 	add(s, route{
+		method: http.MethodPost, path: "/v1/hosts/{id}/revoke", id: "revoke-host", tag: "hosts", summary: "Have a host's certificates refused",
+		description: "Every node that has heard of it refuses the certificates that the host, or registry, of this id was enrolled for up to now, closes its links, and takes it for one that failed; " +
+			"its rows stay. It may be heard, and need not be known. A join token for its id lets it in again. It is a record: in force as soon as one agent holds it, and answered once three agents (all, where there are fewer) have it.",
+	}, s.decide(fleet.RevokeHost))
+	add(s, route{
 		method: http.MethodGet, path: "/v1/records", id: "list-records", tag: "records", summary: "List the facts that no host owns, page by page",
 		description: "Decisions about hosts and intents to delete instances, by id, with who, when and why, with the hosts that hold them, and whether they still stand.",
 	}, s.listRecords)
@@ -62,6 +67,9 @@ func (s *server) decide(kind fleet.RecordKind) func(context.Context, *decideIn) 
 		}
 		if err := fleet.CheckReason(in.Body.Reason); err != nil {
 			return nil, err
+		}
+		if !in.Body.At.IsZero() && in.who.Role != AsRegistry {
+			return nil, invalid("at is filled in by a registry that passes a request on; leave it out")
 		}
 		done, err := s.core.DecideHost(ctx, id, kind, in.Body, in.who)
 		if err != nil {

@@ -75,6 +75,9 @@ func TestClientHasAMethodForEveryRoute(t *testing.T) {
 		"POST /v1/hosts/{id}/declare-dead": func(ctx context.Context, c *client.Client) (any, error) {
 			return c.DecideHost(ctx, hostID, fleet.DeclareDead, fleet.Decide{Reason: "burnt"})
 		},
+		"POST /v1/hosts/{id}/revoke": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.DecideHost(ctx, hostID, fleet.RevokeHost, fleet.Decide{Reason: "stolen"})
+		},
 		"POST /v1/hosts/{id}/forget": func(ctx context.Context, c *client.Client) (any, error) {
 			return c.DecideHost(ctx, hostID, fleet.Forget, fleet.Decide{Reason: "sold"})
 		},

@@ -33,6 +33,7 @@ func (a *app) hostCommand() []*cobra.Command {
 			"The host stays listed, with who said so and why. Nothing is placed there, and what it had may be created elsewhere. Be sure that its\nmachines do not run any more: two copies of a machine would."),
 		a.hostDecide(fleet.Forget, "State that a host does not come back",
 			"Neither the host nor what it had is listed or counted any more, and the idempotency keys that it kept are forgotten with it."),
+		a.hostRevoke(),
 	})}
 }
 

@@ -34,11 +34,14 @@ const (
 	// that a user got up to then.
 	RevokeToken RecordKind = "revoke-token"
 	RevokeUser  RecordKind = "revoke-user"
+	// RevokeHost: a node's certificates are taken no more that it was enrolled for
+	// up to then. A later enrolment lets it in again.
+	RevokeHost RecordKind = "revoke-host"
 )
 
 // RecordKinds lists the kinds that this release knows.
 func RecordKinds() []RecordKind {
-	return []RecordKind{DeclareDead, Forget, DeleteIntent, MakeGroup, EndGroup, MakeKeyPair, EndKeyPair, RevokeToken, RevokeUser}
+	return []RecordKind{DeclareDead, Forget, DeleteIntent, MakeGroup, EndGroup, MakeKeyPair, EndKeyPair, RevokeToken, RevokeUser, RevokeHost}
 }
 
 // IsDecision reports whether records of this kind say what became of a host.
@@ -54,8 +57,8 @@ func (k RecordKind) IsObject() bool { return k.Makes() || k == EndGroup || k == 
 // Revokes reports whether records of this kind revoke tokens of people.
 func (k RecordKind) Revokes() bool { return k == RevokeToken || k == RevokeUser }
 
-// Hostless reports whether records of this kind are about no host.
-func (k RecordKind) Hostless() bool { return k.IsObject() || k.Revokes() }
+// Hostless reports whether records of this kind are about no version of a host.
+func (k RecordKind) Hostless() bool { return k.IsObject() || k.Revokes() || k == RevokeHost }
 
 // End returns the kind of the records that end what one of this kind made.
 func (k RecordKind) End() RecordKind { return "end-" + k }
@@ -106,6 +109,8 @@ var recordSpace = UUID{0x3d, 0x90, 0x5b, 0x1e, 0x74, 0xc2, 0x4f, 0x0a, 0xa6, 0x1
 func NameRecord(r *Record) RecordID {
 	name := fmt.Sprintf("%s/%s/%s/%d", r.Kind, r.Subject, r.Covers.Host, r.Covers.Epoch)
 	switch {
+	case r.Kind == RevokeHost: // one for each time that it is said
+		name = fmt.Sprintf("%s/%s/%d", r.Kind, r.Subject, r.CreatedAt.UnixMilli())
 	case r.Kind.Hostless():
 		name = fmt.Sprintf("%s/%s", r.Kind, r.Subject)
 	case !r.Kind.IsDecision():
@@ -134,6 +139,8 @@ func (r *Record) Validate() error {
 		return r.validateObject()
 	case r.Kind.Revokes():
 		return r.validateRevocation()
+	case r.Kind == RevokeHost && r.CreatedAt.IsZero():
+		return &Error{Code: CodeInvalid, Detail: "the revocation does not say when it was asked for"}
 	}
 	return CheckReason(r.Why)
 }
@@ -222,6 +229,9 @@ type Decide struct {
 	Reason string `json:"reason" doc:"why, in a few words; it is shown to everybody"`
 	// By is who asked a registry, which alone may say so.
 	By string `json:"by,omitempty" doc:"set by a registry that passes a request on; nobody else may"`
+	// At is when a registry was asked to revoke, so that the same at the next agent
+	// is the same record.
+	At time.Time `json:"at,omitzero" doc:"set by a registry that passes a revocation on; nobody else may"`
 }
 
 // Decided is the answer to what became a record.

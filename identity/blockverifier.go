@@ -7,10 +7,8 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
-	"time"
 
 	voi "github.com/oasisprotocol/curve25519-voi/primitives/ed25519"
 
@@ -22,38 +20,15 @@ import (
 var ErrNotTheirs = errors.New("not signed by this host")
 
 // BlockVerifier judges the signatures of hosts' blocks, by what its identity
-// trusts at the moment. That a certificate has ended says nothing about what its
-// host said before: nodes without a valid one are not talked to, and their rows
-// stay. It may be used from several goroutines.
+// trusts at the moment. That a certificate has ended or was revoked says nothing
+// about what its host said before, and what it says after reaches nobody: nodes
+// without a valid one are not talked to, and their rows stay. It may be used from several goroutines.
 type BlockVerifier struct {
 	of *Identity
 
 	mu    sync.RWMutex
-	by    trust                     // guarded by mu
+	by    *proof                    // guarded by mu; whose roots it is
 	known map[fleet.HostID]knownKey // guarded by mu, judged by that
-}
-
-// trust is what certificates are judged by.
-type trust struct {
-	proof   *proof // its roots
-	revoked *map[fleet.UUID]time.Time
-}
-
-func (id *Identity) trust() trust { return trust{id.current.Load(), id.revoked.Load()} }
-
-// same reports whether both judge every certificate the same way.
-func (t trust) same(o trust) bool {
-	if t == o {
-		return true
-	}
-	var revoked, others map[fleet.UUID]time.Time
-	if t.revoked != nil {
-		revoked = *t.revoked
-	}
-	if o.revoked != nil {
-		others = *o.revoked
-	}
-	return slices.EqualFunc(t.proof.roots, o.proof.roots, (*x509.Certificate).Equal) && maps.EqualFunc(revoked, others, time.Time.Equal)
 }
 
 // knownKey is the key of a host by a credential that was judged before.
@@ -65,7 +40,7 @@ type knownKey struct {
 // BlockVerifier returns what judges the blocks of the fleet that this identity
 // is of, by what it trusts.
 func (id *Identity) BlockVerifier() *BlockVerifier {
-	return &BlockVerifier{of: id, by: id.trust(), known: map[fleet.HostID]knownKey{}}
+	return &BlockVerifier{of: id, by: id.current.Load(), known: map[fleet.HostID]knownKey{}}
 }
 
 // Verify returns nil if signature is over this head, by the key in a credential
@@ -90,7 +65,7 @@ func verifyEd25519(key, content, signature []byte) bool {
 }
 
 func (v *BlockVerifier) keyOf(host fleet.HostID, name [16]byte, credential []byte) ([ed25519.PublicKeySize]byte, error) {
-	by := v.of.trust()
+	by := v.of.current.Load()
 	v.mu.RLock()
 	known, found := v.known[host]
 	current := v.by == by
@@ -115,10 +90,10 @@ func (v *BlockVerifier) keyOf(host fleet.HostID, name [16]byte, credential []byt
 
 // judgeBy goes on with what is trusted now, and reports whether what is known
 // stays so.
-func (v *BlockVerifier) judgeBy(by trust) bool {
+func (v *BlockVerifier) judgeBy(by *proof) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	stays := v.by.same(by)
+	stays := slices.EqualFunc(v.by.roots, by.roots, (*x509.Certificate).Equal)
 	if !stays {
 		clear(v.known)
 	}
@@ -135,7 +110,7 @@ func (id *Identity) blockKey(host fleet.HostID, credential []byte) (key [ed25519
 	if rest, err := asn1.Unmarshal(credential, &c); err != nil || len(rest) > 0 || len(c.Key) != len(key) {
 		return key, fmt.Errorf("it cannot be read: %w", ErrNotTheirs)
 	}
-	leaf, subject, err := id.Verify(c.Chain, time.Time{}) // also after its end
+	leaf, subject, err := id.VerifyEver(c.Chain)
 	if err != nil {
 		return key, fmt.Errorf("%w: %w", ErrNotTheirs, err)
 	}

@@ -168,6 +168,16 @@ func (id *Identity) Verify(chain [][]byte, at time.Time) (*x509.Certificate, Sub
 	return certs[0], subject, err
 }
 
+// VerifyEver is Verify whatever became of the certificate since: whether it has
+// ended, or was revoked.
+func (id *Identity) VerifyEver(chain [][]byte) (*x509.Certificate, Subject, error) {
+	leaf, subject, err := id.Verify(chain, time.Time{})
+	if errors.Is(err, ErrRevoked) { // all else was found good
+		err = nil
+	}
+	return leaf, subject, err
+}
+
 // admit judges a verified chain: its fleet, its issuer's right, and whether it
 // was revoked.
 func (id *Identity) admit(chain []*x509.Certificate) (Subject, error) {
@@ -178,5 +188,6 @@ func (id *Identity) admit(chain []*x509.Certificate) (Subject, error) {
 	if subject.Fleet != id.subject.Fleet {
 		return Subject{}, fmt.Errorf("%s %s (%s) belongs to fleet %s and this node to %s; join nodes of one fleet: %w", subject.Role, subject.ID, subject.Name, subject.Fleet, id.subject.Fleet, ErrWrongPeer)
 	}
+	id.seen.note(subject.ID, EnrolledAt(chain[0]))
 	return subject, id.checkRevoked(subject, chain[0])
 }

@@ -28,6 +28,7 @@ type Identity struct {
 	current atomic.Pointer[proof]
 	changed atomic.Pointer[chan struct{}]
 	revoked atomic.Pointer[map[fleet.UUID]time.Time]
+	seen    enrolments
 	guards  guards
 }
 

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/url"
 	"strconv"
+	"sync"
 	"time"
 
 	"grapevine/fleet"
@@ -52,13 +53,52 @@ func (id *Identity) Revoke(until map[fleet.UUID]time.Time) {
 	}
 }
 
-func (id *Identity) checkRevoked(subject Subject, cert *x509.Certificate) error {
-	revoked := id.revoked.Load()
-	if revoked == nil {
-		return nil
+// RevokedAt returns up to when a node's certificates were revoked; zero for never.
+func (id *Identity) RevokedAt(node fleet.UUID) time.Time {
+	if revoked := id.revoked.Load(); revoked != nil {
+		return (*revoked)[node]
 	}
-	// A certificate says whole seconds.
-	if until, ok := (*revoked)[subject.ID]; ok && !EnrolledAt(cert).Truncate(time.Second).After(until.Truncate(time.Second)) {
+	return time.Time{}
+}
+
+// Barred reports whether a node was revoked, and has shown no certificate of a
+// later enrolment since.
+func (id *Identity) Barred(node fleet.UUID) bool {
+	until := id.RevokedAt(node)
+	return !until.IsZero() && covers(until, id.seen.newest(node))
+}
+
+// covers reports whether a revocation is of certificates that were enrolled then.
+// Certificates say whole seconds.
+func covers(until, enrolled time.Time) bool {
+	return !enrolled.Truncate(time.Second).After(until.Truncate(time.Second))
+}
+
+// enrolments are the newest that hosts have shown, on links or by blocks.
+type enrolments struct {
+	mu sync.Mutex
+	at map[fleet.UUID]time.Time // guarded by mu; bounded by the certificates issued
+}
+
+func (e *enrolments) note(node fleet.UUID, at time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.at == nil {
+		e.at = map[fleet.UUID]time.Time{}
+	}
+	if at.After(e.at[node]) {
+		e.at[node] = at
+	}
+}
+
+func (e *enrolments) newest(node fleet.UUID) time.Time {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.at[node]
+}
+
+func (id *Identity) checkRevoked(subject Subject, cert *x509.Certificate) error {
+	if until := id.RevokedAt(subject.ID); !until.IsZero() && covers(until, EnrolledAt(cert)) {
 		return fmt.Errorf("%s %s (%s) was revoked by an operator; enrol it again with: grapevine token create --host-id %s: %w",
 			subject.Role, subject.ID, subject.Name, subject.ID, ErrRevoked)
 	}

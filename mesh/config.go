@@ -93,6 +93,9 @@ type Config struct {
 	// others. Nil, only in tests, leaves blocks unsigned, or takes unsigned ones.
 	Seal     func() (credential []byte, sign func(message []byte) []byte)
 	Verifier replica.Verifier
+	// Barred reports whether a member is to be taken for one that is gone, whatever
+	// it says itself. Nil bars nobody. Call Bar when it may answer otherwise.
+	Barred func(fleet.UUID) bool
 	// Membership makes what says who is there, in place of Serf; nil means Serf.
 	Membership func(Config) Membership
 	// Log and Metrics may be nil.

@@ -209,6 +209,11 @@ func (m *Mesh) watchMembers(ctx context.Context, changed <-chan struct{}) {
 
 func (m *Mesh) sortedMembers() []fleet.Member {
 	list := m.members.Members()
+	for i := range list {
+		if list[i].Status == fleet.MemberAlive && m.cfg.bars(list[i].ID) {
+			list[i].Status = fleet.MemberFailed
+		}
+	}
 	slices.SortFunc(list, func(a, b fleet.Member) int { return a.ID.Compare(b.ID) })
 	return list
 }

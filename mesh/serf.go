@@ -182,7 +182,8 @@ func (s *serfMembers) config() (*serf.Config, error) {
 	logger := log.New(s.logs, "", 0)
 	ml := memberlist.DefaultLANConfig()
 	ml.Name = s.cfg.ID.String()
-	ml.Transport = s.transport
+	gate := &gate{s.transport, &s.cfg}
+	ml.Transport, ml.Alive = gate, gate
 	ml.Label = s.cfg.Label
 	ml.EnableCompression = false // its LZW would be most of the CPU
 	ml.UDPBufferSize = packetBytes

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"grapevine/api"
 	"grapevine/api/client"
@@ -21,11 +23,18 @@ func (c *core) DecideHost(ctx context.Context, id fleet.HostID, kind fleet.Recor
 	if ask.By != "" {
 		return fleet.Decided{}, errPassedOn
 	}
-	if _, err := c.Deciding(id); err != nil {
+	others := c.HostIDs()
+	if kind == fleet.RevokeHost {
+		if err := c.notReady(); err != nil {
+			return fleet.Decided{}, err
+		}
+		ask.At = time.Now()
+		others = slices.DeleteFunc(slices.Clone(others), func(host fleet.HostID) bool { return host == id })
+	} else if _, err := c.Deciding(id); err != nil {
 		return fleet.Decided{}, cmp.Or(c.notReady(), err)
 	}
 	ask.By = who.Word()
-	return accept(ctx, c, fleet.RankedFor(id, c.HostIDs()), func(ctx context.Context, peer *client.Client) (fleet.Decided, error) {
+	return accept(ctx, c, fleet.RankedFor(id, others), func(ctx context.Context, peer *client.Client) (fleet.Decided, error) {
 		return peer.DecideHost(ctx, id, kind, ask)
 	})
 }

@@ -51,6 +51,8 @@ type Registry struct {
 	gate     *tokens.Gate // judges what people show
 	users    *users       // nil without a users file
 	renewer  *enrol.Renewer
+
+	revocations *enrol.Revocations
 }
 
 // New reads what the configuration names, and binds the API's and the gossip's
@@ -114,7 +116,7 @@ func (r *Registry) member(counts *metrics) mesh.Config {
 		API:        r.listener.Addr().String(),
 		Issues:     r.deps.CA != nil && r.cfg.ListenTLS,
 		GossipBind: r.cfg.GossipBind, GossipAdvertise: r.cfg.GossipAdvertise, Key: r.deps.GossipKey, FurtherKeys: r.deps.FurtherGossipKeys,
-		Join: r.cfg.Join, Dial: r.dialLink, Verifier: r.deps.Identity.BlockVerifier(), Membership: r.deps.Membership, Log: r.deps.Log, Metrics: counts.registry,
+		Join: r.cfg.Join, Dial: r.dialLink, Verifier: r.deps.Identity.BlockVerifier(), Barred: r.deps.Identity.Barred, Membership: r.deps.Membership, Log: r.deps.Log, Metrics: counts.registry,
 	}
 }
 
@@ -155,6 +157,7 @@ func (r *Registry) Run(ctx context.Context) error {
 	})
 	group.Add("mesh", member.watch)
 	group.Add("view", r.core.Run)
+	group.Add("revoked", r.revocations.Run)
 	group.Add("certificate", r.renewer.Run)
 	group.Add("leave", r.core.left.Run)
 	group.Add("users", r.users.Run)

@@ -107,6 +107,7 @@ grapevine_records{kind="end-key-pair",standing="stands"} 0
 grapevine_records{kind="forget",standing="stands"} 0
 grapevine_records{kind="group",standing="stands"} 0
 grapevine_records{kind="key-pair",standing="stands"} 0
+grapevine_records{kind="revoke-host",standing="stands"} 0
 grapevine_records{kind="revoke-token",standing="stands"} 0
 grapevine_records{kind="revoke-user",standing="stands"} 0
 `

@@ -2,6 +2,7 @@ package records
 
 import (
 	"slices"
+	"time"
 
 	"grapevine/fleet"
 )
@@ -19,6 +20,8 @@ type Objects struct {
 	// named are the objects shown, by what people call them; shown counts them.
 	named map[objectName][]fleet.UUID
 	shown map[fleet.RecordKind]int
+	// revoked are the records that revoke hosts.
+	revoked map[fleet.RecordID]*borne
 }
 
 // borne is a record of the union, and the hosts whose blocks bear it, in order.
@@ -36,6 +39,7 @@ func newObjects() *Objects {
 	return &Objects{
 		by: map[fleet.HostID]map[fleet.RecordID]fleet.Record{}, borne: map[fleet.RecordID]*borne{},
 		named: map[objectName][]fleet.UUID{}, shown: map[fleet.RecordKind]int{},
+		revoked: map[fleet.RecordID]*borne{},
 	}
 }
 
@@ -96,6 +100,9 @@ func (o *Objects) add(r *fleet.Record, holder fleet.HostID) {
 	if b == nil {
 		b = &borne{record: *r}
 		o.borne[r.ID] = b
+		if r.Kind == fleet.RevokeHost {
+			o.revoked[r.ID] = b
+		}
 	}
 	at, _ := slices.BinarySearchFunc(b.holders, holder, fleet.UUID.Compare)
 	b.holders = slices.Insert(b.holders, at, holder)
@@ -106,6 +113,7 @@ func (o *Objects) remove(id fleet.RecordID, holder fleet.HostID) {
 	b := o.borne[id]
 	if b.holders = slices.DeleteFunc(b.holders, func(h fleet.HostID) bool { return h == holder }); len(b.holders) == 0 {
 		delete(o.borne, id)
+		delete(o.revoked, id)
 		return
 	}
 	o.prefer(b)
@@ -155,6 +163,17 @@ func (o *Objects) standing(r *fleet.Record) fleet.RecordStanding {
 	default:
 		return fleet.RecordStands
 	}
+}
+
+// Revoked returns up to when the certificates of nodes were revoked.
+func (x *Index) Revoked() map[fleet.UUID]time.Time {
+	out := make(map[fleet.UUID]time.Time, len(x.objects.revoked))
+	for _, b := range x.objects.revoked {
+		if r := &b.record; r.CreatedAt.After(out[r.Subject]) {
+			out[r.Subject] = r.CreatedAt
+		}
+	}
+	return out
 }
 
 // Object returns the record that made the object with this id, where it is

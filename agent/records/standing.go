@@ -17,8 +17,8 @@ type Account struct {
 // All nodes that hold the same judge the same.
 func (x *Index) Standing(r *fleet.Record, host Account) fleet.RecordStanding {
 	switch {
-	case r.Kind.Revokes():
-		return fleet.RecordStands // until its holder drops it: see Shelf.Sweep
+	case r.Kind.Revokes(), r.Kind == fleet.RevokeHost:
+		return fleet.RecordStands // for ever, or until its holder drops it: see Shelf.Sweep
 	case r.Kind.IsObject():
 		return x.objects.standing(r)
 	case r.Kind.IsDecision() && supersededIn(x.about[r.Subject], r):

@@ -9,10 +9,14 @@ import (
 	"grapevine/fleet"
 )
 
-// DecideHost states what became of a host that cannot be heard. It may be sent
+// DecideHost states what became of a host that cannot be heard, or revokes one. It may be sent
 // again: that makes no second record.
 func (c *Client) DecideHost(ctx context.Context, id fleet.HostID, kind fleet.RecordKind, ask fleet.Decide) (fleet.Decided, error) {
-	path := "/v1/hosts/" + id.String() + "/" + url.PathEscape(string(kind))
+	verb := string(kind)
+	if kind == fleet.RevokeHost {
+		verb = "revoke"
+	}
+	path := "/v1/hosts/" + id.String() + "/" + url.PathEscape(verb)
 	return send[fleet.Decided](ctx, c, call{method: http.MethodPost, path: path}, ask)
 }
 

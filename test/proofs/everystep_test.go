@@ -71,6 +71,7 @@ var elsewhere = map[string]string{
 	"POST /v1/join":                         "uses a token up in one write before it issues: enrol/desk_test.go",
 	"POST /v1/certificates":                 "issues, and keeps nothing",
 	"POST /v1/hosts/{id}/declare-dead":      "a record, kept before it is answered: agent/records_test.go",
+	"POST /v1/hosts/{id}/revoke":            "a record: revoked_test.go",
 	"POST /v1/hosts/{id}/forget":            "a record: agent/records_test.go",
 	"POST /v1/hosts/{id}/release":           "one write: TestQuarantineOutlivesTheAgentAndEndsByAnOperator in agent",
 	"POST /v1/instances/{id}/delete-intent": "a record: Proof11 in agent, with a restart",
