@@ -15,7 +15,7 @@ import (
 // and which the index does not keep of an open host.
 var unjudged = []string{
 	"HypervisorVersion", "ReachabilitySince", "Instances", "API", "AgentVersion", "Hardware",
-	"HypervisorFaultSince", "ObservedAt", "AgeMS", "StateReason", "Follows", "Witnesses",
+	"HypervisorFaultSince", "ObservedAt", "AgeMS", "StateReason", "Follows", "Witnesses", "Audit",
 	"DeclaredDead", // such a host is given to the index as one that cannot be heard
 }
 
