@@ -105,9 +105,18 @@ func (s *server) config() huma.Config {
 	}
 }
 
+// secretBodies are the operations whose bodies are secrets: no error repeats a value
+// of them, whatever is wrong with it.
+var secretBodies = map[string]bool{"issue-token": true, "join": true}
+
 // asProblem turns the errors that huma itself makes into problem documents.
-func asProblem(_ huma.Context, _ string, v any) (any, error) {
+func asProblem(hc huma.Context, _ string, v any) (any, error) {
 	if m, ok := v.(*huma.ErrorModel); ok {
+		if op := hc.Operation(); op != nil && secretBodies[op.OperationID] {
+			for _, fault := range m.Errors {
+				fault.Value = nil
+			}
+		}
 		return problemOfHuma(m), nil
 	}
 	return v, nil
