@@ -28,7 +28,7 @@ func (c *core) create(ctx context.Context, in api.CreateInstance, among *batch) 
 	if err := c.notReady(); err != nil {
 		return fleet.Accepted{}, err
 	}
-	req, err := c.Resolve(ctx, c.inProject(ctx, in.Create))
+	req, err := c.Resolve(ctx, c.inProject(in.Create))
 	if err != nil {
 		return fleet.Accepted{}, err
 	}

@@ -167,23 +167,18 @@ func grown(from, to fleet.Resources) people.Taken {
 	}}
 }
 
-// inProject is a create with what its project gives to those that leave it out. A
-// clone is of its source's project where it names none.
-func (c *core) inProject(ctx context.Context, in fleet.Create) fleet.Create {
-	project := cmp.Or(in.Project, fleet.DefaultProject)
-	if in.Project == "" && in.Source != "" {
-		if id, err := fleet.ParseUUID(in.Source); err == nil {
-			row, _ := c.Instance(ctx, id)
-			project = row.Project
-		}
+// inProject is a create with the network of its project, where it names none. A clone
+// then has the cards of its source.
+func (c *core) inProject(in fleet.Create) fleet.Create {
+	if in.Source == "" {
+		in.Networks = c.quotas.network(cmp.Or(in.Project, fleet.DefaultProject), in.Networks)
 	}
-	in.Networks = c.quotas.network(project, in.Networks)
 	return in
 }
 
 // Explain implements api.Core: a quota is explained first.
 func (c *core) Explain(ctx context.Context, in fleet.Create) (fleet.Explanation, error) {
-	in = c.inProject(ctx, in)
+	in = c.inProject(in)
 	req, err := c.Resolve(ctx, in)
 	if err != nil {
 		return fleet.Explanation{}, err

@@ -167,6 +167,9 @@ func TestQuotaJudgesResizesAndClones(t *testing.T) {
 	}
 	clone := create("clone", "")
 	clone.Create = fleet.Create{Name: "clone", Source: row.ID.String()}
+	if got := c.inProject(clone.Create).Networks; got != nil {
+		t.Errorf("a clone, which has the cards of its source, gets %v", got)
+	}
 	_, err = c.CreateInstance(t.Context(), clone)
 	wantQuota(t, err, "memory_mib")
 	_, err = c.Explain(t.Context(), clone.Create)
