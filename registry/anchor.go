@@ -64,6 +64,16 @@ func (p *placing) anchorToBe() (fleet.HostID, bool) {
 	return p.core.Pick(&free, p.passed)
 }
 
+// anchorToAsk returns the anchor where no member is shown on it and it was not
+// asked yet: its row says that it will refuse, but only its refusal sets it free.
+func (p *placing) anchorToAsk() (fleet.HostID, bool) {
+	anchor := p.req.Group.Anchor
+	if p.req.Group.Policy != fleet.Affinity || p.passed[anchor] || !p.core.AnchorWanted(p.req.Group.ID).IsZero() {
+		return fleet.HostID{}, false
+	}
+	return anchor, true
+}
+
 // anchorLost returns the attempt under which the anchor's host takes no members
 // any more, by what it said; 0 where it did not. Only says that this was its one
 // reason: it may be the anchor again.

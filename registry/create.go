@@ -143,6 +143,9 @@ func (p *placing) next(ctx context.Context) (fleet.HostID, bool, error) {
 		return fleet.HostID{}, false, err
 	}
 	host, ok := p.among.pick(p.core, p.req, p.passed)
+	if !ok {
+		host, ok = p.anchorToAsk()
+	}
 	return host, ok, nil
 }
 

@@ -99,6 +99,57 @@ func TestProof13AffinityGroupIsAlwaysOnOneHost(t *testing.T) {
 	})
 }
 
+// TestProof13AnchorThatShowsThatItTakesNothingIsAsked empties a strict affinity
+// group and closes its host, and then asks for a place on one named host: the
+// registries know by the rows that the anchor will refuse, and yet only its
+// refusal lets the group move.
+func TestProof13AnchorThatShowsThatItTakesNothingIsAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := NewWorld(t, 15, 3, 2, fleet.Resources{VCPUs: 10, MemoryMiB: 10 * 128, DiskGiB: 1000})
+		w.group("one", fleet.Affinity)
+		c := w.Registries[0].Client
+		onHost := func(name, host string) (fleet.Accepted, error) {
+			return c.CreateInstance(t.Context(), fleet.Create{Name: name, Flavor: "nano", Image: "tiny", Group: "one", Host: host}, client.CreateOptions{Key: name})
+		}
+		empty := func(a fleet.Accepted) {
+			w.Await(time.Minute, "the member is deleted", func() error {
+				if _, err := c.DeleteInstance(t.Context(), a.Instance.ID, time.Minute); fleet.CodeOf(err) != fleet.CodeNotFound {
+					return fmt.Errorf("deleting says %w", err)
+				}
+				if now, err := c.Group(t.Context(), fleet.ObjectRef{IDOrName: "one"}); err != nil || len(now.Members) > 0 {
+					return fmt.Errorf("the group is shown as %+v, %w", now, err)
+				}
+				return nil
+			})
+		}
+		first, err := onHost("first", w.Hosts[0].Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		empty(first)
+		second, err := onHost("second", w.Hosts[1].Name)
+		if err != nil {
+			t.Fatalf("an empty group does not follow an operator's wish: %v", err)
+		}
+		empty(second)
+		if _, err := c.ActHost(t.Context(), w.Hosts[1].ID, fleet.Cordon); err != nil {
+			t.Fatal(err)
+		}
+		w.Await(time.Minute, "the registries show the host cordoned", func() error {
+			for _, r := range w.Registries {
+				if h, err := r.Client.Host(t.Context(), w.Hosts[1].ID); err != nil || h.State != fleet.HostCordoned {
+					return fmt.Errorf("%+v, %w", h, err)
+				}
+			}
+			return nil
+		})
+		third, err := onHost("third", "")
+		if err != nil || third.Instance.Host == w.Hosts[1].ID {
+			t.Fatalf("the group did not move: %+v, %v", third, err)
+		}
+	})
+}
+
 // membersAt counts the machines of a group on each hypervisor, by host name.
 func (w *World) membersAt(group fleet.GroupID) map[string]int {
 	out := map[string]int{}
