@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/kdomanski/iso9660"
-
 	"grapevine/fleet"
 )
 
@@ -19,35 +17,11 @@ const maxText = 4 * fleet.MaxGuestBytes
 
 // ReadSeed returns what a seed tells a guest, so that it can be told again.
 func ReadSeed(image []byte) (fleet.Guest, error) {
-	files, err := seedFiles(image)
+	files, err := discFiles(image, "meta-data", "user-data", "network-config")
 	if err != nil {
 		return fleet.Guest{}, fmt.Errorf("read seed: %w", err)
 	}
 	return guestOf([]byte(files["meta-data"]), files["user-data"], files["network-config"])
-}
-
-func seedFiles(image []byte) (map[string]string, error) {
-	disc, err := iso9660.OpenImage(bytes.NewReader(image))
-	if err != nil {
-		return nil, err
-	}
-	root, err := disc.RootDir()
-	if err != nil {
-		return nil, err
-	}
-	children, err := root.GetChildren()
-	if err != nil {
-		return nil, err
-	}
-	files := map[string]string{}
-	for _, child := range children {
-		content, err := io.ReadAll(io.LimitReader(child.Reader(), maxText))
-		if err != nil {
-			return nil, err
-		}
-		files[child.Name()] = string(content)
-	}
-	return files, nil
 }
 
 // ReadGuestInfo returns what the options of a virtual machine tell its guest;
@@ -88,7 +62,10 @@ func unpacked(value string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read guestinfo: %w", err)
 	}
-	content, err := io.ReadAll(io.LimitReader(r, maxText))
+	content, err := io.ReadAll(io.LimitReader(r, maxText+1))
+	if err == nil && len(content) > maxText {
+		err = fmt.Errorf("it unpacks to more than %d bytes", maxText) // a part would be told as if it were all
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read guestinfo: %w", err)
 	}
