@@ -14,8 +14,8 @@ import (
 )
 
 // export is an export of two disks, and its whole file.
-func export(t *testing.T) (fleet.Export, []byte) {
-	t.Helper()
+func export(tb testing.TB) (fleet.Export, []byte) {
+	tb.Helper()
 	contents := [][]byte{bytes.Repeat([]byte("first "), 1000), []byte("second")}
 	e := fleet.Export{Format: fleet.ExportFormat, Instance: fleet.ExportedInstance{Name: "web", VCPUs: 1, MemoryMiB: 64}}
 	for i, name := range []string{"disk-0", "disk-1"} {
@@ -27,21 +27,21 @@ func export(t *testing.T) (fleet.Export, []byte) {
 	}
 	var err error
 	if e.ID, err = fleet.ExportID(&e); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	layout, err := exportfile.NewLayout(&e)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	r := layout.Reader([]io.ReaderAt{bytes.NewReader(contents[0]), bytes.NewReader(contents[1])})
 	file, err := io.ReadAll(io.NewSectionReader(r, 0, layout.Size()))
 	if err != nil || int64(len(file)) != layout.Size() {
-		t.Fatalf("%d bytes of %d, %v", len(file), layout.Size(), err)
+		tb.Fatalf("%d bytes of %d, %v", len(file), layout.Size(), err)
 	}
 	for at := range file { // from anywhere on it is the same
 		part := make([]byte, min(700, len(file)-at))
 		if _, err := r.ReadAt(part, int64(at)); err != nil || !bytes.Equal(part, file[at:at+len(part)]) {
-			t.Fatalf("from %d on it is another file (%v)", at, err)
+			tb.Fatalf("from %d on it is another file (%v)", at, err)
 		}
 	}
 	return e, file

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"time"
 
 	"grapevine/fleet"
@@ -48,13 +49,14 @@ func DecodeToken(content []byte, fleetName string, now time.Time) (Token, error)
 	var t Token
 	strict := json.NewDecoder(bytes.NewReader(content))
 	strict.DisallowUnknownFields() // what a later release limits by is not passed over
-	if err := strict.Decode(&t); err != nil {
+	err := strict.Decode(&t)
+	if _, more := strict.Token(); err != nil || more != io.EOF {
 		return Token{}, unauthenticated("the token says something that this release does not understand; log in at this node's registries")
 	}
 	switch {
 	case t.Fleet != fleetName:
 		return Token{}, unauthenticated(fmt.Sprintf("the token is for fleet %.80q and this is fleet %q; log in here", t.Fleet, fleetName))
-	case t.ID.IsZero(), CheckUserName(t.User) != nil, !t.Role.Known(), !t.Role.FleetWide() && t.Project == "", t.ExpiresMS-t.IssuedMS > MaxTokenLife.Milliseconds():
+	case t.ID.IsZero(), CheckUserName(t.User) != nil, !t.Role.Known(), !t.Role.FleetWide() && t.Project == "", t.IssuedMS < 0, t.ExpiresMS-t.IssuedMS > MaxTokenLife.Milliseconds():
 		return Token{}, unauthenticated("the token is not whole; log in again")
 	case now.Add(Leeway).Before(t.IssuedAt()):
 		return Token{}, unauthenticated("the token is of the future; set the clocks of the registry and of this node")

@@ -260,11 +260,18 @@ func (d *Driver) tidy(ctx context.Context, p places, id fleet.InstanceID) error 
 	return p.delete(ctx, def.spare(append(p.everyName(id, 0), seeds[:]...)...)...)
 }
 
+// maxSeed bounds a seed: all that a guest may be told, many times over. What lies
+// by its name in a pool may be anything.
+const maxSeed = 4 << 20
+
 // readSeed reads what a seed says.
 func (d *Driver) readSeed(ctx context.Context, pool *storage.Pool, name string) (fleet.Guest, error) {
 	vol, size, err := pool.Sized(ctx, name)
 	if err != nil {
 		return fleet.Guest{}, fmt.Errorf("find seed: %w", err)
+	}
+	if size > maxSeed {
+		return fleet.Guest{}, fmt.Errorf("seed %s is %d bytes long, and one that was written for a guest at most %d", name, size, maxSeed)
 	}
 	content, err := d.session.Download(ctx, vol, 0, size)
 	if err != nil {
