@@ -66,6 +66,46 @@ func checkIssuers(ctx context.Context, p *patient) []finding {
 	return []finding{fine("renewal", p.files.Cert, plural(issuers, "member")+" of the mesh can renew it")}
 }
 
+// alikeAfter is for how long a new users file may be on its way to all registries.
+const alikeAfter = time.Minute
+
+// checkAlike looks for registries that do not have what this one has. An agent
+// compares nothing, and a registry that does not say who the members are is not
+// judged.
+func checkAlike(ctx context.Context, p *patient) []finding {
+	if p.role != identity.Registry {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, probe)
+	defer cancel()
+	members, err := p.members(ctx)
+	if err != nil {
+		return nil
+	}
+	var findings []finding
+	others := 0
+	for i := range members {
+		m := &members[i]
+		if m.Role != fleet.RoleRegistry || m.Status != fleet.MemberAlive {
+			continue
+		}
+		others++
+		if m.DiffersMS == 0 {
+			continue
+		}
+		said := "its users file or settings are not those of this registry, for " + ageMS(m.DiffersMS)
+		if time.Duration(m.DiffersMS)*time.Millisecond <= alikeAfter {
+			findings = append(findings, fine("alike", "registry "+m.Name, said+": they may be on their way"))
+			continue
+		}
+		findings = append(findings, found("alike", "registry "+m.Name, levelWarning, said, "see which with: grapevine verify; then bring users_file, and flavors, unique_names and placement, of the right one to the other"))
+	}
+	if findings == nil && others > 1 {
+		findings = []finding{fine("alike", "registries", fmt.Sprintf("%d registries have the same users file and settings", others))}
+	}
+	return findings
+}
+
 // checkConverter looks for what turns disks into the format that a host takes.
 func checkConverter() finding {
 	path, err := convert.Find()

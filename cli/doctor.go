@@ -94,6 +94,7 @@ func (a *app) examine(ctx context.Context, p *patient) []finding {
 	}
 	if running && p.members != nil {
 		findings = append(findings, checkIssuers(ctx, p)...)
+		findings = append(findings, checkAlike(ctx, p)...)
 	}
 	findings = append(findings, checkPorts(ctx, p, running)...)
 	findings = append(findings, checkJoin(ctx, p.join)...)

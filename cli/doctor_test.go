@@ -109,6 +109,40 @@ func TestDoctorSaysWhetherAnybodyRenewsCertificates(t *testing.T) {
 	}
 }
 
+func TestDoctorSaysWhetherRegistriesAreAlike(t *testing.T) {
+	p := healthy(t)
+	registry := func(differs int64) fleet.Member {
+		return fleet.Member{Role: fleet.RoleRegistry, Status: fleet.MemberAlive, Name: "registry-2", DiffersMS: differs}
+	}
+	gone := registry(600_000)
+	gone.Status = fleet.MemberFailed
+	for _, c := range []struct {
+		role    identity.Role
+		members []fleet.Member
+		err     error
+		want    []drivers.Severity
+	}{
+		{identity.Registry, []fleet.Member{registry(0), registry(0)}, nil, []drivers.Severity{levelOK}},
+		{identity.Registry, []fleet.Member{registry(0), registry(59_000)}, nil, []drivers.Severity{levelOK}},
+		{identity.Registry, []fleet.Member{registry(0), registry(61_000), gone}, nil, []drivers.Severity{levelWarning}},
+		{identity.Registry, []fleet.Member{registry(0)}, nil, nil},
+		{identity.Registry, nil, errors.New("it does not say"), nil},
+		{identity.Agent, []fleet.Member{registry(0), registry(61_000)}, nil, nil},
+	} {
+		p.role, p.members = c.role, func(context.Context) ([]fleet.Member, error) { return c.members, c.err }
+		var got []drivers.Severity
+		for _, f := range checkAlike(t.Context(), p) {
+			got = append(got, f.Severity)
+			if f.Severity != levelOK && (f.Fix == "" || f.Subject != "registry registry-2") {
+				t.Errorf("%+v says not which, or what to do", f)
+			}
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s, members %v: got %v, want %v", c.role, c.members, got, c.want)
+		}
+	}
+}
+
 func TestDoctorSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

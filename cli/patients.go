@@ -97,6 +97,31 @@ func listing(addr string) func(context.Context) ([]fleet.Member, error) {
 	}
 }
 
+// listingAsItself asks a registry who is in the mesh: over TLS by its own
+// certificate, where doctor may read its key, and else by the token of who asks,
+// if there is one.
+func (a *app) listingAsItself(addr string, c *registry.Config) func(context.Context) ([]fleet.Member, error) {
+	return func(ctx context.Context) ([]fleet.Member, error) {
+		opts := client.Options{}
+		if c.ListenTLS {
+			own, err := identity.Load(identity.Files{CA: c.TLSCA, Cert: c.TLSCert, Key: c.TLSKey}, a.now(), identity.Registry)
+			if err != nil {
+				return nil, err
+			}
+			opts.TLS = own.ClientTLS(own.Subject().ID, "http/1.1")
+		} else {
+			opts.Token = a.setting("", "GRAPEVINE_TOKEN")
+		}
+		node, err := client.New(addr, opts)
+		if err != nil {
+			return nil, err
+		}
+		defer node.Close()
+		list, err := node.Members(ctx)
+		return list.Items, err
+	}
+}
+
 // hypervisorGroups are the groups that the agent's user must be in.
 func hypervisorGroups(c *driverConfig) []string {
 	if c.Driver != "libvirt" {
@@ -141,7 +166,7 @@ func (a *app) registryPatient(path string) (*patient, error) {
 		addr = "https://" + c.Listen
 	}
 	return &patient{
-		config: path, account: otherAccount(), version: answering(addr), members: listing(addr),
+		config: path, account: otherAccount(), version: answering(addr), members: a.listingAsItself(addr, &c),
 		role: identity.Registry, files: identity.Files{CA: c.TLSCA, Cert: c.TLSCert, Key: c.TLSKey}, fleet: c.Fleet, gossipKey: c.GossipKeyFile,
 		join: c.Join, tcp: []port{{"listen", c.Listen}, {"gossip_bind", c.GossipBind}}, udp: []port{{"gossip_bind", c.GossipBind}},
 		runs: func(ctx context.Context) bool { return answers(ctx, addr) },

@@ -37,11 +37,42 @@ type Member struct {
 	Protocol int          `json:"protocol"`
 	// Issues: it holds a CA, and renews certificates.
 	Issues bool `json:"issues,omitempty"`
+	Alike
+	// DiffersMS is for how long the answering registry has known that this one has
+	// another users file or other settings; 0 where they are the same.
+	DiffersMS int64 `json:"differs_ms,omitempty"`
 	// Since is when the answering node first saw the member in this status, by
 	// that node's wall clock, for people; SinceMS is how many milliseconds ago
 	// that was by its monotonic clock.
 	Since   time.Time `json:"since"`
 	SinceMS int64     `json:"since_ms"`
+}
+
+// Alike is what all registries have to have alike: hashes of 6 hexadecimal digits,
+// empty where a member does not say.
+type Alike struct {
+	// UsersFile is the beginning of the SHA-256 of the users file; "none" without one.
+	// So short a hash of a file with 256 random bits for each secret tells nothing
+	// by which a secret could be guessed.
+	UsersFile string `json:"users_file,omitempty"`
+	// Settings is that of the configuration that has to be the same everywhere.
+	Settings string `json:"settings,omitempty"`
+}
+
+// AlikeDigits is how long the hashes of an Alike are.
+const AlikeDigits = 6
+
+// Differs says what two registries that both say what they have do not have
+// alike: users_file, settings, both or nothing.
+func (a Alike) Differs(b Alike) []string {
+	var out []string
+	if a.UsersFile != "" && b.UsersFile != "" && a.UsersFile != b.UsersFile {
+		out = append(out, "users_file")
+	}
+	if a.Settings != "" && b.Settings != "" && a.Settings != b.Settings {
+		out = append(out, "settings")
+	}
+	return out
 }
 
 // Link is one stream between this node and a peer, over which blocks travel.

@@ -19,6 +19,7 @@ const (
 	FindLeakedDisk FindingType = "leaked_disk" // a disk of ours that belongs to no machine
 	FindClaim      FindingType = "claim"       // capacity promised, and no machine that is on its way
 	FindNotAsked   FindingType = "not_asked"   // a host that did not answer, so that nobody knows
+	FindRegistries FindingType = "registries"  // a registry whose users file or settings are not those of the others
 	FindUnchecked  FindingType = "unchecked"   // what a host's hypervisor does not let be looked through
 )
 

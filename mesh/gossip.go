@@ -63,6 +63,18 @@ func (m *Mesh) Leave(ctx context.Context) error {
 	return g.Depart(ctx)
 }
 
+// teller tells other members what a registry has to have as they have it.
+type teller interface{ Tell(a fleet.Alike) error }
+
+// Tell tells the other members what this registry has to have as other
+// registries have it. It blocks for a second or two.
+func (m *Mesh) Tell(a fleet.Alike) error {
+	if t, ok := m.members.(teller); ok {
+		return t.Tell(a)
+	}
+	return nil
+}
+
 // GossipKeys returns the keys that gossip is encrypted with now, the one in use
 // first; nil where the membership has none. They are secret.
 func (m *Mesh) GossipKeys() [][]byte {

@@ -76,8 +76,9 @@ type serfMembers struct {
 	advertise string // host:port
 	logs      *serfLog
 
-	mu     sync.Mutex // guards serf's creation and end
+	mu     sync.Mutex // guards serf's creation and end, and alike
 	serf   *serf.Serf
+	alike  fleet.Alike // which a registry tells others
 	events chan serf.Event
 	closed bool
 
@@ -360,6 +361,22 @@ func (s *serfMembers) Close() {
 		case <-s.events:
 		}
 	}
+}
+
+// Tell implements teller: it returns once the others are told, or have not
+// been within a second.
+func (s *serfMembers) Tell(a fleet.Alike) error {
+	s.mu.Lock()
+	s.alike = a
+	sf, tags := s.serf, s.tags()
+	s.mu.Unlock()
+	if sf == nil {
+		return nil // Start does
+	}
+	if err := sf.SetTags(tags); err != nil {
+		return fmt.Errorf("tell members of the tags: %w", err)
+	}
+	return nil
 }
 
 // Addr implements membership.

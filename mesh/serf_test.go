@@ -177,7 +177,41 @@ func TestTagsStayWithinTheirBound(t *testing.T) {
 		if tags := s.tags(); tagBytes(tags) > fleet.MaxTagBytes {
 			t.Errorf("%q at %s takes %d bytes: %v", c.name, c.api, tagBytes(tags), tags)
 		}
+		s.cfg.Role, s.alike = fleet.RoleRegistry, fleet.Alike{UsersFile: "0a1b2c", Settings: "3d4e5f"}
+		tags := s.tags()
+		if tagBytes(tags) > fleet.MaxTagBytes {
+			t.Errorf("registry %q at %s takes %d bytes: %v", c.name, c.api, tagBytes(tags), tags)
+		}
+		if tags[tagAlike] == "" && len(c.api) < 40 {
+			t.Errorf("registry %q at %s does not say what it has: %v", c.name, c.api, tags)
+		}
 	}
+}
+
+// A registry whose users file changes tells the others, through Serf itself.
+func TestRegistriesTellWhatTheyHave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, lan())
+		seed := w.startSerf(nameOf(0))
+		teller := w.startSerf(nameOf(1), func(c *Config) { c.Role, c.Epochs = fleet.RoleRegistry, nil })
+		shows := func(want fleet.Alike) func() bool {
+			return func() bool {
+				for _, m := range seed.Members() {
+					if m.ID == idOf(nameOf(1)) {
+						return m.Alike == want
+					}
+				}
+				return false
+			}
+		}
+		for _, has := range []fleet.Alike{{UsersFile: "none", Settings: "111111"}, {UsersFile: "222222", Settings: "111111"}} {
+			if err := teller.Tell(has); err != nil {
+				t.Fatal(err)
+			}
+			w.waitFor(time.Minute, "what it has is shown", shows(has))
+		}
+		w.stopAll()
+	})
 }
 
 func TestJoinEntriesGetThePort(t *testing.T) {

@@ -3,6 +3,7 @@ package mesh
 import (
 	"net"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/hashicorp/serf/serf"
@@ -18,6 +19,7 @@ const (
 	tagPort     = "p" // of the API, where its address is that of gossip
 	tagAPI      = "a" // host:port of the API, where it is another
 	tagIssues   = "c" // "1": it holds a CA
+	tagAlike    = "u" // a registry's hashes of its users file and settings
 	tagName     = "n" // short host name, cut to what room is left
 )
 
@@ -34,6 +36,12 @@ func (s *serfMembers) tags() map[string]string {
 			tags[tagPort] = port
 		} else {
 			tags[tagAPI] = s.cfg.API
+		}
+	}
+	if s.alike != (fleet.Alike{}) {
+		tags[tagAlike] = s.alike.UsersFile + "." + s.alike.Settings
+		if tagBytes(tags) > fleet.MaxTagBytes { // a long address that is not that of gossip
+			delete(tags, tagAlike)
 		}
 	}
 	if room := fleet.MaxTagBytes - tagBytes(tags) - tagBytes(map[string]string{tagName: ""}); room > 0 && s.cfg.Name != "" {
@@ -78,6 +86,7 @@ func memberOf(m *serf.Member) (fleet.Member, bool) {
 	out.Issues = m.Tags[tagIssues] != ""
 	if m.Tags[tagRole] == roleTags[fleet.RoleRegistry] {
 		out.Role = fleet.RoleRegistry
+		out.UsersFile, out.Settings, _ = strings.Cut(m.Tags[tagAlike], ".")
 	}
 	if port := m.Tags[tagPort]; port != "" {
 		out.API = net.JoinHostPort(m.Addr.String(), port)

@@ -36,6 +36,7 @@ type core struct {
 	leave       func(context.Context) error // says good bye to the mesh
 	left        *rungroup.Exit              // told when an operator made the registry leave
 	quotas      *quotas                     // nil without a users file
+	alike       *alike                      // nil where nothing is compared
 	log         *slog.Logger
 	metrics     *metrics
 }

@@ -14,6 +14,7 @@ type metrics struct {
 	proposals *prometheus.CounterVec
 	logins    *prometheus.CounterVec
 	usersOld  prometheus.Gauge
+	differing *prometheus.GaugeVec
 }
 
 // newMetrics returns counters on a registry of their own, so that several
@@ -34,7 +35,10 @@ func newMetrics() *metrics {
 	m.usersOld = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "grapevine_registry_users_file_refused", Help: "1 while the users file cannot be read and what it said before is gone by.",
 	})
-	m.registry.MustRegister(m.creates, m.proposals, m.logins, m.usersOld, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.differing = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "grapevine_registry_differing_registries", Help: "Registries that have had another users file, or other settings that must be the same, for more than a minute.",
+	}, []string{"of"})
+	m.registry.MustRegister(m.creates, m.proposals, m.logins, m.usersOld, m.differing, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 

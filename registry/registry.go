@@ -50,6 +50,7 @@ type Registry struct {
 	server   *http.Server
 	gate     *tokens.Gate // judges what people show
 	users    *users       // nil without a users file
+	alike    *alike
 	renewer  *enrol.Renewer
 
 	revocations *enrol.Revocations
@@ -90,6 +91,8 @@ func New(cfg Config, deps Deps) (*Registry, error) {
 	if r.users != nil {
 		r.core.quotas = newQuotas(r.users, r.mesh.Replica(), r.core.GivenUp)
 	}
+	r.alike = newAlike(&cfg, deps.Identity.Subject().ID, r.users, r.mesh, deps.Log, counts)
+	r.core.alike = r.alike
 	r.core.openWitnesses()
 	r.gate = &tokens.Gate{Identity: deps.Identity, Revoked: r.core.Revoked, Book: r.users.book}
 	counts.registry.MustRegister(r.core.Collector(), enrol.Expiry(deps.Identity))
@@ -161,6 +164,7 @@ func (r *Registry) Run(ctx context.Context) error {
 	group.Add("certificate", r.renewer.Run)
 	group.Add("leave", r.core.left.Run)
 	group.Add("users", r.users.Run)
+	group.Add("alike", r.alike.Run)
 	group.Add("api", served.watch)
 	r.deps.Log.Info("registry is starting", "name", r.cfg.Name, "fleet", r.deps.Identity.Subject().Fleet, "listen", r.Addr(), "tls", r.cfg.ListenTLS, "gossip", r.GossipAddr(), "unique_names", r.cfg.UniqueNames)
 	return group.Run(ctx, r.cfg.ShutdownGrace)

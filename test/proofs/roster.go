@@ -120,3 +120,14 @@ func (m *membership) Changed() <-chan struct{} {
 	defer m.roster.mu.Unlock()
 	return m.roster.changed
 }
+
+// Tell is as Serf's tags are: seen by everybody at once.
+func (m *membership) Tell(a fleet.Alike) error {
+	m.roster.change(func() {
+		m.self.Alike = a
+		if i := slices.IndexFunc(m.roster.members, func(o fleet.Member) bool { return o.ID == m.self.ID }); i >= 0 {
+			m.roster.members[i].Alike = a
+		}
+	})
+	return nil
+}
