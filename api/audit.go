@@ -26,9 +26,6 @@ type Auditor interface {
 	Denied(e fleet.AuditEntry)
 }
 
-// askedByHeader says for whom a registry asks an agent.
-const askedByHeader = "Grapevine-Asked-By"
-
 // unaudited are the routes that change nothing in spite of their method, and the
 // votes of nodes about who has a key, which change no host either.
 var unaudited = map[string]bool{
@@ -103,18 +100,7 @@ func (s *server) audited(c *gin.Context) {
 		return
 	}
 	entry := s.entry(c, route)
-	if text := c.GetHeader(askedByHeader); text != "" {
-		who, err := fleet.ParseAsker(text)
-		switch {
-		case principalOf(c).Role != AsRegistry:
-			refuse(c, fleet.CodeForbidden, "%s is for registries, which pass on what others ask; leave it out", askedByHeader)
-			return
-		case err != nil:
-			refuse(c, fleet.CodeBadRequest, "%s cannot be read: %v", askedByHeader, err)
-			return
-		}
-		entry.For = &who
-	}
+	entry.For = principalOf(c).For
 	// Whoever needs no rights must not be able to fill the log before anything is
 	// looked at.
 	open := principalOf(c).Role == Nobody
@@ -177,7 +163,7 @@ func (s *server) entry(c *gin.Context, route *served) fleet.AuditEntry {
 func askerOf(c *gin.Context) fleet.Asker {
 	who := principalOf(c)
 	name := who.Name
-	if who.Role != AsRegistry && who.Person.User != "" {
+	if who.Person.User != "" {
 		name = who.Person.String()
 	}
 	return fleet.Asker{Role: string(who.Role), Name: name, ID: who.ID, Address: c.Request.RemoteAddr}.Bounded()

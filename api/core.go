@@ -260,9 +260,10 @@ type Principal struct {
 	ID fleet.UUID
 	// Name is for logs.
 	Name string
-	// Person is who shows a token or, with the role registry, on whose behalf the
-	// registry asks; zero for a certificate's own.
+	// Person is who shows a token; zero for a certificate's own.
 	Person fleet.Person
+	// For is whom a registry asks for, where it asks to change something.
+	For *fleet.Asker
 	// Token is the id of the token that was shown.
 	Token fleet.UUID
 	// Refused is why a token was not taken, where the role is Nobody for that.
@@ -275,7 +276,7 @@ type Principal struct {
 // Word names the principal where people read who did something.
 func (p Principal) Word() string {
 	switch {
-	case p.Person.User != "" && p.Role != AsRegistry:
+	case p.Person.User != "":
 		return string(p.Role) + " " + p.Person.String()
 	case p.Name == "":
 		return string(p.Role)

@@ -92,16 +92,18 @@ func (s *server) logRequest(c *gin.Context, took time.Duration) {
 	if !s.log.Enabled(ctx, level) {
 		return
 	}
-	who := principalOf(c)
-	line := []any{
+	log, who := s.log, principalOf(c)
+	if who.Person.User != "" {
+		log = log.With("user", who.Person.User, "project", who.Person.Project)
+	}
+	if who.For != nil {
+		log = log.With("asked_by", who.For.String())
+	}
+	log.Log(ctx, level, "request served",
 		"method", c.Request.Method, "path", c.Request.URL.Path,
 		"status", c.Writer.Status(), "role", string(who.Role), "peer_id", who.ID.String(), "peer_name", who.Name,
 		"duration_ms", took.Milliseconds(),
-	}
-	if who.Person.User != "" {
-		line = append(line, "user", who.Person.User, "project", who.Person.Project)
-	}
-	s.log.Log(ctx, level, "request served", line...)
+	)
 }
 
 // authorised lets through whom the access table names.
@@ -114,14 +116,10 @@ func (s *server) authorised(c *gin.Context) {
 	if s.opts.Principal != nil {
 		who = s.opts.Principal(c.Request)
 	}
-	if who.Role == AsRegistry {
-		who.Person = onBehalfOf(c.Request)
-	}
+	var misused error
+	who.For, misused = passedOnBy(c, who.Role)
 	c.Set(principalKey, who)
 	c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), askingKey{}, asking{who, c.Param("id")}))
-	if who.Person.User != "" {
-		c.Request = c.Request.WithContext(fleet.WithPerson(c.Request.Context(), who.Person))
-	}
 	switch {
 	case admits(route.name, who.Role):
 	case s.opts.OpenMetrics && route.name == metricsRoute:
@@ -139,6 +137,30 @@ func (s *server) authorised(c *gin.Context) {
 		s.denied(c, route, http.StatusForbidden, fleet.CodeForbidden)
 		refuse(c, fleet.CodeForbidden, "%s is not open to the role %s, only to %s", route.name, who.Role, roleNames(access[route.name]))
 	}
+	if misused != nil && !c.IsAborted() {
+		problemOf(misused).write(c.Writer)
+		c.Abort()
+	}
+}
+
+// askedByHeader says for whom a registry asks an agent to change something.
+const askedByHeader = "Grapevine-Asked-By"
+
+// passedOnBy reads for whom a registry asks; nil for nobody else. From others the
+// header is an error.
+func passedOnBy(c *gin.Context, role PrincipalRole) (*fleet.Asker, error) {
+	text := c.GetHeader(askedByHeader)
+	if text == "" {
+		return nil, nil
+	}
+	if role != AsRegistry {
+		return nil, &fleet.Error{Code: fleet.CodeForbidden, Detail: askedByHeader + " is for registries, which pass on what others ask; leave it out"}
+	}
+	who, err := fleet.ParseAsker(text)
+	if err != nil {
+		return nil, badRequest("%s cannot be read: %v", askedByHeader, err)
+	}
+	return &who, nil
 }
 
 // DefaultPerSecond is how many requests of one user a node serves each second
@@ -148,7 +170,7 @@ const DefaultPerSecond = 100
 // paced lets each person through so often; certificates are not counted.
 func (s *server) paced(c *gin.Context) {
 	who := principalOf(c)
-	if who.Person.User == "" || who.Role == AsRegistry {
+	if who.Person.User == "" {
 		return
 	}
 	perSecond := DefaultPerSecond

@@ -4,8 +4,6 @@ import (
 	"context"
 	"net"
 	"net/http"
-	"net/url"
-	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -32,20 +30,6 @@ type Revoker interface {
 
 // metricsRoute is open to anyone where Options.OpenMetrics says so.
 const metricsRoute = "GET /metrics"
-
-// behalfHeader is how a registry tells an agent for whom it asks.
-const behalfHeader = "Grapevine-On-Behalf-Of"
-
-// onBehalfOf reads the person that a registry names; only a registry is believed.
-func onBehalfOf(r *http.Request) fleet.Person {
-	user, project, _ := strings.Cut(r.Header.Get(behalfHeader), " ")
-	user, errUser := url.QueryUnescape(user)
-	project, errProject := url.QueryUnescape(project)
-	if errUser != nil || errProject != nil || len(user) > fleet.MaxRecordNameBytes || len(project) > fleet.MaxNameBytes {
-		return fleet.Person{}
-	}
-	return fleet.Person{User: user, Project: project}
-}
 
 type issueTokenIn struct {
 	Body fleet.IssueToken

@@ -134,13 +134,13 @@ func TestOnlyARegistrySpeaksOnBehalfOfSomebody(t *testing.T) {
 	for _, tt := range []struct {
 		who  Principal
 		want string
-	}{{registry, "user=alice project=shop"}, {Principal{Role: AsOperator}, "peer_name"}, {Principal{Role: AsAgent, Name: "a"}, "peer_name"}} {
+	}{{registry, `asked_by="member alice of shop"`}, {Principal{Role: AsOperator}, "status=403"}, {Principal{Role: AsAgent, Name: "a"}, "status=403"}} {
 		var logged bytes.Buffer
 		core := full()
 		options := testOptions(core)
 		options.Log = slog.New(slog.NewTextHandler(&logged, nil))
 		options.Principal = func(*http.Request) Principal { return tt.who }
-		doWith(t, NewHandler(core, options), request{method: "POST", target: "/v1/instances/" + instanceText + "/stop", header: map[string]string{behalfHeader: "alice shop"}})
+		doWith(t, NewHandler(core, options), request{method: "POST", target: "/v1/instances/" + instanceText + "/stop", header: map[string]string{askedByHeader: fleet.Asker{Role: "member", Name: "alice of shop"}.Encode()}})
 		if !strings.Contains(logged.String(), tt.want) || tt.who.Role != AsRegistry && strings.Contains(logged.String(), "alice") {
 			t.Errorf("%s: %s", tt.who.Role, &logged)
 		}

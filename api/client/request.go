@@ -18,10 +18,6 @@ import (
 // fleet.MaxInstanceRowBytes, and as JSON three times that.
 const maxAnswer = 3 * fleet.MaxPage * fleet.MaxInstanceRowBytes
 
-// behalfHeader tells an agent for whom a registry asks; from others it means
-// nothing.
-const behalfHeader = "Grapevine-On-Behalf-Of"
-
 // call is one request before it is sent.
 type call struct {
 	method string
@@ -109,9 +105,6 @@ func (c *Client) build(ctx context.Context, r call) (*http.Request, error) {
 	req.Header.Set("Accept", "application/json")
 	if !c.atLeast.IsZero() && r.method == http.MethodGet {
 		req.Header.Set(atLeastHeader, c.atLeast.String())
-	}
-	if p := fleet.PersonIn(ctx); p.User != "" {
-		req.Header.Set(behalfHeader, url.QueryEscape(p.User)+" "+url.QueryEscape(p.Project))
 	}
 	pass(req)
 	if c.token != "" {
