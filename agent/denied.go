@@ -6,9 +6,9 @@ import (
 	"net"
 	"slices"
 	"sync"
-	"time"
 
 	"grapevine/fleet"
+	"grapevine/internal/pause"
 )
 
 // denied gathers what was refused for want of rights, until it is written: a few
@@ -81,17 +81,11 @@ func (a *auditor) Denied(e fleet.AuditEntry) {
 
 // keepDenied writes them.
 func (a *Agent) keepDenied(ctx context.Context) error {
-	tick := time.NewTicker(fleet.AuditRefusalsEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			a.writeDenied()
-			return nil
-		case <-tick.C:
-			a.writeDenied()
-		}
+	for pause.For(ctx, fleet.AuditRefusalsEvery) {
+		a.writeDenied()
 	}
+	a.writeDenied()
+	return nil
 }
 
 func (a *Agent) writeDenied() {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"grapevine/fleet"
+	"grapevine/internal/pause"
 )
 
 // settleEvery is how often the hosts are asked that instances came from.
@@ -16,20 +17,14 @@ const settleEvery = 2 * time.Second
 // has the instance's idempotency key lead here, and forgets the move when the host
 // that it came from is through with it.
 func (a *Agent) keepMoved(ctx context.Context) error {
-	tick := time.NewTicker(settleEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
+	for pause.For(ctx, settleEvery) {
 		for _, n := range a.unsettled() {
 			if err := a.settleMove(ctx, n); err != nil && ctx.Err() == nil {
 				a.log.Debug("move not settled yet", "operation", fleet.OperationID(a.hostID, n), "error", err)
 			}
 		}
 	}
+	return nil
 }
 
 func (a *Agent) unsettled() []uint64 {

@@ -143,22 +143,16 @@ const (
 
 // keepTidy drops from the journal what has become too old to matter.
 func (a *Agent) keepTidy(ctx context.Context) error {
-	tick := time.NewTicker(janitorEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case now := <-tick.C:
-			if a.auditUnshown() {
-				a.outdate()
-			}
-			if err := a.tidy(now); err != nil {
-				a.log.Error("journal not tidied", "error", err)
-			}
-			a.trimCache(ctx, 0)
+	for pause.For(ctx, janitorEvery) {
+		if a.auditUnshown() {
+			a.outdate()
 		}
+		if err := a.tidy(time.Now()); err != nil {
+			a.log.Error("journal not tidied", "error", err)
+		}
+		a.trimCache(ctx, 0)
 	}
+	return nil
 }
 
 func (a *Agent) tidy(now time.Time) error {

@@ -8,6 +8,7 @@ import (
 
 	"grapevine/fleet"
 	"grapevine/identity"
+	"grapevine/internal/pause"
 )
 
 // Revocations keeps what a node refuses in step with the records that it has
@@ -32,16 +33,10 @@ func NewRevocations(own *identity.Identity, heard func() map[fleet.UUID]time.Tim
 
 // Run looks every second until ctx ends.
 func (r *Revocations) Run(ctx context.Context) error {
-	tick := time.NewTicker(lookForRevoked)
-	defer tick.Stop()
-	for {
+	for more := true; more; more = pause.For(ctx, lookForRevoked) {
 		r.look()
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil
-		}
 	}
+	return nil
 }
 
 func (r *Revocations) look() {

@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/memberlist"
 
 	"grapevine/fleet"
+	"grapevine/internal/pause"
 )
 
 const (
@@ -168,15 +169,8 @@ func syncFolder(path string) error {
 // keepKeyring keeps the safe copy like the keys in use, and says when these
 // change, until ctx ends.
 func (s *serfMembers) keepKeyring(ctx context.Context) {
-	tick := time.NewTicker(safeEvery)
-	defer tick.Stop()
 	last := slices.Clone(s.ring.GetKeys())
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	for pause.For(ctx, safeEvery) {
 		keys := slices.Clone(s.ring.GetKeys())
 		if slices.EqualFunc(keys, last, bytes.Equal) {
 			continue

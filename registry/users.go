@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"grapevine/api"
+	"grapevine/internal/pause"
 	"grapevine/people"
 )
 
@@ -63,16 +64,10 @@ func (u *users) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	tick := time.NewTicker(usersEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-			u.look()
-		}
+	for pause.For(ctx, usersEvery) {
+		u.look()
 	}
+	return nil
 }
 
 // look takes a new version over. A bad one is refused whole, once and loudly, and
