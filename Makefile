@@ -23,7 +23,7 @@ SIMSEED  ?= $(shell date +%s)
 RACE     := ./fleet/... ./mesh/... ./agent/... ./placement/... ./view/... ./registry/... ./api/... ./internal/...
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check fmt fmt-check tidy tidy-check lint race cover fuzz sim sim-witnesses proofs sim-detection bench xen-lab xen-conformance generate tools install uninstall dist packages install-lab compat licences clean
+.PHONY: help build run test check fmt fmt-check tidy tidy-check lint race cover fuzz sim sim-witnesses proofs sim-detection bench xen-lab xen-conformance generate tools install uninstall dist packages install-lab compat licences vuln clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,7 +37,7 @@ run: build ## start a whole fleet in one process (HOSTS=6), API on 127.0.0.1:794
 test: ## set up what the tests need, then run all of them
 	scripts/run-tests
 
-check: fmt-check tidy-check lint race ## format, tidy, lint, race: what CI runs beside test
+check: fmt-check tidy-check lint licences race ## format, tidy, lint, licences, race: what CI runs beside test
 
 fmt: $(LINT) ## format all Go code
 	$(LINT) fmt
@@ -115,6 +115,9 @@ compat: build ## mix agents and registries of this tree and of the commit in tes
 
 licences: ## refuse modules in the binary whose licence is forbidden, restricted or unknown
 	scripts/check-licences
+
+vuln: ## known vulnerabilities in what the binary calls, by govulncheck (asks vuln.go.dev; no part of CI)
+	scripts/check-vulnerabilities
 
 clean: ## remove what was built
 	rm -rf bin/grapevine bin/cover.out bin/cover.html dist
