@@ -12,7 +12,8 @@ import (
 
 // The server's limits. There is none on how long a request or an answer may
 // take, because uploads and logs are long and replies are held; handlers bound
-// what they read. A TLS handshake has as long as a header.
+// what they read, and taken.go how long an answer may stand still. A TLS handshake
+// has as long as a header.
 const (
 	readHeaderTimeout = 10 * time.Second
 	// idleTimeout is longer than the 90 s after which package client lets go.
@@ -27,7 +28,7 @@ func NewServer(handler http.Handler, log *slog.Logger) *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	return &http.Server{
-		Handler:           handler,
+		Handler:           taken(handler),
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
