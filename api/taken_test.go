@@ -2,11 +2,13 @@ package api
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"testing"
 	"testing/synctest"
@@ -118,4 +120,29 @@ func TestConnectionThatWasTakenOverHasNoDeadline(t *testing.T) {
 			t.Errorf("the connection ended: %v", err)
 		}
 	})
+}
+
+// The same over real sockets and TLS, as agents and registries serve: the
+// kernel holds some of the answer back, and the rest is let go.
+func TestClientThatTakesNothingIsCutOffOnRealSockets(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it waits for as long as the patience is")
+	}
+	t.Parallel()
+	ended := make(chan error, 1)
+	server := httptest.NewUnstartedServer(nil)
+	server.Config = NewServer(answers(ended), slog.New(slog.DiscardHandler))
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	conn, err := tls.Dial("tcp", server.Listener.Addr().String(), &tls.Config{RootCAs: server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs, ServerName: "example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the write ended with %v, want a deadline that passed", err)
+	}
 }
