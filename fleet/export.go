@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"strings"
 )
 
 // ExportFormat is the version of the file that exports are, in its manifest.
@@ -138,9 +139,11 @@ func (e *Export) Images() []Image {
 	return append([]Image{first}, further...)
 }
 
-// fitName names a part of a thing, within the bound of names.
+// fitName names a part of a thing, within the bound of names. What is too long by
+// itself stays so, and is refused as a name.
 func fitName(name, part string) string {
-	return name[:min(len(name), MaxNameBytes-len(part)-1)] + "-" + part
+	room := max(MaxNameBytes-len(part)-1, 0)
+	return strings.ToValidUTF8(name[:min(len(name), room)], "") + "-" + part
 }
 
 // File returns the exported file that is this file of an image.
