@@ -227,7 +227,10 @@ func (def *definition) bringBefore() error {
 		if err != nil {
 			return fmt.Errorf("%w: %w", errNoBefore, err)
 		}
-		before, err := io.ReadAll(r)
+		before, err := io.ReadAll(io.LimitReader(r, maxBefore+1))
+		if err == nil && len(before) > maxBefore {
+			err = fmt.Errorf("it unpacks to more than %d bytes", maxBefore)
+		}
 		if err != nil {
 			return fmt.Errorf("%w: %w", errNoBefore, err)
 		}
@@ -235,5 +238,8 @@ func (def *definition) bringBefore() error {
 		return def.xml.Unmarshal(def.text)
 	}
 }
+
+// maxBefore bounds a definition: libvirt's own messages bound what it is given.
+const maxBefore = 4 << 20
 
 var errNoBefore = errors.New("what it was before its rescue is not in its metadata any more")
