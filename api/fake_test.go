@@ -541,9 +541,9 @@ func do(t *testing.T, core *fakeCore, r request) *httptest.ResponseRecorder {
 	return doWith(t, NewHandler(core, testOptions(core)), r)
 }
 
-func doWith(t *testing.T, handler http.Handler, r request) *httptest.ResponseRecorder {
-	t.Helper()
-	req := httptest.NewRequestWithContext(t.Context(), r.method, r.target, strings.NewReader(r.body))
+func doWith(tb testing.TB, handler http.Handler, r request) *httptest.ResponseRecorder {
+	tb.Helper()
+	req := httptest.NewRequestWithContext(tb.Context(), r.method, r.target, strings.NewReader(r.body))
 	if r.role == Nobody {
 		r.role = AsOperator
 	}
