@@ -12,7 +12,7 @@ import (
 // a few KiB of it must not unpack to all of the host's memory.
 func TestWhatADomainWasIsBounded(t *testing.T) {
 	for text, whole := range map[string]bool{
-		"<domain type='kvm'><name>a</name></domain>": true,
+		"<domain type='kvm'><name>a</name></domain>":                                      true,
 		"<domain type='kvm'><name>" + strings.Repeat("a", maxBefore) + "</name></domain>": false,
 	} {
 		kept := definition{text: text}
