@@ -22,7 +22,7 @@ func (s *site) issuer(role identity.Role) *tokens.Gate {
 // token is one for a user, issued at some time.
 func (s *site) token(by *tokens.Gate, user string, role people.Role, at time.Time) string {
 	s.t.Helper()
-	signed, _, err := by.Issue(people.Who{User: user}, role, "", time.Hour, at)
+	signed, _, err := by.Issue(people.Grant{Who: people.Who{User: user}, Role: role}, time.Hour, at)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func TestRevokedTokensAreRefusedEverywhereAlsoAfterRestarts(t *testing.T) {
 	}
 	gate := s.issuer(identity.Registry)
 	gate.Revoked = s.agent.Revoked
-	if _, _, err := gate.Issue(people.Who{User: "root"}, people.Admin, "", time.Hour, now); fleet.CodeOf(err) != fleet.CodeUnauthenticated {
+	if _, _, err := gate.Issue(people.Grant{Who: people.Who{User: "root"}, Role: people.Admin}, time.Hour, now); fleet.CodeOf(err) != fleet.CodeUnauthenticated {
 		t.Errorf("a token is issued that is revoked already: %v", err)
 	}
 	if _, err := s.showing(later).Flavors(t.Context()); err == nil || strings.Contains(err.Error(), "revoked") {

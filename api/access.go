@@ -26,6 +26,7 @@ var access = map[string][]PrincipalRole{
 	"GET /openapi.json": anyone,
 	"GET /metrics":      readers,
 
+	"GET /v1/login":                  anyone,
 	"POST /v1/tokens":                anyone,
 	"DELETE /v1/tokens/{id}":         revokers,
 	"DELETE /v1/users/{name}/tokens": revokers,

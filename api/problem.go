@@ -71,6 +71,7 @@ var kinds = map[fleet.Code]struct {
 	fleet.CodeHypervisorUnreachable: {http.StatusServiceUnavailable, "hypervisor does not answer"},
 	fleet.CodeNoCA:                  {http.StatusConflict, "the node holds no CA"},
 	fleet.CodeTooFewHolders:         {http.StatusServiceUnavailable, "too few agents hold the record"},
+	fleet.CodeIssuerUnreachable:     {http.StatusServiceUnavailable, "OpenID provider does not answer"},
 	fleet.CodeNotReady:              {http.StatusServiceUnavailable, "node is not ready"},
 	fleet.CodeNotCurrent:            {http.StatusServiceUnavailable, "no answer is as fresh as was asked for"},
 	fleet.CodeOutcomeUnknown:        {http.StatusGatewayTimeout, "outcome unknown"},

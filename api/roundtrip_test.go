@@ -265,6 +265,7 @@ func TestClientHasAMethodForEveryRoute(t *testing.T) {
 		"DELETE /v1/users/{name}/tokens": func(ctx context.Context, c *client.Client) (any, error) {
 			return c.RevokeTokens(ctx, fleet.RevokeTokens{User: "alice"}, client.RevokeOptions{At: time.Unix(9, 0)})
 		},
+		"GET /v1/login":     func(ctx context.Context, c *client.Client) (any, error) { return c.Login(ctx) },
 		"GET /v1/users":     func(ctx context.Context, c *client.Client) (any, error) { return c.Users(ctx) },
 		"GET /v1/projects":  func(ctx context.Context, c *client.Client) (any, error) { return c.Projects(ctx) },
 		"GET /v1/keys/{id}": func(ctx context.Context, c *client.Client) (any, error) { return c.Key(ctx, instanceID) },

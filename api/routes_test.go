@@ -49,6 +49,7 @@ var good = map[string]struct {
 	"POST /v1/tokens":                                 {request{method: "POST", target: "/v1/tokens", body: `{"user":"alice","password":"correct horse"}`}, 201, `"role":"member"`},
 	"DELETE /v1/tokens/{id}":                          {request{method: "DELETE", target: "/v1/tokens/" + instanceText}, 200, `"kind":"revoke-token"`},
 	"DELETE /v1/users/{name}/tokens":                  {request{method: "DELETE", target: "/v1/users/alice/tokens"}, 200, `"kind":"revoke-user"`},
+	"GET /v1/login":                                   {request{target: "/v1/login"}, 200, `"oidc":{"issuer":"https://id.example.org","client_id":"grapevine","scopes":[]}`},
 	"GET /v1/users":                                   {request{target: "/v1/users", role: AsAdmin}, 200, `"projects":["shop"]`},
 	"GET /v1/projects":                                {request{target: "/v1/projects"}, 200, `"name":"lab"`},
 	"GET /v1/hosts":                                   {request{method: "GET", target: "/v1/hosts"}, 200, `"coverage":{"heard":1,"known":2}`},
@@ -209,7 +210,7 @@ func TestOnlyHealthAndDescriptionAreOpenToNobody(t *testing.T) {
 		}
 	}
 	slices.Sort(got)
-	want := []string{"GET /healthz", "GET /openapi.json", "GET /readyz", "GET /v1/join", "GET /version", "POST /v1/join", "POST /v1/tokens"}
+	want := []string{"GET /healthz", "GET /openapi.json", "GET /readyz", "GET /v1/join", "GET /v1/login", "GET /version", "POST /v1/join", "POST /v1/tokens"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

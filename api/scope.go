@@ -30,6 +30,7 @@ var scopes = map[string]scope{
 	"GET /version":      ofAll,
 	"GET /openapi.json": ofAll,
 
+	"GET /v1/login":                  ofAll,
 	"POST /v1/tokens":                ofSelf,
 	"DELETE /v1/tokens/{id}":         ofSelf,
 	"DELETE /v1/users/{name}/tokens": ofSelf,

@@ -17,6 +17,8 @@ type People interface {
 	// IssueToken returns a token for whoever shows a password or a key. From is their
 	// address: so many tries are judged of one, and no more.
 	IssueToken(ctx context.Context, ask fleet.IssueToken, from string) (fleet.Token, error)
+	// Login returns by what tokens are got.
+	Login(ctx context.Context) (fleet.Login, error)
 	// Users returns all users, and Projects all projects, without what is secret.
 	Users(ctx context.Context) ([]fleet.User, error)
 	Projects(ctx context.Context) ([]fleet.Project, error)
@@ -93,9 +95,13 @@ func (s *server) addTokens() {
 	}
 	add(s, route{
 		method: http.MethodPost, path: "/v1/tokens", id: "issue-token", tag: "people", summary: "Log in: get a token for a project", status: http.StatusCreated,
-		description: "Open to anybody who knows a password or has an API key. The token is sent as a bearer token, to any registry and any agent of the fleet, until it expires. " +
+		description: "Open to anybody who knows a password, has an API key, or an ID token of the OpenID provider. The token is sent as a bearer token, to any registry and any agent of the fleet, until it expires. " +
 			"Unknown users, wrong passwords and wrong keys get one and the same answer, after the same work; who tries too often gets 429.",
 	}, s.issueToken)
+	add(s, route{
+		method: http.MethodGet, path: "/v1/login", id: "show-login", tag: "people", summary: "Say by what people log in here",
+		description: "Open to anybody: a program that is to log somebody in learns the OpenID provider, if there is one. What it says is public.",
+	}, s.login)
 	add(s, route{method: http.MethodGet, path: "/v1/users", id: "list-users", tag: "people", summary: "List the users of this registry's users file"}, s.listUsers)
 	add(s, route{
 		method: http.MethodGet, path: "/v1/projects", id: "list-projects", tag: "people", summary: "List projects, with their quotas and what they have",
@@ -115,6 +121,20 @@ func (s *server) issueToken(ctx context.Context, in *issueTokenIn) (*tokenOut, e
 		return nil, err
 	}
 	return &tokenOut{CacheControl: "no-store", Body: token}, nil
+}
+
+func (s *server) login(ctx context.Context, _ *nothing) (*out[fleet.Login], error) {
+	if s.opts.People == nil {
+		return &out[fleet.Login]{}, nil
+	}
+	ways, err := s.opts.People.Login(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if ways.OIDC != nil {
+		ways.OIDC.Scopes = list(ways.OIDC.Scopes)
+	}
+	return &out[fleet.Login]{ways}, nil
 }
 
 func (s *server) revokeToken(ctx context.Context, in *revokeTokenIn) (*out[fleet.Decided], error) {

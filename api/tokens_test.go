@@ -30,6 +30,10 @@ func (p *fakePeople) IssueToken(_ context.Context, ask fleet.IssueToken, from st
 	return fleet.Token{Token: "a.b.c", User: ask.User, Role: "member", Project: ask.Project}, nil
 }
 
+func (p *fakePeople) Login(context.Context) (fleet.Login, error) {
+	return fleet.Login{Passwords: true, OIDC: &fleet.OIDCLogin{Issuer: "https://id.example.org", ClientID: "grapevine"}}, nil
+}
+
 func (p *fakePeople) Users(context.Context) ([]fleet.User, error) {
 	return []fleet.User{{Name: "alice", Projects: []string{"shop"}, Keys: []string{}}}, nil
 }

@@ -98,7 +98,7 @@ func checkAlike(ctx context.Context, p *patient) []finding {
 			findings = append(findings, fine("alike", "registry "+m.Name, said+": they may be on their way"))
 			continue
 		}
-		findings = append(findings, found("alike", "registry "+m.Name, levelWarning, said, "see which with: grapevine verify; then bring users_file, and flavors, unique_names and placement, of the right one to the other"))
+		findings = append(findings, found("alike", "registry "+m.Name, levelWarning, said, "see which with: grapevine verify; then bring users_file, and flavors, unique_names, placement and oidc, of the right one to the other"))
 	}
 	if findings == nil && others > 1 {
 		findings = []finding{fine("alike", "registries", fmt.Sprintf("%d registries have the same users file and settings", others))}

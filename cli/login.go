@@ -15,16 +15,23 @@ import (
 func (a *app) loginCommand() *cobra.Command {
 	var ask fleet.IssueToken
 	var byKey bool
+	var oidc oidcFlags
 	cmd := &cobra.Command{
 		Use: "login", Short: "Get a token of a registry, and print it", Args: takes(),
 		Long: `Get a token of a registry, and print it. The password is asked for without
 showing it, or read from standard input as one line. With --api-key the key is
 read in its place ($GRAPEVINE_API_KEY, or standard input).
 
+With --oidc you log in at the OpenID provider of the registry: in a browser on
+this machine, or with --device on any other one. A program that has an ID token
+of the provider gives it with --id-token-file, - for standard input.
+
 The token is sent by every command that finds it in GRAPEVINE_TOKEN, to any
 registry and any agent of the fleet, until it ends.`,
-		Example: "  export GRAPEVINE_TOKEN=$(grapevine login --user alice --project shop)",
+		Example: "  export GRAPEVINE_TOKEN=$(grapevine login --user alice --project shop)\n" +
+			"  export GRAPEVINE_TOKEN=$(grapevine login --oidc)",
 	}
+	oidc.register(cmd.Flags())
 	cmd.Flags().StringVar(&ask.User, "user", "", "user to log in as (default $USER)")
 	cmd.Flags().StringVar(&ask.Project, "project", "", "project that the token is for; may be left out where there is only one")
 	cmd.Flags().BoolVar(&byKey, "api-key", false, "log in with an API key")
@@ -32,10 +39,18 @@ registry and any agent of the fleet, until it ends.`,
 		if byKey && ask.User != "" {
 			return usage(cmd, "--user is not needed with --api-key, which says whose it is")
 		}
-		if err := a.askSecret(&ask, byKey); err != nil {
+		if err := oidc.check(cmd, byKey || ask.User != ""); err != nil {
 			return err
 		}
 		node, err := a.nobody(cmd)
+		if err != nil {
+			return err
+		}
+		if oidc.used() {
+			ask.IDToken, err = a.idToken(cmd.Context(), node, &oidc)
+		} else {
+			err = a.askSecret(&ask, byKey)
+		}
 		if err != nil {
 			return err
 		}

@@ -28,6 +28,27 @@ func TestLoginPrintsATokenAndNothingElse(t *testing.T) {
 	}
 }
 
+func TestLoginShowsAnIDTokenToTheRegistry(t *testing.T) {
+	n := newNode(t)
+	n.answer("POST /v1/tokens", 201, fleet.Token{Token: "a.b.c", ID: id(1), User: "oidc:alice", Project: "shop", Role: "member", ExpiresAt: today})
+	n.answer("GET /v1/login", 200, fleet.Login{Passwords: true})
+	env := map[string]string{"GRAPEVINE_ADDR": n.URL, "USER": "alice"}
+	typed(t, env, "x.y.z\n", "login", "--id-token-file", "-").wants(t, exitOK, "a.b.c\n", "logged in as member oidc:alice of shop until")
+	typed(t, env, "", "login", "--id-token-file", write(t, "id-token", "x.y.z\n"), "--project", "shop").wants(t, exitOK, "a.b.c\n", "")
+	var bodies []string
+	for _, a := range n.requests("POST") {
+		bodies = append(bodies, a.Body)
+	}
+	if diff := cmp.Diff([]string{`{"id_token":"x.y.z"}`, `{"id_token":"x.y.z","project":"shop"}`}, bodies); diff != "" {
+		t.Error(diff)
+	}
+	typed(t, env, "", "login", "--id-token-file", "-").wants(t, exitFailed, "", "is empty")
+	typed(t, env, "", "login", "--oidc").wants(t, exitFailed, "", "has no OpenID provider")
+	typed(t, env, "", "login", "--oidc", "--user", "x").wants(t, exitUsage, "", "give one of them")
+	typed(t, env, "", "login", "--oidc", "--id-token-file", "-").wants(t, exitUsage, "", "give one of them")
+	typed(t, env, "", "login", "--device").wants(t, exitUsage, "", "give --oidc as well")
+}
+
 func TestTokensAreRevoked(t *testing.T) {
 	n := newNode(t)
 	done := func(kind fleet.RecordKind) fleet.Decided {

@@ -68,7 +68,7 @@ func TestExampleConfigsListEveryKeyAndChangeNothing(t *testing.T) {
 		t.Run(daemon, func(t *testing.T) {
 			example := printed(t, daemon, "--example-config")
 			for _, k := range keys.Keys() {
-				if !regexp.MustCompile(`(?m)^#(\[\[)?` + k.Name + `(\]\])?( =|$)`).MatchString(example) {
+				if !regexp.MustCompile(`(?m)^#(\[\[?)?` + k.Name + `(\]\]?)?( =|$)`).MatchString(example) {
 					t.Errorf("the key %s is not in it", k.Name)
 				}
 			}

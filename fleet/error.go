@@ -39,6 +39,7 @@ const (
 	CodeHypervisorUnreachable Code = "hypervisor_unreachable"
 	CodeOutcomeUnknown        Code = "outcome_unknown"
 	CodeNotReady              Code = "not_ready"
+	CodeIssuerUnreachable     Code = "issuer_unreachable"
 	CodeNotCurrent            Code = "not_current"
 	CodeNoCA                  Code = "no_ca"
 	CodeTooFewHolders         Code = "too_few_holders"

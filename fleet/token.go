@@ -5,21 +5,49 @@ import (
 	"time"
 )
 
+// MaxIDTokenBytes bounds the ID token of an OpenID provider.
+const MaxIDTokenBytes = 16 << 10
+
 // IssueToken asks for a token: the body of POST /v1/tokens. Either the user and
-// the password are given, or an API key.
+// the password are given, or an API key, or an ID token of the OpenID provider.
 type IssueToken struct {
 	User     string `json:"user,omitempty"`
 	Password string `json:"password,omitempty" format:"password"`
 	APIKey   string `json:"api_key,omitempty" format:"password"`
+	IDToken  string `json:"id_token,omitempty" format:"password" doc:"of the OpenID provider that GET /v1/login names"`
 	Project  string `json:"project,omitempty" doc:"the one that the token is for; may be left out by users with one project, admins and operators"`
 }
 
 // Validate judges what a person sent. The error repeats nothing that is secret.
 func (i *IssueToken) Validate() error {
-	if i.APIKey == "" == (i.User == "" || i.Password == "") || i.APIKey != "" && i.User+i.Password != "" {
-		return &Error{Code: CodeInvalid, Detail: "give user and password, or api_key alone"}
+	ways := 0
+	for _, way := range []bool{i.User != "" && i.Password != "", i.APIKey != "", i.IDToken != ""} {
+		if way {
+			ways++
+		}
+	}
+	switch {
+	case ways != 1, i.APIKey+i.IDToken != "" && i.User+i.Password != "":
+		return &Error{Code: CodeInvalid, Detail: "give user and password, or api_key alone, or id_token alone"}
+	case len(i.IDToken) > MaxIDTokenBytes:
+		return &Error{Code: CodeTooLarge, Detail: fmt.Sprintf("the ID token is %d bytes long; at most %d are taken: have the OpenID provider put fewer claims into it", len(i.IDToken), MaxIDTokenBytes)}
 	}
 	return nil
+}
+
+// Login is by what people log in at a registry.
+type Login struct {
+	// Passwords says that users of the users file log in, API keys among them.
+	Passwords bool `json:"passwords"`
+	// OIDC is the OpenID provider whose ID tokens are taken; absent for none.
+	OIDC *OIDCLogin `json:"oidc,omitempty"`
+}
+
+// OIDCLogin is what a program needs to know to get an ID token.
+type OIDCLogin struct {
+	Issuer   string   `json:"issuer"`
+	ClientID string   `json:"client_id"`
+	Scopes   []string `json:"scopes"` // beside openid
 }
 
 // Token is the answer: what is sent from then on as a bearer token, and what it

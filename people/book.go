@@ -21,6 +21,8 @@ type Book struct {
 	projects  map[string]*Project
 	keys      map[[sha256.Size]byte]holder
 	decoy     phc
+	groups    map[string]Role // that have a role in the whole fleet
+	barred    map[string]bool // outsiders who are let in no more
 }
 
 // Hash is short, and the same at registries that have the same file.
@@ -52,6 +54,10 @@ type Who struct {
 	Key string
 	// only is the project that the key is for.
 	only string
+	// outside is somebody whom an OpenID provider vouches for, who is in these of
+	// its groups.
+	outside bool
+	groups  []string
 }
 
 // ErrWrong is the one answer to a wrong password, an unknown user, one who is
@@ -118,44 +124,59 @@ func (b *Book) ProjectsOf(user string) []string {
 	return out
 }
 
+// Grant is what somebody gets a token for.
+type Grant struct {
+	Who     Who
+	Role    Role
+	Project string
+	// Group is that by which an outsider has the role; empty for users of the file.
+	Group string
+}
+
 // Grant says what somebody gets a token for who asks for a project, or with an
 // empty one for the only one that they have.
-func (b *Book) Grant(who Who, project string) (Role, string, error) {
+func (b *Book) Grant(who Who, project string) (Grant, error) {
+	if b.barred[who.User] {
+		return Grant{}, forbidden(who.User + " is barred in the users file; an administrator can let them in again")
+	}
 	if who.only != "" && cmp.Or(project, who.only) != who.only {
-		return "", "", forbidden("this API key is for project " + who.only + " alone; leave the project out")
+		return Grant{}, forbidden("this API key is for project " + who.only + " alone; leave the project out")
 	}
 	project = cmp.Or(project, who.only)
-	if role := b.RoleIn(who.User, project); role.FleetWide() {
-		return b.fleetWide(who, role, project)
+	if role, group := b.roleOf(who, project); role.FleetWide() {
+		return b.fleetWide(Grant{who, role, project, group})
 	}
-	own := b.ProjectsOf(who.User)
+	own := b.projectsOf(who)
 	if project == "" && len(own) == 1 {
 		project = own[0]
 	}
-	switch role := b.RoleIn(who.User, project); {
+	switch role, group := b.roleOf(who, project); {
 	case role != "":
-		return role, project, nil
+		return Grant{who, role, project, group}, nil
+	case len(own) == 0 && who.outside:
+		return Grant{}, forbidden("no group of " + who.User + " is named in the users file; an administrator gives groups a project (member_groups, reader_groups) or a role ([[groups]])")
 	case len(own) == 0:
-		return "", "", forbidden("user " + who.User + " has no project; an administrator names users in the projects of the users file")
+		return Grant{}, forbidden("user " + who.User + " has no project; an administrator names users in the projects of the users file")
 	case project == "":
-		return "", "", forbidden("user " + who.User + " has several projects; name one of them: " + strings.Join(own, ", "))
+		return Grant{}, forbidden("user " + who.User + " has several projects; name one of them: " + strings.Join(own, ", "))
 	default:
-		return "", "", forbidden("user " + who.User + " has no such project; their own are: " + strings.Join(own, ", "))
+		return Grant{}, forbidden("user " + who.User + " has no such project; their own are: " + strings.Join(own, ", "))
 	}
 }
 
 // fleetWide is the grant of an admin or an operator. A key that is for one
 // project makes them no more than its member.
-func (b *Book) fleetWide(who Who, role Role, project string) (Role, string, error) {
-	if who.only != "" {
-		return Member, project, nil
+func (b *Book) fleetWide(g Grant) (Grant, error) {
+	if g.Who.only != "" {
+		g.Role, g.Project = Member, g.Who.only
+		return g, nil
 	}
-	if project != "" {
-		if err := fleet.CheckName("project", project); err != nil {
-			return "", "", err
+	if g.Project != "" {
+		if err := fleet.CheckName("project", g.Project); err != nil {
+			return Grant{}, err
 		}
 	}
-	return role, project, nil
+	return g, nil
 }
 
 func forbidden(detail string) error {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 
 	"grapevine/fleet"
 	"grapevine/internal/settings"
@@ -16,6 +17,8 @@ type checker struct {
 	users    map[string]*User
 	projects map[string]*Project
 	keys     map[[sha256.Size]byte]holder
+	groups   map[string]Role
+	barred   map[string]bool
 	costly   phc // the costliest of the passwords' hashes
 }
 
@@ -41,6 +44,17 @@ func (c *checker) check(f *file) error {
 		if err := c.project(&f.Projects[i]); err != nil {
 			return c.at("projects", i, err)
 		}
+	}
+	for i := range f.Groups {
+		if err := c.group(&f.Groups[i]); err != nil {
+			return c.at("groups", i, err)
+		}
+	}
+	for _, name := range f.Barred {
+		if !outsiderName.MatchString(name) {
+			return fmt.Errorf("%s: barred names %.80q, which is not the name of somebody whom an OpenID provider vouches for, as %salice; users of this file are disabled where they stand", c.path, name, OIDCPrefix)
+		}
+		c.barred[name] = true
 	}
 	for i := range f.Users {
 		for _, k := range f.Users[i].Keys {
@@ -128,6 +142,15 @@ func (c *checker) project(p *Project) error {
 			seen[name] = true
 		}
 	}
+	for _, group := range slices.Concat(p.MemberGroups, p.ReaderGroups) {
+		if err := fleet.CheckName("group", group); err != nil {
+			return fmt.Errorf("project %q: %w", p.Name, err)
+		}
+		if seen["group "+group] {
+			return fmt.Errorf("project %q names group %q twice; a member reads as well", p.Name, group)
+		}
+		seen["group "+group] = true
+	}
 	if p.Network != "" {
 		if err := fleet.CheckNICs([]fleet.NIC{{Network: p.Network}}); err != nil {
 			return fmt.Errorf("network of project %q: %w", p.Name, err)
@@ -139,6 +162,20 @@ func (c *checker) project(p *Project) error {
 		}
 	}
 	c.projects[p.Name] = p
+	return nil
+}
+
+func (c *checker) group(g *Group) error {
+	if err := fleet.CheckName("group", g.Name); err != nil {
+		return err
+	}
+	if !g.Role.FleetWide() {
+		return fmt.Errorf("role %.40q of group %q is neither admin nor operator; groups of members and readers are named by projects (member_groups, reader_groups)", string(g.Role), g.Name)
+	}
+	if c.groups[g.Name] != "" {
+		return fmt.Errorf("group %q is there twice; remove one", g.Name)
+	}
+	c.groups[g.Name] = g.Role
 	return nil
 }
 

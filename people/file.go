@@ -31,6 +31,14 @@ type file struct {
 	RequestsPerSecond int           `toml:"requests_per_second"`
 	Users             []User        `toml:"users"`
 	Projects          []Project     `toml:"projects"`
+	Groups            []Group       `toml:"groups"`
+	Barred            []string      `toml:"barred"`
+}
+
+// Group is one of an OpenID provider's that has a role in the whole fleet.
+type Group struct {
+	Name string `toml:"name"`
+	Role Role   `toml:"role"` // Admin or Operator
 }
 
 // User is a person, or a program.
@@ -60,6 +68,10 @@ type Project struct {
 	Name    string   `toml:"name"`
 	Members []string `toml:"members"`
 	Readers []string `toml:"readers"`
+	// MemberGroups and ReaderGroups are groups of an OpenID provider, whoever is in
+	// them.
+	MemberGroups []string `toml:"member_groups"`
+	ReaderGroups []string `toml:"reader_groups"`
 	// Network is what an instance gets that asks for none; empty for the host's
 	// default.
 	Network string `toml:"network"`
@@ -96,7 +108,10 @@ func Read(path string, text []byte) (*Book, error) {
 	if err := settings.Decode(path, text, &f); err != nil {
 		return nil, err
 	}
-	c := checker{path: path, text: text, users: map[string]*User{}, projects: map[string]*Project{}, keys: map[[sha256.Size]byte]holder{}}
+	c := checker{
+		path: path, text: text, users: map[string]*User{}, projects: map[string]*Project{}, keys: map[[sha256.Size]byte]holder{},
+		groups: map[string]Role{}, barred: map[string]bool{},
+	}
 	if err := c.check(&f); err != nil {
 		return nil, err
 	}
@@ -104,5 +119,6 @@ func Read(path string, text []byte) (*Book, error) {
 	return &Book{
 		hash: hex.EncodeToString(sum[:4]), life: f.TokenLife, perSecond: f.RequestsPerSecond,
 		users: c.users, projects: c.projects, keys: c.keys, decoy: c.decoy(),
+		groups: c.groups, barred: c.barred,
 	}, nil
 }

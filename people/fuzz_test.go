@@ -24,6 +24,9 @@ func FuzzDecodeToken(f *testing.F) {
 	admin := good
 	admin.Project, admin.Role, admin.Key = "", Admin, ""
 	f.Add(admin.Encode())
+	outsider := good
+	outsider.User, outsider.Key, outsider.Group = OIDCPrefix+"alice", "", "devs"
+	f.Add(outsider.Encode())
 	f.Add(append(good.Encode(), good.Encode()...))
 	f.Add([]byte(`{"id":"01000000-0000-0000-0000-000000000000","fleet":"home","user":"a","role":"reader","project":"p","issued_ms":-9223372036854775808,"expires_ms":9223372036854775807}`))
 	f.Fuzz(func(t *testing.T, content []byte) {
@@ -35,7 +38,7 @@ func FuzzDecodeToken(f *testing.F) {
 			return
 		}
 		life := got.ExpiresAt().Sub(got.IssuedAt())
-		if got.Fleet != "home" || !got.Role.Known() || CheckUserName(got.User) != nil || got.ID.IsZero() || life > MaxTokenLife ||
+		if got.Fleet != "home" || !got.Role.Known() || checkTokenUser(&got) != nil || got.ID.IsZero() || life > MaxTokenLife ||
 			got.IssuedAt().After(tokenTime.Add(Leeway)) || got.ExpiresAt().Before(tokenTime.Add(-Leeway)) {
 			t.Errorf("taken: %+v", got)
 		}

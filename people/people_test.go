@@ -118,9 +118,12 @@ func checkGrant(t *testing.T, b *Book, who Who, err error, project, want string)
 	t.Helper()
 	got := ""
 	if err == nil {
-		var role Role
-		role, project, err = b.Grant(who, project)
-		got = fmt.Sprintf("%s in %s", role, project)
+		var g Grant
+		g, err = b.Grant(who, project)
+		got = fmt.Sprintf("%s in %s", g.Role, g.Project)
+		if g.Group != "" {
+			got += " by " + g.Group
+		}
 	}
 	if err != nil {
 		got = err.Error()

@@ -20,6 +20,9 @@ type Token struct {
 	Fleet string     `json:"fleet"` // for whom it is: no other fleet takes it
 	User  string     `json:"user"`
 	Key   string     `json:"key,omitempty"` // the API key it was got with
+	// Group is that of an OpenID provider by which the user has the role. Releases
+	// that know of no such users refuse the token for it.
+	Group string `json:"group,omitempty"`
 	// Project is what a member or reader is one of; of the others, what they mean
 	// where they name none.
 	Project   string `json:"project,omitempty"`
@@ -56,7 +59,7 @@ func DecodeToken(content []byte, fleetName string, now time.Time) (Token, error)
 	switch {
 	case t.Fleet != fleetName:
 		return Token{}, unauthenticated(fmt.Sprintf("the token is for fleet %.80q and this is fleet %q; log in here", t.Fleet, fleetName))
-	case t.ID.IsZero(), CheckUserName(t.User) != nil, !t.Role.Known(), !t.Role.FleetWide() && t.Project == "", t.IssuedMS < 0, t.ExpiresMS-t.IssuedMS > MaxTokenLife.Milliseconds():
+	case t.ID.IsZero(), checkTokenUser(&t) != nil, !t.Role.Known(), !t.Role.FleetWide() && t.Project == "", t.IssuedMS < 0, t.ExpiresMS-t.IssuedMS > MaxTokenLife.Milliseconds():
 		return Token{}, unauthenticated("the token is not whole; log in again")
 	case now.Add(Leeway).Before(t.IssuedAt()):
 		return Token{}, unauthenticated("the token is of the future; set the clocks of the registry and of this node")
@@ -76,6 +79,9 @@ func (t *Token) Covers(revokedAt time.Time) bool {
 // Still says why a token is good no more by what the file says now; nil where
 // its user would get as much today.
 func (b *Book) Still(t *Token) error {
+	if t.Group != "" {
+		return b.stillOutside(t)
+	}
 	u := b.users[t.User]
 	switch {
 	case u == nil || u.Disabled:

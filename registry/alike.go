@@ -63,7 +63,7 @@ func newAlike(cfg *Config, self fleet.UUID, u *users, m alikeMesh, log *slog.Log
 func settingsHash(cfg *Config) string {
 	flavors := slices.SortedFunc(slices.Values(cfg.Flavors), func(a, b fleet.Flavor) int { return strings.Compare(a.Name, b.Name) })
 	unique := slices.Compact(slices.Sorted(slices.Values(cfg.UniqueNames)))
-	text, err := json.Marshal([]any{flavors, append([]string{}, unique...), cfg.Placement})
+	text, err := json.Marshal([]any{flavors, append([]string{}, unique...), cfg.Placement, []string{cfg.OIDC.Issuer, cfg.OIDC.ClientID, cfg.OIDC.UserClaim, cfg.OIDC.GroupsClaim}})
 	if err != nil {
 		panic(fmt.Sprintf("settings do not encode: %v", err)) // they are texts and numbers
 	}
@@ -188,7 +188,7 @@ func (a *alike) findings(now time.Time) []fleet.Finding {
 }
 
 // differsDo is what to do about registries that differ.
-const differsDo = "bring users_file, and flavors, unique_names and placement of registry.toml, of the right registry to the other; a users file is read by itself, settings take a restart"
+const differsDo = "bring users_file, and flavors, unique_names, placement and oidc of registry.toml, of the right registry to the other; a users file is read by itself, settings take a restart"
 
 // Members implements api.Core: of registries it says for how long they have
 // differed from this one.

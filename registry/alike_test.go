@@ -122,6 +122,7 @@ func TestSettingsHashIsOfWhatMustBeTheSame(t *testing.T) {
 	}
 	for name, change := range map[string]func(*Config){
 		"unique_names": func(c *Config) { c.UniqueNames = nil },
+		"oidc":         func(c *Config) { c.OIDC.ClientID = "other" },
 		"placement":    func(c *Config) { c.Placement = fleet.Pack },
 		"flavors":      func(c *Config) { c.Flavors = append([]fleet.Flavor{}, c.Flavors...); c.Flavors[0].VCPUs++ },
 	} {

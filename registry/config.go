@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -25,6 +26,7 @@ type Config struct {
 	ListenTLS bool   `toml:"listen_tls" help:"serve the API over TLS with this registry's certificate; clients need one of the fleet's, or a token"`
 
 	UsersFile   string `toml:"users_file" help:"file with users, projects, roles and quotas, the same at every registry; read again when it changes; with it, callers on loopback need a token too"`
+	OIDC        OIDC   `toml:"oidc" help:"OpenID provider whose people log in, the same at every registry; its groups are given projects and roles in the users file, which it needs"`
 	OpenMetrics bool   `toml:"open_metrics" help:"let anyone who reaches the API read /metrics"`
 
 	GossipBind      string   `toml:"gossip_bind" help:"address that gossip listens on, TCP and UDP"`
@@ -51,6 +53,16 @@ type Config struct {
 	LogLevel       string        `toml:"log_level" help:"debug, info, warn or error"`
 }
 
+// OIDC says whose ID tokens are taken, and what in them is read.
+type OIDC struct {
+	Issuer      string   `toml:"issuer" help:"address of the OpenID provider exactly as it calls itself, https (or http on loopback); empty for none"`
+	ClientID    string   `toml:"client_id" help:"name by which the provider knows this fleet; an ID token for anybody else is refused"`
+	CAFile      string   `toml:"ca_file" help:"certificates of the authorities that vouch for the provider; the system's when empty"`
+	UserClaim   string   `toml:"user_claim" help:"claim that names the person, who is called oidc:NAME here; sub alone is never given to another person; email is taken only where the provider has verified it"`
+	GroupsClaim string   `toml:"groups_claim" help:"claim that lists the person's groups"`
+	Scopes      []string `toml:"scopes" help:"what grapevine login --oidc asks the provider for, beside openid, such as groups"`
+}
+
 // Default returns the configuration before anything is set.
 func Default() Config {
 	return Config{
@@ -61,6 +73,7 @@ func Default() Config {
 		TLSKey:          "/etc/grapevine/tls/registry-key.pem",
 		GossipKeyFile:   "/etc/grapevine/tls/gossip.key",
 		JoinFile:        "/etc/grapevine/tls/join",
+		OIDC:            OIDC{UserClaim: "sub", GroupsClaim: "groups"},
 		CertificateLife: fleet.CertificateLife,
 		Flavors:         fleet.BuiltinFlavors(),
 		Placement:       fleet.Spread,
@@ -74,7 +87,7 @@ func Default() Config {
 // what to do.
 func (c *Config) Validate() error {
 	for _, check := range []func(*Config) error{
-		(*Config).checkNames, (*Config).checkListen, (*Config).checkGossip, (*Config).checkFiles,
+		(*Config).checkNames, (*Config).checkListen, (*Config).checkGossip, (*Config).checkFiles, (*Config).checkOIDC,
 		(*Config).checkFlavors, (*Config).checkPlacement, (*Config).checkUnique, (*Config).checkTimes, (*Config).checkLog,
 	} {
 		if err := check(c); err != nil {
@@ -137,6 +150,36 @@ func (c *Config) checkFiles() error {
 	}
 	if (c.CACertFile == "") != (c.CAKeyFile == "") {
 		return errors.New("of ca_cert_file and ca_key_file one is set; set both, as grapevine tls intermediate made them, or none")
+	}
+	return nil
+}
+
+func (c *Config) checkOIDC() error {
+	o := &c.OIDC
+	if o.Issuer == "" {
+		if o.ClientID != "" {
+			return errors.New("oidc.client_id is set and oidc.issuer is not; set both, or none")
+		}
+		return nil
+	}
+	at, err := url.Parse(o.Issuer)
+	switch {
+	case err != nil, at.Host == "", at.RawQuery != "", at.Fragment != "", at.User != nil,
+		at.Scheme != "https" && (at.Scheme != "http" || !loopback(net.JoinHostPort(at.Hostname(), "0"))):
+		return fmt.Errorf("oidc.issuer is %q; it must be an https address without a query, as the provider calls itself", o.Issuer)
+	case o.ClientID == "":
+		return errors.New("oidc.client_id is not set; it is what the provider calls this fleet")
+	case o.UserClaim == "":
+		return errors.New("oidc.user_claim is empty; name the claim that says who somebody is, as sub")
+	case o.GroupsClaim == "":
+		return errors.New("oidc.groups_claim is empty; name the claim that lists somebody's groups, as groups")
+	case c.UsersFile == "":
+		return errors.New("oidc.issuer is set and users_file is not; the users file says what groups of the provider may do")
+	}
+	for _, scope := range o.Scopes {
+		if scope == "" || strings.ContainsFunc(scope, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }) {
+			return fmt.Errorf("oidc.scopes has %q, which is not one word", scope)
+		}
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"grapevine/fleet"
 	"grapevine/internal/throttle"
 	"grapevine/people"
+	"grapevine/people/openid"
 	"grapevine/people/tokens"
 )
 
@@ -30,6 +31,8 @@ type login struct {
 	hashing chan struct{}
 	log     *slog.Logger
 	metrics *metrics
+	oidc    *openid.Provider // nil for none
+	scopes  []string
 	has     func(project string) people.Taken
 }
 
@@ -40,7 +43,7 @@ func (r *Registry) people(counts *metrics) api.People {
 	}
 	return &login{
 		users: r.users, gate: r.gate, tries: throttle.New(), hashing: make(chan struct{}, hashesAtOnce), log: r.deps.Log, metrics: counts,
-		has: r.core.quotas.has,
+		has: r.core.quotas.has, oidc: r.oidc, scopes: r.cfg.OIDC.Scopes,
 	}
 }
 
@@ -51,7 +54,7 @@ func (l *login) IssueToken(ctx context.Context, ask fleet.IssueToken, from strin
 	if err != nil {
 		user := ask.User
 		if l.users.book().RoleIn(user, "") == "" && l.users.book().ProjectsOf(user) == nil {
-			user = "" // it may be a password that somebody typed into the wrong field
+			user = "" // of an ID token it is not told, and it may be a password that somebody typed into the wrong field
 		}
 		l.log.WarnContext(ctx, "login refused", "from", from, "user", user, "code", string(fleet.CodeOf(err)))
 		return fleet.Token{}, err
@@ -69,11 +72,11 @@ func (l *login) issue(ctx context.Context, ask *fleet.IssueToken, from string) (
 	if err != nil {
 		return fleet.Token{}, err
 	}
-	role, project, err := book.Grant(who, ask.Project)
+	grant, err := book.Grant(who, ask.Project)
 	if err != nil {
 		return fleet.Token{}, err
 	}
-	signed, t, err := l.gate.Issue(who, role, project, book.TokenLife(), time.Now())
+	signed, t, err := l.gate.Issue(grant, book.TokenLife(), time.Now())
 	if err != nil {
 		return fleet.Token{}, err
 	}
@@ -82,7 +85,10 @@ func (l *login) issue(ctx context.Context, ask *fleet.IssueToken, from string) (
 
 // prove returns who has shown a password or a key. Passwords wait for their turn.
 func (l *login) prove(ctx context.Context, book *people.Book, ask *fleet.IssueToken) (people.Who, error) {
-	if ask.APIKey != "" {
+	switch {
+	case ask.IDToken != "":
+		return l.outsider(ctx, ask.IDToken)
+	case ask.APIKey != "":
 		return book.ByKey(ask.APIKey)
 	}
 	select {
@@ -92,6 +98,38 @@ func (l *login) prove(ctx context.Context, book *people.Book, ask *fleet.IssueTo
 	}
 	defer func() { <-l.hashing }()
 	return book.ByPassword(ask.User, ask.Password)
+}
+
+// errNoProvider is of a registry that takes no ID tokens.
+var errNoProvider = &fleet.Error{Code: fleet.CodeUnsupported, Detail: "this registry takes no ID tokens, for it has no OpenID provider ([oidc] in registry.toml); log in with a password or an API key"}
+
+// outsider returns who an ID token shows. One that is older than a revocation of its
+// user is refused, or whoever has stolen it would get a new token for it.
+func (l *login) outsider(ctx context.Context, idToken string) (people.Who, error) {
+	if l.oidc == nil {
+		return people.Who{}, errNoProvider
+	}
+	said, err := l.oidc.Judge(ctx, idToken, time.Now())
+	if err != nil {
+		return people.Who{}, err
+	}
+	who, err := people.Outsider(said.User, said.Groups)
+	if err != nil {
+		return people.Who{}, err
+	}
+	if l.gate.Revoked(&people.Token{User: who.User, IssuedMS: said.IssuedAt.UnixMilli()}) {
+		return people.Who{}, &fleet.Error{Code: fleet.CodeUnauthenticated, Detail: "all tokens of this user were revoked after the OpenID provider issued this ID token; log in there again"}
+	}
+	return who, nil
+}
+
+// Login implements api.People.
+func (l *login) Login(context.Context) (fleet.Login, error) {
+	ways := fleet.Login{Passwords: true}
+	if l.oidc != nil {
+		ways.OIDC = &fleet.OIDCLogin{Issuer: l.oidc.Issuer(), ClientID: l.oidc.ClientID(), Scopes: l.scopes}
+	}
+	return ways, nil
 }
 
 // neighbourhood is by what logins are paced: an IPv4 address, or the /64 that

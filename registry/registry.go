@@ -22,6 +22,7 @@ import (
 	"grapevine/internal/rungroup"
 	"grapevine/internal/sockets"
 	"grapevine/mesh"
+	"grapevine/people/openid"
 	"grapevine/people/tokens"
 	"grapevine/view"
 )
@@ -48,8 +49,9 @@ type Registry struct {
 	peers    *client.Peers
 	listener net.Listener
 	server   *http.Server
-	gate     *tokens.Gate // judges what people show
-	users    *users       // nil without a users file
+	gate     *tokens.Gate     // judges what people show
+	users    *users           // nil without a users file
+	oidc     *openid.Provider // nil for none
 	alike    *alike
 	renewer  *enrol.Renewer
 
@@ -74,6 +76,9 @@ func New(cfg Config, deps Deps) (*Registry, error) {
 	var err error
 	counts := newMetrics()
 	if r.users, err = openUsers(cfg.UsersFile, deps.Log, counts); err != nil {
+		return nil, err
+	}
+	if r.oidc, err = openProvider(&cfg); err != nil {
 		return nil, err
 	}
 	if r.listener, err = deps.Network.Listen("listen", cfg.Listen); err != nil {
@@ -109,6 +114,20 @@ func New(cfg Config, deps Deps) (*Registry, error) {
 		Enrolment:   desk,
 	}), deps.Log)
 	return r, nil
+}
+
+// openProvider reads what is needed to judge ID tokens; nil where no provider is
+// named. It asks nobody: a registry starts as well where the provider is down.
+func openProvider(cfg *Config) (*openid.Provider, error) {
+	o := &cfg.OIDC
+	if o.Issuer == "" {
+		return nil, nil
+	}
+	p, err := openid.New(openid.Config{Issuer: o.Issuer, ClientID: o.ClientID, CAFile: o.CAFile, UserClaim: o.UserClaim, GroupsClaim: o.GroupsClaim})
+	if err != nil {
+		return nil, fmt.Errorf("oidc: %w", err)
+	}
+	return p, nil
 }
 
 // member is how the registry takes part in the mesh: as one that dials links

@@ -14,6 +14,11 @@ func (c *Client) IssueToken(ctx context.Context, ask fleet.IssueToken) (fleet.To
 	return send[fleet.Token](ctx, c, call{method: http.MethodPost, path: "/v1/tokens"}, ask)
 }
 
+// Login asks a registry by what people log in.
+func (c *Client) Login(ctx context.Context) (fleet.Login, error) {
+	return get[fleet.Login](ctx, c, "/v1/login", nil)
+}
+
 // RevokeOptions are what a registry fills in that passes a revocation on.
 type RevokeOptions struct {
 	By string

@@ -20,7 +20,7 @@ func (s *Set) Example() string {
 	var keys, tables strings.Builder
 	for _, k := range s.keys {
 		b := &keys
-		if isTables(k.field.Type()) {
+		if isTables(k.field.Type()) || isTable(k.field.Type()) {
 			b = &tables
 		}
 		b.WriteString("\n" + comment(k.explained(s.Env(k))))
@@ -62,8 +62,28 @@ func isTables(t reflect.Type) bool {
 	return t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct && !scalar(t.Elem(), false)
 }
 
+// isTable reports whether values of this type are written as one [table].
+func isTable(t reflect.Type) bool { return t.Kind() == reflect.Struct && !scalar(t, false) }
+
+// tableTOML writes a table with the help of each of its fields.
+func tableTOML(name string, v reflect.Value) string {
+	lines := []string{"[" + name + "]"}
+	for i := range v.NumField() {
+		field := v.Type().Field(i)
+		key, _, _ := strings.Cut(field.Tag.Get("toml"), ",")
+		if help := field.Tag.Get("help"); help != "" {
+			lines = append(lines, strings.Split(strings.TrimSuffix(comment(key+": "+help+"."), "\n"), "\n")...)
+		}
+		lines = append(lines, key+" = "+valueTOML(v.Field(i)))
+	}
+	return strings.Join(lines, "\n")
+}
+
 // asTOML writes a key and its value as in a file.
 func (k *Key) asTOML() string {
+	if isTable(k.field.Type()) {
+		return tableTOML(k.Name, k.field)
+	}
 	if !isTables(k.field.Type()) {
 		return k.Name + " = " + valueTOML(k.field)
 	}

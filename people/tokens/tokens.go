@@ -27,11 +27,11 @@ type Gate struct {
 }
 
 // Issue signs a token for somebody who has shown who they are.
-func (g *Gate) Issue(who people.Who, role people.Role, project string, life time.Duration, now time.Time) (string, people.Token, error) {
+func (g *Gate) Issue(to people.Grant, life time.Duration, now time.Time) (string, people.Token, error) {
 	var random [16]byte
 	_, _ = rand.Read(random[:]) // crypto/rand never fails: it ends the program instead
 	t := people.Token{
-		ID: fleet.NewUUIDv4(random), Fleet: g.Identity.Subject().Fleet, User: who.User, Key: who.Key, Project: project, Role: role,
+		ID: fleet.NewUUIDv4(random), Fleet: g.Identity.Subject().Fleet, User: to.Who.User, Key: to.Who.Key, Group: to.Group, Project: to.Project, Role: to.Role,
 		IssuedMS: now.UnixMilli(), ExpiresMS: now.Add(life).UnixMilli(),
 	}
 	if g.Revoked(&t) {
