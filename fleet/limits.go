@@ -146,6 +146,10 @@ const (
 	// token is older than a day (people.MaxTokenLife), and clocks may differ.
 	MaxRevocationsHeld = MaxRecords / 4
 	KeepRevoked        = 25 * time.Hour
+	// MaxTrustBytes bounds a list of the fleet's roots as it is carried: three roots
+	// and 12 intermediates of 0.5 KiB, in PEM. It lies in a record, of the 16 KiB of
+	// a row.
+	MaxTrustBytes = 12 << 10
 	// KeepSpent is how long a holder keeps a record that is empty by now, for
 	// people to read.
 	KeepSpent = 24 * time.Hour

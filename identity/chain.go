@@ -113,8 +113,16 @@ func subjectOfChain(chain []*x509.Certificate) (Subject, error) {
 // The caller changes nothing of it.
 func (id *Identity) Chain() [][]byte { return id.current.Load().cert.Certificate }
 
-// RootsPEM returns the roots that are trusted.
-func (id *Identity) RootsPEM() []byte { return encodeCerts(id.current.Load().roots) }
+// RootsPEM returns the roots that are trusted, and the list that says so.
+func (id *Identity) RootsPEM() []byte { return id.current.Load().rootsPEM() }
+
+func (p *proof) rootsPEM() []byte {
+	out := encodeCerts(p.roots)
+	if p.trust != nil {
+		out = append(out, p.trust.text...)
+	}
+	return out
+}
 
 func encodeCerts(certs []*x509.Certificate) []byte {
 	var out bytes.Buffer

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,6 +29,9 @@ type Identity struct {
 	current atomic.Pointer[proof]
 	changed atomic.Pointer[chan struct{}]
 	revoked atomic.Pointer[map[fleet.UUID]time.Time]
+	// changing is held while current is made from what it was.
+	changing  sync.Mutex
+	strangers atomic.Bool
 	seen    enrolments
 	guards  guards
 }
@@ -36,7 +40,9 @@ type Identity struct {
 type proof struct {
 	cert  tls.Certificate // the leaf, then what leads from it to a root
 	roots []*x509.Certificate
-	pool  *x509.CertPool // of roots
+	pool  *x509.CertPool    // of roots
+	root  *x509.Certificate // that vouches for cert
+	trust *Trust            // that says which roots; nil where a person did
 }
 
 // Load reads an identity and checks that its parts belong together, that it is
@@ -96,11 +102,14 @@ func prove(caPEM []byte, pair Pair, names Files, now time.Time) (*proof, Subject
 	if !samePublic(leaf, key) {
 		return nil, Subject{}, fmt.Errorf("key %s does not belong to certificate %s; give the two files that were made at once", names.Key, names.Cert)
 	}
-	made := &proof{cert: tls.Certificate{PrivateKey: key, Leaf: leaf}, roots: roots, pool: poolOf(roots)}
+	made := &proof{cert: tls.Certificate{PrivateKey: key, Leaf: leaf}}
 	for _, cert := range chain {
 		made.cert.Certificate = append(made.cert.Certificate, cert.Raw)
 	}
-	verified, err := made.verify(chain, x509.VerifyOptions{CurrentTime: withinAll(chain), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	if made.trust, err = ReadTrust(caPEM); err != nil {
+		return nil, Subject{}, fmt.Errorf("%s: %w", names.CA, err)
+	}
+	verified, err := made.trusting(roots, chain)
 	if err != nil {
 		return nil, Subject{}, fmt.Errorf("certificate %s was not issued by CA %s of fleet %s; use the CA and the certificate of one fleet: %w", names.Cert, names.CA, fleetName, err)
 	}
@@ -148,6 +157,12 @@ func (id *Identity) leaf() *x509.Certificate { return id.current.Load().cert.Lea
 // in caPEM: handshakes use them from then on, and listeners need no restart.
 // What does not fit is refused, and nothing changes.
 func (id *Identity) Replace(caPEM []byte, pair Pair, now time.Time) error {
+	id.changing.Lock()
+	defer id.changing.Unlock()
+	return id.replace(caPEM, pair, now)
+}
+
+func (id *Identity) replace(caPEM []byte, pair Pair, now time.Time) error {
 	names := Files{CA: "the new CA certificate", Cert: "the new certificate", Key: "the new key"}
 	made, subject, err := prove(caPEM, pair, names, now)
 	if err != nil {
@@ -156,10 +171,14 @@ func (id *Identity) Replace(caPEM []byte, pair Pair, now time.Time) error {
 	if subject.String() != id.subject.String() {
 		return fmt.Errorf("the new certificate is of %s and this node is %s: %w", subject, id.subject, ErrWrongPeer)
 	}
+	id.goOnWith(made)
+	return nil
+}
+
+func (id *Identity) goOnWith(made *proof) {
 	id.current.Store(made)
 	changed := make(chan struct{})
 	close(*id.changed.Swap(&changed))
-	return nil
 }
 
 // Changed returns a channel that is closed at the next Replace.

@@ -44,6 +44,26 @@ func (ca *CA) NewIntermediate(name string, lifetime time.Duration, now time.Time
 	return caFromPair(pair, "the new intermediate CA")
 }
 
+// Recertify vouches for an intermediate that another root of the fleet made: the
+// same key under the same name, until it would have ended, or this root ends.
+func (ca *CA) Recertify(issuer *x509.Certificate, now time.Time) (*x509.Certificate, error) {
+	if name, is := fleetOfIntermediate(issuer); !is || name != ca.fleet || ca.Intermediate() {
+		return nil, fmt.Errorf("%q is no intermediate of fleet %s, or this is no root of it", issuer.Subject.CommonName, ca.fleet)
+	}
+	end := issuer.NotAfter
+	if end.After(ca.cert.NotAfter) {
+		end = ca.cert.NotAfter
+	}
+	der, err := certificate(&x509.Certificate{
+		Subject: issuer.Subject, URIs: issuer.URIs, NotBefore: now.Add(-backdate), NotAfter: end,
+		IsCA: true, MaxPathLenZero: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}, ca.cert, issuer.PublicKey, ca.key)
+	if err != nil {
+		return nil, fmt.Errorf("vouch for intermediate CA %q: %w", issuer.Subject.CommonName, err)
+	}
+	return x509.ParseCertificate(der)
+}
+
 // Intermediate reports whether the CA is one that a root made.
 func (ca *CA) Intermediate() bool {
 	_, is := fleetOfIntermediate(ca.cert)

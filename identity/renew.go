@@ -16,6 +16,9 @@ import (
 // ErrNotLonger is wrapped by the error of a renewal that would win no time.
 var ErrNotLonger = errors.New("it ends no later than the present one; look when the CA ends that issued it, and at the certificate_life of its node")
 
+// errOtherRoot is of an issuer that has not gone on to the fleet's new root yet.
+var errOtherRoot = errors.New("it is of a root that the fleet is giving up")
+
 // Enrolled returns when a person enrolled this node, as its certificate says.
 func (id *Identity) Enrolled() time.Time { return EnrolledAt(id.leaf()) }
 
@@ -56,6 +59,8 @@ func (id *Identity) NextRequest() (csrPEM, keyPEM []byte, err error) {
 // of the same subject under the roots that are trusted. It is written to files,
 // where there are any, before it is used. The file of roots is left alone.
 func (id *Identity) Renew(files Files, pair Pair, now time.Time) error {
+	id.changing.Lock()
+	defer id.changing.Unlock()
 	roots := id.RootsPEM()
 	next, err := New(roots, pair, now, id.subject.Role)
 	if err != nil {
@@ -64,6 +69,9 @@ func (id *Identity) Renew(files Files, pair Pair, now time.Time) error {
 	switch {
 	case next.subject.String() != id.subject.String():
 		return fmt.Errorf("the new certificate is of %s and this node is %s: %w", next.subject, id.subject, ErrWrongPeer)
+	case id.Outdated() && !next.Outdated(): // it may end sooner
+	case next.Outdated() && !id.Outdated():
+		return fmt.Errorf("take the new certificate: %w", errOtherRoot)
 	case !winsTime(id.leaf(), next.leaf()):
 		return fmt.Errorf("take the new certificate, which ends on %s: %w", next.NotAfter().UTC().Format(time.RFC3339), ErrNotLonger)
 	}
@@ -72,7 +80,7 @@ func (id *Identity) Renew(files Files, pair Pair, now time.Time) error {
 			return err
 		}
 	}
-	return id.Replace(roots, pair, now)
+	return id.replace(roots, pair, now)
 }
 
 // CheckRenewable returns an error where the next certificate could not be

@@ -1,7 +1,6 @@
 package identity
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -105,6 +104,7 @@ func LoadIssuer(certFile, keyFile string, own *Identity, now time.Time) (*CA, er
 	if err != nil {
 		return nil, err
 	}
+	ca = own.Issuing(ca)
 	if err := checkDates(certFile, ca.cert, now); err != nil {
 		return nil, err
 	}
@@ -115,17 +115,7 @@ func LoadIssuer(certFile, keyFile string, own *Identity, now time.Time) (*CA, er
 }
 
 // RootHash is the SHA-256 of the root that vouches for this node's certificate.
-func (id *Identity) RootHash() [sha256.Size]byte {
-	own := id.current.Load()
-	chain, err := x509.ParseCertificates(bytes.Join(own.cert.Certificate, nil))
-	if err == nil {
-		chain, err = own.verify(chain, x509.VerifyOptions{CurrentTime: withinAll(chain), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
-	}
-	if err != nil {
-		return [sha256.Size]byte{} // prove has verified it
-	}
-	return sha256.Sum256(chain[len(chain)-1].Raw)
-}
+func (id *Identity) RootHash() [sha256.Size]byte { return sha256.Sum256(id.current.Load().root.Raw) }
 
 // TrustHash returns the settings of a client that knows a fleet by the hash of
 // one of its roots alone, which is among those in rootsPEM, and the fleet's name.

@@ -66,6 +66,10 @@ func (id *Identity) ClientTLS(peer fleet.UUID, protos ...string) *tls.Config {
 		}
 		chain, err := id.current.Load().verify(state.PeerCertificates, opts)
 		if err != nil {
+			var unknown x509.UnknownAuthorityError
+			if errors.As(err, &unknown) {
+				id.strangers.Store(true)
+			}
 			return err
 		}
 		subject, err := id.admit(chain)
