@@ -100,6 +100,7 @@ type Agent struct {
 	renewer    *enrol.Renewer
 
 	revocations *enrol.Revocations
+	follower    *enrol.Follower
 
 	listener net.Listener   // HTTPS and links
 	socket   net.Listener   // nil for none
@@ -209,6 +210,7 @@ func (a *Agent) open(ctx context.Context, deps Deps) error {
 	a.peers = client.NewPeers(func(peer fleet.UUID) *tls.Config { return a.identity.ClientTLS(peer, "http/1.1") }, a.network)
 	a.View = view.New(view.Config{
 		Source: a.mesh, Flavors: a.cfg.Flavors, Peers: a.peers, Self: a.hostID, Local: (*local)(a),
+		Trust: func() fleet.TrustReport { return a.desk.Trusting() }, RootOf: enrol.RootOf(a.identity),
 	})
 	a.gate = &tokens.Gate{Identity: a.identity, Revoked: a.View.Revoked}
 	if err := a.openDesk(deps.Credentials); err != nil {
@@ -258,6 +260,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	group.Add("moves", a.keepMoved)
 	group.Add("consoles", a.consoles.Run)
 	group.Add("revoked", a.revocations.Run)
+	group.Add("trust", a.follower.Run)
 	group.Add("certificate", a.renewer.Run)
 	group.Add("leave", a.left.Run)
 	a.serve(&group)

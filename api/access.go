@@ -125,6 +125,8 @@ var access = map[string][]PrincipalRole{
 	"GET /v1/join":                anyone,
 	"POST /v1/join":               anyone, // whoever shows a token, which the desk judges
 	"POST /v1/certificates":       nodes,
+	"GET /v1/trust":               readers,
+	"POST /v1/trust":              mutators,
 
 	"GET /v1/witnesses":  readers,
 	"POST /v1/witnesses": mutators,

@@ -46,6 +46,7 @@ var promising = map[string]bool{
 	"POST /v1/hosts/{id}/declare-dead": true,
 	"POST /v1/hosts/{id}/revoke":       true,
 	"POST /v1/hosts/{id}/forget":       true,
+	"POST /v1/trust":                   true,
 
 	"POST /v1/groups":          true,
 	"DELETE /v1/groups/{id}":   true,

@@ -91,6 +91,9 @@ type Reads interface {
 	// AuditHeads returns what this node has heard of a host's audit log and, unless
 	// only that is wanted, asks all others.
 	AuditHeads(ctx context.Context, id fleet.HostID, local bool) (fleet.AuditHeads, error)
+	// TrustReport says which roots this node trusts and, unless only that is wanted, asks
+	// all others.
+	TrustReport(ctx context.Context, local bool) (fleet.TrustReport, error)
 	// OwnHost and OwnInstance are the same, of this node's own host alone.
 	OwnHost(ctx context.Context, id fleet.HostID) (fleet.Host, error)
 	OwnInstance(ctx context.Context, id fleet.InstanceID) (fleet.Instance, error)
@@ -141,6 +144,9 @@ type Writer interface {
 	// DecideHost makes somebody's word about a host that cannot be heard a record.
 	// It may be sent again.
 	DecideHost(ctx context.Context, id fleet.HostID, kind fleet.RecordKind, ask fleet.Decide, who Principal) (fleet.Decided, error)
+	// ChangeTrust makes a list of the fleet's roots, which proves itself, a record. It
+	// may be sent again.
+	ChangeTrust(ctx context.Context, ask fleet.ChangeTrust, who Principal) (fleet.Decided, error)
 	// ImportImage stores an image at host (at an agent: its own; the zero id at
 	// a registry: one that the registry chooses). Content is the image's files
 	// one after the other in the order of im.Files.

@@ -572,6 +572,16 @@ func problemIn(t *testing.T, r *httptest.ResponseRecorder) problem {
 	return p
 }
 
+// TrustReport says little.
+func (f *fakeCore) TrustReport(_ context.Context, local bool) (fleet.TrustReport, error) {
+	return fleet.TrustReport{Fleet: "home", Nodes: []fleet.TrustNode{{ID: hostID}}}, nil
+}
+
+// ChangeTrust keeps what it was asked.
+func (f *fakeCore) ChangeTrust(_ context.Context, ask fleet.ChangeTrust, who Principal) (fleet.Decided, error) {
+	return fleet.Decided{Record: fleet.Record{Kind: fleet.TrustRoots, Trust: ask.Trust, Why: ask.Reason, By: who.Word()}}, nil
+}
+
 // AuditHeads has heard of one entry.
 func (f *fakeCore) AuditHeads(_ context.Context, id fleet.HostID, local bool) (fleet.AuditHeads, error) {
 	return fleet.AuditHeads{Host: id, Nodes: fleet.Coverage{Known: 3}}, nil

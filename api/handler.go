@@ -91,6 +91,7 @@ func newServer(core Core, opts Options) *server {
 	s.addGossip()
 	s.addConsoles()
 	s.addEnrolment()
+	s.addTrust()
 	s.addNode()
 	s.serveDocument()
 	return s

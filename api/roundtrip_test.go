@@ -75,6 +75,9 @@ func TestClientHasAMethodForEveryRoute(t *testing.T) {
 		"POST /v1/hosts/{id}/declare-dead": func(ctx context.Context, c *client.Client) (any, error) {
 			return c.DecideHost(ctx, hostID, fleet.DeclareDead, fleet.Decide{Reason: "burnt"})
 		},
+		"POST /v1/trust": func(ctx context.Context, c *client.Client) (any, error) {
+			return c.ChangeTrust(ctx, fleet.ChangeTrust{Trust: "list", Reason: "old"})
+		},
 		"POST /v1/hosts/{id}/revoke": func(ctx context.Context, c *client.Client) (any, error) {
 			return c.DecideHost(ctx, hostID, fleet.RevokeHost, fleet.Decide{Reason: "stolen"})
 		},
@@ -112,6 +115,7 @@ func TestClientHasAMethodForEveryRoute(t *testing.T) {
 			after := uint64(3)
 			return c.Audit(ctx, hostID, fleet.AuditQuery{After: &after, Limit: 5, Since: time.Unix(1, 0), Who: "a b", Subject: "x"})
 		},
+		"GET /v1/trust":                  func(ctx context.Context, c *client.Client) (any, error) { return c.TrustReport(ctx, false) },
 		"GET /v1/hosts/{id}/audit/heads": func(ctx context.Context, c *client.Client) (any, error) { return c.AuditHeads(ctx, hostID, false) },
 		"GET /v1/hosts/{id}/drain": func(ctx context.Context, c *client.Client) (any, error) {
 			return c.PlanDrain(ctx, hostID, fleet.DrainRequest{Mode: fleet.DrainStop, DeadlineMS: 5000, Force: true})

@@ -68,6 +68,8 @@ var good = map[string]struct {
 	"POST /v1/hosts/{id}/declare-dead":                {request{method: "POST", target: "/v1/hosts/" + hostText + "/declare-dead", body: `{"reason":"burnt"}`}, 200, `"holders":[]`},
 	"POST /v1/hosts/{id}/forget":                      {request{method: "POST", target: "/v1/hosts/" + hostText + "/forget", body: `{"reason":"sold"}`}, 200, `"kind":"forget"`},
 	"POST /v1/hosts/{id}/revoke":                      {request{method: "POST", target: "/v1/hosts/" + hostText + "/revoke", body: `{"reason":"stolen"}`}, 200, `"holders":[]`},
+	"GET /v1/trust":                                   {request{method: "GET", target: "/v1/trust?local=true"}, 200, `"trusts":[]`},
+	"POST /v1/trust":                                  {request{method: "POST", target: "/v1/trust", body: `{"trust":"list","reason":"old"}`}, 200, `"holders":[]`},
 	"POST /v1/instances/{id}/delete-intent":           {request{method: "POST", target: "/v1/instances/" + instanceText + "/delete-intent", body: `{"reason":"old"}`}, 200, `"holders":[]`},
 	"GET /v1/records":                                 {request{method: "GET", target: "/v1/records?limit=1"}, 200, `"standing":"stands","holders":[]`},
 	"GET /v1/groups":                                  {request{target: "/v1/groups?project=shop"}, 200, `"items":[]`},

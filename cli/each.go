@@ -22,10 +22,20 @@ func (a *app) each(args []string, do func(string) error) error {
 	return failed
 }
 
-// line is a sentence shown where no table is worth it.
-type line string
+// line is a sentence shown where no table is worth it, and lines several: none of
+// them has a line's end in it, which a name might bring along.
+type (
+	line  string
+	lines []string
+)
 
-func (l line) write(w io.Writer, _ bool) error {
-	_, err := fmt.Fprintln(w, visible(string(l)))
-	return err
+func (l line) write(w io.Writer, colour bool) error { return lines{string(l)}.write(w, colour) }
+
+func (l lines) write(w io.Writer, _ bool) error {
+	for _, text := range l {
+		if _, err := fmt.Fprintln(w, visible(text)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

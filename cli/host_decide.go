@@ -21,6 +21,17 @@ func (a *app) hostDecide(kind fleet.RecordKind, short, means string) *cobra.Comm
 			"back, it does so in quarantine and is listed again.",
 		Example: fmt.Sprintf("  grapevine host %s rack3-7 --reason \"power supply burnt, ticket 4711\"", kind),
 	}
+	a.decides(cmd, kind, func(name string, id fleet.HostID) string {
+		return fmt.Sprintf("%s: %s (%s)? %s Go on?", kind, name, id, strings.ReplaceAll(means, "\n", " "))
+	}, func(name string, done *fleet.Decided) lines {
+		return lines{fmt.Sprintf("%s of host %s is recorded, and held by %s", done.Record.Kind, name, plural(len(done.Holders), "agent"))}
+	})
+	return cmd
+}
+
+// decides makes a command one that states something of a host for a reason, after
+// a question, and says what came of it.
+func (a *app) decides(cmd *cobra.Command, kind fleet.RecordKind, question func(name string, id fleet.HostID) string, outcome func(name string, done *fleet.Decided) lines) {
 	var ask fleet.Decide
 	var yes bool
 	cmd.Flags().StringVar(&ask.Reason, "reason", "", "why, in a few words, for whoever wonders later")
@@ -38,7 +49,7 @@ func (a *app) hostDecide(kind fleet.RecordKind, short, means string) *cobra.Comm
 			return err
 		}
 		if !yes {
-			if err := a.confirm(cmd, fmt.Sprintf("%s: %s (%s)? %s Go on?", kind, name, id, strings.ReplaceAll(means, "\n", " "))); err != nil {
+			if err := a.confirm(cmd, question(name, id)); err != nil {
 				return err
 			}
 		}
@@ -46,11 +57,8 @@ func (a *app) hostDecide(kind fleet.RecordKind, short, means string) *cobra.Comm
 		if err != nil {
 			return err
 		}
-		return a.print(done, func() written {
-			return line(fmt.Sprintf("%s of host %s is recorded, and held by %s", done.Record.Kind, name, plural(len(done.Holders), "agent")))
-		})
+		return a.print(done, func() written { return outcome(name, &done) })
 	}
-	return cmd
 }
 
 // findSubject is findHost for one that may be forgotten already, by its id or by

@@ -20,40 +20,17 @@ func (a *app) hostRevoke() *cobra.Command {
 			"grapevine mesh keys. A join token for its id (grapevine token create --host-id) lets it in again.",
 		Example: "  grapevine host revoke rack3-7 --reason \"stolen, ticket 4711\"",
 	}
-	var ask fleet.Decide
-	var yes bool
-	cmd.Flags().StringVar(&ask.Reason, "reason", "", "why, in a few words, for whoever wonders later (also --why)")
-	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	a.decides(cmd, fleet.RevokeHost, func(name string, id fleet.HostID) string {
+		return fmt.Sprintf("revoke %s (%s)? It is put out of the mesh until it is enrolled again. Go on?", name, id)
+	}, func(name string, done *fleet.Decided) lines {
+		return lines{fmt.Sprintf("the certificates of %s are revoked, held by %s", name, plural(len(done.Holders), "agent")), "next: change the gossip key, which it knows: grapevine mesh keys"}
+	})
+	cmd.Flags().Lookup("reason").Usage += " (also --why)"
 	cmd.Flags().SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		if name == "why" {
 			name = "reason"
 		}
 		return pflag.NormalizedName(name)
 	})
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := need(cmd, "reason"); err != nil {
-			return err
-		}
-		node, err := a.node(cmd.Context())
-		if err != nil {
-			return err
-		}
-		id, name, err := findSubject(cmd.Context(), node, args[0])
-		if err != nil {
-			return err
-		}
-		if !yes {
-			if err := a.confirm(cmd, fmt.Sprintf("revoke %s (%s)? It is put out of the mesh until it is enrolled again. Go on?", name, id)); err != nil {
-				return err
-			}
-		}
-		done, err := node.DecideHost(cmd.Context(), id, fleet.RevokeHost, ask)
-		if err != nil {
-			return err
-		}
-		return a.print(done, func() written {
-			return line(fmt.Sprintf("the certificates of %s are revoked, held by %s\nnext: change the gossip key, which it knows: grapevine mesh keys", name, plural(len(done.Holders), "agent")))
-		})
-	}
 	return cmd
 }

@@ -96,7 +96,7 @@ func (a *app) join(ctx context.Context, j *joining, address, text string) error 
 	}
 	next := "systemctl enable --now grapevine-" + string(joined.Role)
 	return a.print(map[string]string{"fleet": joined.Fleet, "role": string(joined.Role), "id": joined.ID.String(), "name": j.name, "dir": j.dir, "next": next}, func() written {
-		return line(fmt.Sprintf("%s %s is a member of fleet %s, id %s; its files are in %s\nnext: %s", joined.Role, j.name, joined.Fleet, joined.ID, j.dir, next))
+		return lines{fmt.Sprintf("%s %s is a member of fleet %s, id %s; its files are in %s", joined.Role, j.name, joined.Fleet, joined.ID, j.dir), "next: " + next}
 	})
 }
 

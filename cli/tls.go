@@ -27,7 +27,7 @@ const (
 )
 
 func (a *app) tlsCommand() []*cobra.Command {
-	return []*cobra.Command{group("tls", "Make the fleet's CA, certificates and gossip key", []*cobra.Command{a.tlsInit(), a.tlsIntermediate(), a.tlsIssue()})}
+	return []*cobra.Command{group("tls", "Make the fleet's CA, certificates and gossip key", []*cobra.Command{a.tlsInit(), a.tlsIntermediate(), a.tlsIssue(), a.tlsRotate()})}
 }
 
 func (a *app) tlsInit() *cobra.Command {
@@ -80,7 +80,7 @@ func (a *app) tlsIntermediate() *cobra.Command {
 		if err := need(cmd, "dir", "out", "name"); err != nil {
 			return err
 		}
-		root, err := identity.LoadCA(filepath.Join(dir, caFile), filepath.Join(dir, caKeyFile))
+		root, err := loadRoot(dir)
 		if err != nil {
 			return err
 		}
@@ -94,11 +94,25 @@ func (a *app) tlsIntermediate() *cobra.Command {
 		}
 		files := map[string]string{"fleet": made.Fleet(), "name": name, "ca_cert": certFile, "ca_key": keyFile}
 		return a.print(files, func() written {
-			return line(fmt.Sprintf("made %s and its key for %s, valid until %s; on that node set\n  ca_cert_file = \"/etc/grapevine/tls/%s\"\n  ca_key_file = \"/etc/grapevine/tls/%s\"",
-				certFile, name, made.NotAfter().Format(time.DateOnly), issuerFile, issuerKeyFile))
+			return lines{
+				fmt.Sprintf("made %s and its key for %s, valid until %s; on that node set", certFile, name, made.NotAfter().Format(time.DateOnly)),
+				fmt.Sprintf("  ca_cert_file = \"/etc/grapevine/tls/%s\"", issuerFile), fmt.Sprintf("  ca_key_file = \"/etc/grapevine/tls/%s\"", issuerKeyFile),
+			}
 		})
 	}
 	return cmd
+}
+
+// loadRoot reads the root that certificates are to be of: the first in its file.
+// While it is new its key has another name.
+func loadRoot(dir string) (*identity.CA, error) {
+	root, err := identity.LoadCA(filepath.Join(dir, caFile), filepath.Join(dir, caKeyFile))
+	if err != nil {
+		if next, found := identity.LoadCA(filepath.Join(dir, caFile), filepath.Join(dir, nextCAKeyFile)); found == nil {
+			return next, nil
+		}
+	}
+	return root, err
 }
 
 // issue is what a certificate is asked for with.
@@ -132,7 +146,7 @@ func (a *app) tlsIssue() *cobra.Command {
 }
 
 func (a *app) issue(i *issue) error {
-	ca, err := identity.LoadCA(filepath.Join(i.dir, caFile), filepath.Join(i.dir, caKeyFile))
+	ca, err := loadRoot(i.dir)
 	if err != nil {
 		return err
 	}

@@ -54,6 +54,9 @@ func New(cfg Config) *Desk {
 // Open reports whether the node holds a CA, and lets hosts in.
 func (d *Desk) Open() bool { return d.cfg.CA != nil }
 
+// issuing is the CA with the certificate that it has by now.
+func (d *Desk) issuing() *identity.CA { return d.cfg.Identity.Issuing(d.cfg.CA) }
+
 func refused(code fleet.Code, detail string) error { return &fleet.Error{Code: code, Detail: detail} }
 
 var errClosed = refused(fleet.CodeNoCA, "this node holds no CA, so it lets nobody in; ask one that does (grapevine mesh members shows which), or give it one: grapevine tls intermediate, and the keys ca_cert_file and ca_key_file")

@@ -95,7 +95,7 @@ func (d *Desk) RenewCertificate(ctx context.Context, ask fleet.RenewCertificate,
 }
 
 func (d *Desk) issue(r identity.Request, role identity.Role, id fleet.UUID, now, since time.Time) (fleet.Joined, error) {
-	chain, err := d.cfg.CA.Certify(r, role, id, cmp.Or(d.cfg.Life, fleet.CertificateLife), now, since)
+	chain, err := d.issuing().Certify(r, role, id, cmp.Or(d.cfg.Life, fleet.CertificateLife), now, since)
 	if err != nil {
 		return fleet.Joined{}, err
 	}

@@ -33,8 +33,15 @@ const (
 	// renewJitter is the part of a certificate's life over which the renewals of
 	// hosts that joined together are spread, before they are due.
 	renewJitter = 20
+	// turnEach is what each member adds to the time over which the renewals of a
+	// fleet that turns to another root are spread: 33 a second, those of 10,000 hosts
+	// in five minutes.
+	turnEach = 30 * time.Millisecond
+	// turnAfter leaves those who issue the time to hear of it too.
+	turnAfter = 3 * lookForTrust
 	// A renewal that fails is tried again after firstRetry, and then ever later.
 	firstRetry = time.Minute
+	turnRetry  = 5 * time.Second // where the fleet turned to another root
 	lastRetry  = time.Hour
 	// complainEvery is how often a failure is logged that goes on.
 	complainEvery = 24 * time.Hour
@@ -69,7 +76,11 @@ func (r *Renewer) Run(ctx context.Context) error {
 				return nil
 			}
 		}
-		for pause := firstRetry; !r.try(ctx); pause = min(2*pause, lastRetry) {
+		first := firstRetry
+		if r.cfg.Identity.Outdated() {
+			first = turnRetry
+		}
+		for pause := first; !r.try(ctx); pause = min(2*pause, lastRetry) {
 			if sleep(ctx, pause/2+rand.N(pause), replaced) { //nolint:gosec // a pause is no secret.
 				break
 			}
@@ -84,6 +95,10 @@ func (r *Renewer) Run(ctx context.Context) error {
 func (r *Renewer) due() time.Time {
 	own := r.cfg.Identity
 	life := own.NotAfter().Sub(own.NotBefore())
+	if own.Outdated() { // the fleet turned to another root
+		within := min(life/renewJitter, time.Duration(len(r.cfg.Members()))*turnEach)
+		return time.Now().Add(turnAfter + rand.N(within+1)) //nolint:gosec // a pause is no secret.
+	}
 	return own.RenewalDue().Add(-rand.N(life/renewJitter + 1)) //nolint:gosec // a pause is no secret.
 }
 

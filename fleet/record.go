@@ -37,11 +37,13 @@ const (
 	// RevokeHost: a node's certificates are taken no more that it was enrolled for
 	// up to then. A later enrolment lets it in again.
 	RevokeHost RecordKind = "revoke-host"
+	// TrustRoots: a list of the roots that the fleet trusts, which proves itself.
+	TrustRoots RecordKind = "trust-roots"
 )
 
 // RecordKinds lists the kinds that this release knows.
 func RecordKinds() []RecordKind {
-	return []RecordKind{DeclareDead, Forget, DeleteIntent, MakeGroup, EndGroup, MakeKeyPair, EndKeyPair, RevokeToken, RevokeUser, RevokeHost}
+	return []RecordKind{DeclareDead, Forget, DeleteIntent, MakeGroup, EndGroup, MakeKeyPair, EndKeyPair, RevokeToken, RevokeUser, RevokeHost, TrustRoots}
 }
 
 // IsDecision reports whether records of this kind say what became of a host.
@@ -58,7 +60,9 @@ func (k RecordKind) IsObject() bool { return k.Makes() || k == EndGroup || k == 
 func (k RecordKind) Revokes() bool { return k == RevokeToken || k == RevokeUser }
 
 // Hostless reports whether records of this kind are about no version of a host.
-func (k RecordKind) Hostless() bool { return k.IsObject() || k.Revokes() || k == RevokeHost }
+func (k RecordKind) Hostless() bool {
+	return k.IsObject() || k.Revokes() || k == RevokeHost || k == TrustRoots
+}
 
 // End returns the kind of the records that end what one of this kind made.
 func (k RecordKind) End() RecordKind { return "end-" + k }
@@ -91,6 +95,8 @@ type Record struct {
 	Project   string      `json:"project,omitempty"`
 	Policy    GroupPolicy `json:"policy,omitempty"`
 	PublicKey string      `json:"public_key,omitempty"`
+	// Trust is a list of roots, PEM, signed by roots.
+	Trust string `json:"trust,omitempty"`
 	// By is who decided, as the access layer of the node that was asked knows it.
 	By string `json:"by"`
 	// Why is in the words of whoever decided; empty for an object.
@@ -141,6 +147,8 @@ func (r *Record) Validate() error {
 		return r.validateRevocation()
 	case r.Kind == RevokeHost && r.CreatedAt.IsZero():
 		return &Error{Code: CodeInvalid, Detail: "the revocation does not say when it was asked for"}
+	case r.Kind == TrustRoots && (len(r.Trust) > MaxTrustBytes || r.Subject != NameTrust(r.Trust)), r.Kind != TrustRoots && r.Trust != "":
+		return &Error{Code: CodeInvalid, Detail: fmt.Sprintf("the list of roots is longer than %d bytes, is not the one that the record is about, or has no place in a record of its kind", MaxTrustBytes)}
 	}
 	return CheckReason(r.Why)
 }

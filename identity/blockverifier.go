@@ -7,7 +7,6 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 
 	voi "github.com/oasisprotocol/curve25519-voi/primitives/ed25519"
@@ -94,7 +93,7 @@ func (v *BlockVerifier) judgeBy(by *proof) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	// What a root vouches for stays so while it is trusted, whatever comes beside it.
-	stays := !slices.ContainsFunc(v.by.roots, func(root *x509.Certificate) bool { return !slices.ContainsFunc(by.roots, root.Equal) })
+	stays := by.trustsAll(v.by.roots)
 	if !stays {
 		clear(v.known)
 	}

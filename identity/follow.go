@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/pem"
 	"fmt"
 	"slices"
@@ -129,6 +130,27 @@ func (id *Identity) RootOf(ca *CA) *x509.Certificate {
 	return chain[len(chain)-1]
 }
 
+// RootOfCredential returns the trusted root of the certificate by which a host
+// signs its blocks; nil for none.
+func (id *Identity) RootOfCredential(credential []byte) *x509.Certificate {
+	var c blockCredential
+	if len(credential) > maxCredential {
+		return nil
+	}
+	if rest, err := asn1.Unmarshal(credential, &c); err != nil || len(rest) > 0 || len(c.Chain) == 0 || len(c.Chain) > maxChain {
+		return nil
+	}
+	chain, err := x509.ParseCertificates(bytes.Join(c.Chain, nil))
+	if err != nil {
+		return nil
+	}
+	verified, err := id.current.Load().verify(chain, x509.VerifyOptions{CurrentTime: withinAll(chain), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	if err != nil {
+		return nil
+	}
+	return verified[len(verified)-1]
+}
+
 // MetStranger reports whether, since it was asked last, a node answered whose
 // certificate no trusted root vouches for. That may be an impostor, or the fleet
 // has gone on to a root that this node has not heard of.
@@ -139,4 +161,3 @@ func (id *Identity) MetStranger() bool { return id.strangers.Swap(false) }
 func StrangerTLS() *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: true} //nolint:gosec // what is told is verified by whom it was signed.
 }
-

@@ -32,8 +32,8 @@ type Identity struct {
 	// changing is held while current is made from what it was.
 	changing  sync.Mutex
 	strangers atomic.Bool
-	seen    enrolments
-	guards  guards
+	seen      enrolments
+	guards    guards
 }
 
 // proof is what an identity holds at a moment. It is immutable.
@@ -175,10 +175,20 @@ func (id *Identity) replace(caPEM []byte, pair Pair, now time.Time) error {
 	return nil
 }
 
+// goOnWith uses what was made, and closes the connections that no root vouches for
+// any more.
 func (id *Identity) goOnWith(made *proof) {
-	id.current.Store(made)
+	before := id.current.Swap(made)
 	changed := make(chan struct{})
 	close(*id.changed.Swap(&changed))
+	if !made.trustsAll(before.roots) {
+		id.guards.closeIf(func(g *guarded) bool { return !made.vouches(g.way) })
+	}
+}
+
+// trustsAll reports whether all of these roots are trusted.
+func (p *proof) trustsAll(roots []*x509.Certificate) bool {
+	return !slices.ContainsFunc(roots, func(root *x509.Certificate) bool { return !slices.ContainsFunc(p.roots, root.Equal) })
 }
 
 // Changed returns a channel that is closed at the next Replace.

@@ -46,10 +46,7 @@ func sinceQuery(at time.Time) string {
 func (id *Identity) Revoke(until map[fleet.UUID]time.Time) {
 	until = maps.Clone(until)
 	if old := id.revoked.Swap(&until); old == nil || !maps.EqualFunc(*old, until, time.Time.Equal) {
-		id.guards.closeIf(func(cert *x509.Certificate) bool {
-			subject, err := SubjectOf(cert)
-			return err != nil || id.checkRevoked(subject, cert) != nil
-		})
+		id.guards.closeIf(id.refuses)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"grapevine/fleet"
@@ -66,8 +67,7 @@ func (id *Identity) ClientTLS(peer fleet.UUID, protos ...string) *tls.Config {
 		}
 		chain, err := id.current.Load().verify(state.PeerCertificates, opts)
 		if err != nil {
-			var unknown x509.UnknownAuthorityError
-			if errors.As(err, &unknown) {
+			if _, unknown := errors.AsType[x509.UnknownAuthorityError](err); unknown {
 				id.strangers.Store(true)
 			}
 			return err
@@ -109,7 +109,8 @@ func PeerOf(state tls.ConnectionState) (Subject, error) {
 }
 
 // Admitted is PeerOf for a connection that has lasted: a certificate that has
-// been revoked since the handshake, or has ended, is an error.
+// been revoked since the handshake, has ended, or is of a root that was dropped, is
+// an error.
 func (id *Identity) Admitted(state tls.ConnectionState, now time.Time) (Subject, error) {
 	subject, err := PeerOf(state)
 	if err != nil {
@@ -119,5 +120,14 @@ func (id *Identity) Admitted(state tls.ConnectionState, now time.Time) (Subject,
 	if now.After(shown.NotAfter) {
 		return Subject{}, fmt.Errorf("certificate of %s ended on %s: %w", subject, shown.NotAfter.UTC().Format(time.RFC3339), ErrRevoked)
 	}
+	if own := id.current.Load(); len(state.VerifiedChains) > 0 && !slices.ContainsFunc(state.VerifiedChains, own.leadsTo) {
+		return Subject{}, fmt.Errorf("certificate of %s is of a root that the fleet has dropped; issue it another with grapevine tls issue: %w", subject, ErrRevoked)
+	}
 	return subject, id.checkRevoked(subject, shown)
+}
+
+// leadsTo reports whether a chain that was verified ends at a root that is trusted
+// now.
+func (p *proof) leadsTo(chain []*x509.Certificate) bool {
+	return slices.ContainsFunc(p.roots, chain[len(chain)-1].Equal)
 }

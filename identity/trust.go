@@ -11,7 +11,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"slices"
 
 	"grapevine/fleet"
 )
@@ -212,9 +211,6 @@ func (t *Trust) outdoes(other *Trust) bool {
 	a, b := sha256.Sum256(t.text), sha256.Sum256(other.text)
 	return bytes.Compare(a[:], b[:]) > 0
 }
-
-// holds reports whether a root is on the list.
-func (t *Trust) holds(root *x509.Certificate) bool { return slices.ContainsFunc(t.Roots, root.Equal) }
 
 // issuerOf returns the intermediate of this key, nil for none.
 func (t *Trust) issuerOf(key crypto.PublicKey) *x509.Certificate {

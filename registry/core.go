@@ -14,6 +14,7 @@ import (
 	"grapevine/api/client"
 	"grapevine/fleet"
 	"grapevine/grants/ask"
+	"grapevine/identity"
 	"grapevine/internal/rungroup"
 	"grapevine/placement"
 	"grapevine/view"
@@ -31,6 +32,7 @@ type core struct {
 	ready func() error
 	// uniqueNames are the projects that have each name once; see AllProjects.
 	uniqueNames []string
+	identity    *identity.Identity
 	asker       *ask.Asker
 	keeper      *ask.Keeper
 	leave       func(context.Context) error // says good bye to the mesh

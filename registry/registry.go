@@ -56,6 +56,7 @@ type Registry struct {
 	renewer  *enrol.Renewer
 
 	revocations *enrol.Revocations
+	follower    *enrol.Follower
 }
 
 // New reads what the configuration names, and binds the API's and the gossip's
@@ -88,9 +89,14 @@ func New(cfg Config, deps Deps) (*Registry, error) {
 		return nil, errors.Join(err, r.listener.Close())
 	}
 	r.peers = client.NewPeers(func(peer fleet.UUID) *tls.Config { return deps.Identity.ClientTLS(peer, "http/1.1") }, deps.Network)
+	var desk *enrol.Desk
 	r.core = &core{
-		View:    view.New(view.Config{Source: r.mesh, Flavors: cfg.Flavors, Placement: cfg.Placement, Peers: r.peers, Self: deps.Identity.Subject().ID}),
-		timeout: cfg.RequestTimeout, ready: r.mesh.Ready, log: deps.Log, metrics: counts,
+		View: view.New(view.Config{
+			Source: r.mesh, Flavors: cfg.Flavors, Placement: cfg.Placement, Peers: r.peers, Self: deps.Identity.Subject().ID,
+			Trust: func() fleet.TrustReport { return desk.Trusting() }, RootOf: enrol.RootOf(deps.Identity),
+		}),
+		identity: deps.Identity,
+		timeout:  cfg.RequestTimeout, ready: r.mesh.Ready, log: deps.Log, metrics: counts,
 		uniqueNames: cfg.UniqueNames, leave: r.mesh.Leave, left: rungroup.NewExit(),
 	}
 	if r.users != nil {
@@ -101,7 +107,7 @@ func New(cfg Config, deps Deps) (*Registry, error) {
 	r.core.openWitnesses()
 	r.gate = &tokens.Gate{Identity: deps.Identity, Revoked: r.core.Revoked, Book: r.users.book}
 	counts.registry.MustRegister(r.core.Collector(), enrol.Expiry(deps.Identity))
-	desk := r.openDesk()
+	desk = r.openDesk()
 	r.server = api.NewServer(api.NewHandler(r.core, api.Options{
 		Principal:   r.principal,
 		People:      r.people(counts),
@@ -180,6 +186,7 @@ func (r *Registry) Run(ctx context.Context) error {
 	group.Add("mesh", member.watch)
 	group.Add("view", r.core.Run)
 	group.Add("revoked", r.revocations.Run)
+	group.Add("trust", r.follower.Run)
 	group.Add("certificate", r.renewer.Run)
 	group.Add("leave", r.core.left.Run)
 	group.Add("users", r.users.Run)

@@ -110,6 +110,7 @@ grapevine_records{kind="key-pair",standing="stands"} 0
 grapevine_records{kind="revoke-host",standing="stands"} 0
 grapevine_records{kind="revoke-token",standing="stands"} 0
 grapevine_records{kind="revoke-user",standing="stands"} 0
+grapevine_records{kind="trust-roots",standing="stands"} 0
 `
 	got := scrape(t, v)
 	if diff := cmp.Diff(strings.TrimPrefix(want, "\n"), got); diff != "" {

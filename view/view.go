@@ -85,6 +85,11 @@ type Config struct {
 	Now func() time.Time
 	// Placement is how hosts are proposed; empty means fleet.Spread.
 	Placement fleet.Strategy
+	// Trust is what this node says of the roots that it trusts, and of itself.
+	Trust func() fleet.TrustReport
+	// RootOf names the root that a host's certificate is of, by the credential in
+	// its block; empty where none that is trusted vouches for it. Nil knows nothing.
+	RootOf func(credential []byte) string
 	// Rand draws what placement samples; nil means a source of its own.
 	Rand *rand.Rand
 }

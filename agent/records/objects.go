@@ -20,8 +20,8 @@ type Objects struct {
 	// named are the objects shown, by what people call them; shown counts them.
 	named map[objectName][]fleet.UUID
 	shown map[fleet.RecordKind]int
-	// revoked are the records that revoke hosts.
-	revoked map[fleet.RecordID]*borne
+	// revoked are the records that revoke hosts, trusts those with lists of roots.
+	revoked, trusts map[fleet.RecordID]*borne
 }
 
 // borne is a record of the union, and the hosts whose blocks bear it, in order.
@@ -39,7 +39,7 @@ func newObjects() *Objects {
 	return &Objects{
 		by: map[fleet.HostID]map[fleet.RecordID]fleet.Record{}, borne: map[fleet.RecordID]*borne{},
 		named: map[objectName][]fleet.UUID{}, shown: map[fleet.RecordKind]int{},
-		revoked: map[fleet.RecordID]*borne{},
+		revoked: map[fleet.RecordID]*borne{}, trusts: map[fleet.RecordID]*borne{},
 	}
 }
 
@@ -100,8 +100,12 @@ func (o *Objects) add(r *fleet.Record, holder fleet.HostID) {
 	if b == nil {
 		b = &borne{record: *r}
 		o.borne[r.ID] = b
-		if r.Kind == fleet.RevokeHost {
+		switch r.Kind {
+		case fleet.RevokeHost:
 			o.revoked[r.ID] = b
+		case fleet.TrustRoots:
+			o.trusts[r.ID] = b
+		default:
 		}
 	}
 	at, _ := slices.BinarySearchFunc(b.holders, holder, fleet.UUID.Compare)
@@ -114,6 +118,7 @@ func (o *Objects) remove(id fleet.RecordID, holder fleet.HostID) {
 	if b.holders = slices.DeleteFunc(b.holders, func(h fleet.HostID) bool { return h == holder }); len(b.holders) == 0 {
 		delete(o.borne, id)
 		delete(o.revoked, id)
+		delete(o.trusts, id)
 		return
 	}
 	o.prefer(b)
@@ -172,6 +177,15 @@ func (x *Index) Revoked() map[fleet.UUID]time.Time {
 		if r := &b.record; r.CreatedAt.After(out[r.Subject]) {
 			out[r.Subject] = r.CreatedAt
 		}
+	}
+	return out
+}
+
+// Trusts returns the lists of the fleet's roots that anybody holds, good or not.
+func (x *Index) Trusts() []string {
+	out := make([]string, 0, len(x.objects.trusts))
+	for _, b := range x.objects.trusts {
+		out = append(out, b.record.Trust)
 	}
 	return out
 }

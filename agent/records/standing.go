@@ -17,7 +17,7 @@ type Account struct {
 // All nodes that hold the same judge the same.
 func (x *Index) Standing(r *fleet.Record, host Account) fleet.RecordStanding {
 	switch {
-	case r.Kind.Revokes(), r.Kind == fleet.RevokeHost:
+	case r.Kind.Revokes(), r.Kind == fleet.RevokeHost, r.Kind == fleet.TrustRoots:
 		return fleet.RecordStands // for ever, or until its holder drops it: see Shelf.Sweep
 	case r.Kind.IsObject():
 		return x.objects.standing(r)

@@ -139,6 +139,13 @@ func (b *Block) decodeHost() *hostRow {
 	return &hostRow{host: host, ok: true}
 }
 
+// Credential returns the body of the row by which the host signs its heads, nil
+// for none.
+func (b *Block) Credential() []byte {
+	row, _ := b.Row(wire.CredentialKey())
+	return row.Body
+}
+
 // HostName returns the host's name, or the empty string where its row cannot
 // be read.
 func (b *Block) HostName() string {

@@ -22,7 +22,7 @@ func EncodeRecord(r fleet.Record) Body {
 		Kind: text(string(r.Kind)), Subject: r.Subject[:], Name: text(r.Name),
 		Epoch: r.Covers.Epoch, Seq: r.Covers.Seq, Generation: r.Generation, CreatedAtMs: millis(r.CreatedAt),
 		By: text(r.By), Why: text(r.Why), AcceptedAtMs: millis(r.AcceptedAt), Acceptor: r.Acceptor[:],
-		Project: text(r.Project), Policy: text(string(r.Policy)), PublicKey: text(r.PublicKey),
+		Project: text(r.Project), Policy: text(string(r.Policy)), PublicKey: text(r.PublicKey), Trust: text(r.Trust),
 	}
 	if r.Covers.Host != r.Subject && !r.Kind.Hostless() {
 		m.Host = r.Covers.Host[:]
@@ -41,7 +41,7 @@ func DecodeRecord(id fleet.RecordID, body []byte) (fleet.Record, error) {
 		ID: id, Kind: fleet.RecordKind(m.Kind), Name: m.Name,
 		Covers: fleet.Version{Epoch: m.Epoch, Seq: m.Seq}, Generation: m.Generation, CreatedAt: moment(m.CreatedAtMs),
 		By: m.By, Why: m.Why, AcceptedAt: moment(m.AcceptedAtMs),
-		Project: m.Project, Policy: fleet.GroupPolicy(m.Policy), PublicKey: m.PublicKey,
+		Project: m.Project, Policy: fleet.GroupPolicy(m.Policy), PublicKey: m.PublicKey, Trust: m.Trust,
 	}
 	switch {
 	case r.Kind.Hostless():

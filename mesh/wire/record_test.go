@@ -45,6 +45,14 @@ func keyPair() fleet.Record {
 	return r
 }
 
+func trust() fleet.Record {
+	r := decision()
+	r.Kind, r.Trust, r.Covers = fleet.TrustRoots, strings.Repeat("list\n", 2000), fleet.Version{}
+	r.Subject = fleet.NameTrust(r.Trust)
+	r.ID = fleet.NameRecord(&r)
+	return r
+}
+
 // ended is the record that ends what r makes.
 func ended(r fleet.Record) fleet.Record {
 	r.Kind, r.Policy, r.PublicKey = r.Kind.End(), "", ""
@@ -53,7 +61,7 @@ func ended(r fleet.Record) fleet.Record {
 }
 
 func TestRecordSurvivesTheWire(t *testing.T) {
-	for _, want := range []fleet.Record{decision(), intent(), group(), ended(group()), keyPair(), ended(keyPair())} {
+	for _, want := range []fleet.Record{decision(), intent(), group(), ended(group()), keyPair(), ended(keyPair()), trust()} {
 		got, err := wire.DecodeRecord(want.ID, wire.EncodeRecord(want).Bytes())
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {
 			t.Errorf("%v (-want +got):\n%s", err, diff)

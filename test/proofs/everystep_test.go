@@ -70,6 +70,7 @@ var elsewhere = map[string]string{
 	"DELETE /v1/join-tokens/{id}":           "enrol/desk_test.go; one write of the journal, before the answer",
 	"POST /v1/join":                         "uses a token up in one write before it issues: enrol/desk_test.go",
 	"POST /v1/certificates":                 "issues, and keeps nothing",
+	"POST /v1/trust":                        "a record: rotation_test.go",
 	"POST /v1/hosts/{id}/declare-dead":      "a record, kept before it is answered: agent/records_test.go",
 	"POST /v1/hosts/{id}/revoke":            "a record: revoked_test.go",
 	"POST /v1/hosts/{id}/forget":            "a record: agent/records_test.go",

@@ -27,6 +27,7 @@ type World struct {
 	net        *meshtest.Network
 	roster     *roster
 	ca         *identity.CA
+	operator   *identity.Identity // one for all clients
 	key        []byte
 	log        *slog.Logger
 	image      fleet.Image
@@ -183,8 +184,10 @@ func (w *World) issueFor(life time.Duration, role identity.Role, id fleet.UUID, 
 // operator's own machine.
 func (w *World) client(addr string, id fleet.UUID) *client.Client {
 	w.t.Helper()
-	operator := w.issue(identity.Operator, fleet.UUID{0xff}, "operator")
-	c, err := client.New("https://"+addr, client.Options{TLS: operator.ClientTLS(id, "http/1.1"), Dialer: &place{net: w.net, name: "10.9.9.9"}})
+	if w.operator == nil {
+		w.operator = w.issue(identity.Operator, fleet.UUID{0xff}, "operator")
+	}
+	c, err := client.New("https://"+addr, client.Options{TLS: w.operator.ClientTLS(id, "http/1.1"), Dialer: &place{net: w.net, name: "10.9.9.9"}})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -1666,6 +1666,7 @@ type Record struct {
 	Project       string                 `protobuf:"bytes,13,opt,name=project,proto3" json:"project,omitempty"`                      // of a group or a key pair; such a record is about no host
 	Policy        string                 `protobuf:"bytes,14,opt,name=policy,proto3" json:"policy,omitempty"`                        // of a group
 	PublicKey     string                 `protobuf:"bytes,15,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"` // of a key pair
+	Trust         string                 `protobuf:"bytes,16,opt,name=trust,proto3" json:"trust,omitempty"`                          // a list of the fleet's roots
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1801,6 +1802,13 @@ func (x *Record) GetPolicy() string {
 func (x *Record) GetPublicKey() string {
 	if x != nil {
 		return x.PublicKey
+	}
+	return ""
+}
+
+func (x *Record) GetTrust() string {
+	if x != nil {
+		return x.Trust
 	}
 	return ""
 }
@@ -1965,7 +1973,7 @@ const file_wire_proto_rawDesc = "" +
 	"\x04root\x18\x05 \x01(\x06R\x04root\".\n" +
 	"\x04Hint\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x10\n" +
-	"\x03seq\x18\x02 \x01(\x04R\x03seq\"\xff\x02\n" +
+	"\x03seq\x18\x02 \x01(\x04R\x03seq\"\x95\x03\n" +
 	"\x06Record\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x18\n" +
 	"\asubject\x18\x02 \x01(\fR\asubject\x12\x12\n" +
@@ -1985,7 +1993,8 @@ const file_wire_proto_rawDesc = "" +
 	"\aproject\x18\r \x01(\tR\aproject\x12\x16\n" +
 	"\x06policy\x18\x0e \x01(\tR\x06policy\x12\x1d\n" +
 	"\n" +
-	"public_key\x18\x0f \x01(\tR\tpublicKeyB\x1cZ\x1agrapevine/mesh/wire/wirepbb\x06proto3"
+	"public_key\x18\x0f \x01(\tR\tpublicKey\x12\x14\n" +
+	"\x05trust\x18\x10 \x01(\tR\x05trustB\x1cZ\x1agrapevine/mesh/wire/wirepbb\x06proto3"
 
 var (
 	file_wire_proto_rawDescOnce sync.Once
