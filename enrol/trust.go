@@ -11,6 +11,7 @@ import (
 
 	"grapevine/fleet"
 	"grapevine/identity"
+	"grapevine/internal/pause"
 )
 
 // FollowerConfig is what a node follows the fleet's lists of roots with.
@@ -53,19 +54,13 @@ func NewFollower(cfg FollowerConfig) *Follower {
 
 // Run looks every second until ctx ends.
 func (f *Follower) Run(ctx context.Context) error {
-	tick := time.NewTicker(lookForTrust)
-	defer tick.Stop()
-	for {
+	for more := true; more; more = pause.For(ctx, lookForTrust) {
 		for _, text := range f.cfg.Heard() {
 			f.follow(text)
 		}
 		f.askAround(ctx)
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil
-		}
 	}
+	return nil
 }
 
 // follow goes on with a list if it is good and newer. What was not is not looked
