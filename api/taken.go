@@ -15,10 +15,10 @@ const takePatience = 30 * time.Second
 // takePiece is what must be taken within takePatience: little enough for 5 kbit/s.
 const takePiece = 16 << 10
 
-// taken has every answer of next taken in time.
-func taken(next http.Handler) http.Handler {
+// taken has every answer of next taken in time: the next piece within patience.
+func taken(next http.Handler, patience time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		t := &takenWriter{ResponseWriter: w, control: http.NewResponseController(w)}
+		t := &takenWriter{ResponseWriter: w, control: http.NewResponseController(w), patience: patience}
 		defer t.hurry() // net/http writes what is left after its handler
 		next.ServeHTTP(t, r)
 	})
@@ -28,6 +28,7 @@ func taken(next http.Handler) http.Handler {
 type takenWriter struct {
 	http.ResponseWriter
 	control  *http.ResponseController
+	patience time.Duration
 	hijacked bool
 }
 
@@ -35,7 +36,7 @@ type takenWriter struct {
 // bounded by whoever took it.
 func (t *takenWriter) hurry() {
 	if !t.hijacked {
-		_ = t.control.SetWriteDeadline(time.Now().Add(takePatience)) // a recorder in a test has none
+		_ = t.control.SetWriteDeadline(time.Now().Add(t.patience)) // a recorder in a test has none
 	}
 }
 
