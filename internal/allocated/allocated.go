@@ -6,8 +6,9 @@ package allocated
 import "runtime/metrics"
 
 // Bytes returns how many bytes of heap were allocated while do ran, whoever took
-// them and whether or not they were given back. It is exact for what is larger
-// than a few KiB, and does not stop the world.
+// them and whether or not they were given back. Small pieces are counted late, so
+// that some hundred KiB of earlier calls may be among them: a bound below 1 MiB
+// is none. It does not stop the world.
 func Bytes(do func()) uint64 {
 	before := total()
 	do()
