@@ -78,6 +78,11 @@ func (s *server) changeDevice(ctx context.Context, in *InstanceMutation, change 
 		if err := change.Validate(); err != nil {
 			return fleet.Accepted{}, err
 		}
+		if change.Device.SizeGiB > 0 {
+			if err := s.atRegistry(ctx); err != nil {
+				return fleet.Accepted{}, err
+			}
+		}
 		return s.core.ChangeDevice(ctx, id, change)
 	})
 }

@@ -120,13 +120,17 @@ func TestMembersCreateAtRegistriesOnly(t *testing.T) {
 	options.People = nil
 	options.Principal = func(*http.Request) Principal { return alice }
 	handler := NewHandler(core, options)
-	for _, route := range []string{"POST /v1/instances", "POST /v1/instances/{id}/resize"} {
+	for _, route := range []string{"POST /v1/instances", "POST /v1/instances/{id}/resize", "POST /v1/instances/{id}/devices", "POST /v1/instances/{id}/devices/{name}/grow"} {
 		if p := problemIn(t, doWith(t, handler, good[route].request)); p.Code != fleet.CodeMisdirected {
 			t.Errorf("%s: %+v", route, p)
 		}
 	}
 	if r := doWith(t, handler, good["POST /v1/instances/{id}/{action}"].request); r.Code != http.StatusAccepted {
 		t.Errorf("an action: %d %s", r.Code, r.Body)
+	}
+	card := request{method: "POST", target: "/v1/instances/" + instanceText + "/devices", body: `{"kind":"nic","network":"lan"}`}
+	if r := doWith(t, handler, card); r.Code != http.StatusAccepted {
+		t.Errorf("a network card, which no quota counts: %d %s", r.Code, r.Body)
 	}
 }
 

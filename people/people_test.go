@@ -220,7 +220,7 @@ func TestQuotaTellsWhatIsUsedAndAsked(t *testing.T) {
 	}
 	want := []fleet.Refusal{{
 		Code: fleet.RefuseQuota, Resource: "instances", Need: 1, Free: 0, Used: 2, Limit: 2,
-		Detail: `project "shop" has 2 of at most 2 instances, and 1 more are asked for`,
+		Detail: `project "shop" has 2 of at most 2 instances, and 1 more are asked for: 1 too many`,
 	}}
 	if diff := cmp.Diff(want, q.Fits("shop", Taken{Instances: 2}, one)); diff != "" {
 		t.Error(diff)

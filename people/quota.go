@@ -51,7 +51,8 @@ func (q *Quota) Fits(project string, used, asked Taken) []fleet.Refusal {
 		}
 		out = append(out, fleet.Refusal{
 			Code: fleet.RefuseQuota, Resource: l.resource, Need: l.of(&asked), Free: max(*l.most-l.of(&used), 0), Used: l.of(&used), Limit: *l.most,
-			Detail: fmt.Sprintf("project %q has %d of at most %d %s, and %d more are asked for", project, l.of(&used), *l.most, l.resource, l.of(&asked)),
+			Detail: fmt.Sprintf("project %q has %d of at most %d %s, and %d more are asked for: %d too many",
+				project, l.of(&used), *l.most, l.resource, l.of(&asked), l.of(&used)+l.of(&asked)-*l.most),
 		})
 	}
 	return out

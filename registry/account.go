@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -36,10 +37,14 @@ type portion struct {
 	has people.Taken
 }
 
-// claim names what is being asked for: an instance, or more for one.
+// claim names what is being asked for: an instance, or with what more for one that
+// is there. Who asks for the same again has the same claim.
 type claim struct {
 	id   fleet.InstanceID
-	more bool
+	what string
+	// task is what the instance shows until it has more: its row says till then what
+	// it had before. That of a new instance says from the first what it gets.
+	task fleet.Task
 }
 
 // reserved is what was asked for and is not heard of yet.
@@ -48,6 +53,7 @@ type reserved struct {
 	under int           // requests under way
 	at    fleet.Version // that a host promised it at
 	until time.Time     // when it is waited for no more
+	over  bool          // that host has ended it by then
 }
 
 func newAccount(project string) *account {
@@ -114,11 +120,18 @@ func (a *account) heard(given []fleet.HostID) people.Taken {
 }
 
 // awaited returns what is asked for beside a claim, and forgets what has been heard
-// of. It comes before heard: what it finds told by a host, it has counted there.
-func (a *account) awaited(but claim, r *replica.Replica, now time.Time) people.Taken {
+// of, and what is at hosts that were given up. It comes before heard: what it finds
+// told by a host, it has counted there.
+func (a *account) awaited(but claim, r *replica.Replica, given []fleet.HostID, now time.Time) people.Taken {
 	var out people.Taken
 	for c, p := range a.pending {
 		told := a.told(c, p, r)
+		switch {
+		case slices.Contains(given, p.at.Host):
+			told = true
+		case told && !p.over && c.task != fleet.TaskNone && shows(r, c, p.at.Host):
+			told, p.until = false, now.Add(awaitedFor)
+		}
 		switch {
 		case p.under == 0 && (told || now.After(p.until)):
 			delete(a.pending, c)
@@ -139,7 +152,7 @@ func (a *account) told(c claim, p *reserved, r *replica.Replica) bool {
 		a.upTo(b, r)
 		return true
 	}
-	if c.more {
+	if c.what != "" {
 		return false
 	}
 	found := r.Find(c.id)
@@ -147,6 +160,28 @@ func (a *account) told(c claim, p *reserved, r *replica.Replica) bool {
 		a.upTo(f.Block, r)
 	}
 	return len(found) > 0
+}
+
+// shows reports whether a host shows that what it promised is still being done.
+func shows(r *replica.Replica, c claim, host fleet.HostID) bool {
+	for _, f := range r.Find(c.id) {
+		if row, ok := f.Instance(); ok && f.Block.HostID() == host {
+			return row.Task == c.task
+		}
+	}
+	return false
+}
+
+// promised notes when a host has promised what was asked for. An instance has one
+// thing done to it at a time: what that host promised for it before is over then.
+func (a *account) promised(c claim, at fleet.Version, now time.Time) {
+	for other, p := range a.pending {
+		if c.task != fleet.TaskNone && other.id == c.id && other != c && p.at.Host == at.Host && at.AtLeast(p.at) {
+			p.at, p.over = at, true
+		}
+	}
+	held := a.pending[c]
+	held.at, held.until, held.over = at, now.Add(awaitedFor), false
 }
 
 // upTo counts a host anew where this block of it was not counted yet.

@@ -47,14 +47,13 @@ var _ api.Core = (*core)(nil)
 
 // ActInstance implements api.Core: the instance's host does it.
 func (c *core) ActInstance(ctx context.Context, id fleet.InstanceID, action fleet.InstanceAction, opts api.ActOptions) (fleet.Accepted, error) {
-	if action == fleet.Adopt {
-		if err := c.nameAdopted(ctx, id); err != nil {
-			return fleet.Accepted{}, err
-		}
-	}
-	return c.atOwner(ctx, id, func(ctx context.Context, peer *client.Client) (fleet.Accepted, error) {
+	act := func(ctx context.Context, peer *client.Client) (fleet.Accepted, error) {
 		return peer.ActInstance(ctx, id, action, client.ActOptions{Force: opts.Force})
-	})
+	}
+	if action == fleet.Adopt {
+		return c.adopt(ctx, id, act)
+	}
+	return c.atOwner(ctx, id, act)
 }
 
 // DeleteInstance implements api.Core: the instance's host does it.
@@ -76,15 +75,15 @@ func (c *core) ResizeInstance(ctx context.Context, id fleet.InstanceID, flavor s
 	if err != nil {
 		return fleet.Accepted{}, cmp.Or(c.notReady(), err)
 	}
-	held, err := c.quotas.hold(row.Project, claim{id: id, more: true}, grown(row.Resources(), size.Resources))
+	more, err := c.grown(ctx, &row, size.Resources)
 	if err != nil {
 		return fleet.Accepted{}, err
 	}
-	accepted, err := c.atOwner(ctx, id, func(ctx context.Context, peer *client.Client) (fleet.Accepted, error) {
-		return peer.SetSize(ctx, id, fleet.Size{Flavor: size.Name, Resources: size.Resources})
+	return c.within(row.Project, more, func() (fleet.Accepted, error) {
+		return c.atOwner(ctx, id, func(ctx context.Context, peer *client.Client) (fleet.Accepted, error) {
+			return peer.SetSize(ctx, id, fleet.Size{Flavor: size.Name, Resources: size.Resources})
+		})
 	})
-	held.done(accepted.Version, err)
-	return accepted, err
 }
 
 // RescueInstance implements api.Core: the instance's host does it, with the
@@ -129,8 +128,18 @@ func (c *core) ChangeDevice(ctx context.Context, id fleet.InstanceID, change fle
 	if err := c.NameImage(&change.Device.Image); err != nil {
 		return fleet.Accepted{}, err
 	}
-	return c.atOwner(ctx, id, func(ctx context.Context, peer *client.Client) (fleet.Accepted, error) {
-		return peer.ChangeDevice(ctx, id, change, 0)
+	row, err := c.Instance(ctx, id)
+	if err != nil {
+		return fleet.Accepted{}, cmp.Or(c.notReady(), err)
+	}
+	more, err := c.moreDisk(ctx, &row, &change)
+	if err != nil {
+		return fleet.Accepted{}, err
+	}
+	return c.within(row.Project, more, func() (fleet.Accepted, error) {
+		return c.atOwner(ctx, id, func(ctx context.Context, peer *client.Client) (fleet.Accepted, error) {
+			return peer.ChangeDevice(ctx, id, change, 0)
+		})
 	})
 }
 

@@ -89,6 +89,10 @@ type fakeAgent struct {
 	parts  map[string][]byte // of uploads, by image
 	empty  atomic.Bool       // it has no instance
 	acted  []fleet.InstanceAction
+	// devices is what each of its machines has; sized is how often it was asked for
+	// more for one.
+	devices []fleet.Device
+	sized   int
 }
 
 func (w *world) newAgent(n byte) *fakeAgent {
@@ -165,7 +169,7 @@ func (a *fakeAgent) judge(p fleet.Proposal) (fleet.Accepted, error) {
 	}
 	return fleet.Accepted{
 		Instance:  fleet.Instance{ID: p.ID, Host: a.row.ID, Name: p.Name, Task: fleet.TaskBuilding},
-		Operation: fleet.OperationID(a.row.ID, 1), Version: fleet.Version{Host: a.row.ID, Epoch: 1, Seq: 2 + a.ahead},
+		Operation: fleet.OperationID(a.row.ID, 1), Version: a.promise(),
 	}, nil
 }
 
@@ -222,12 +226,40 @@ func (a *fakeAgent) ActInstance(_ context.Context, id fleet.InstanceID, action f
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.acted = append(a.acted, action)
-	return fleet.Accepted{Instance: fleet.Instance{ID: id, Host: a.row.ID, Task: action.Task()}}, nil
+	return fleet.Accepted{Instance: fleet.Instance{ID: id, Host: a.row.ID, Task: action.Task()}, Version: a.promise()}, nil
+}
+
+// promise is the version at which it tells of what it promises. The caller holds mu.
+func (a *fakeAgent) promise() fleet.Version {
+	return fleet.Version{Host: a.row.ID, Epoch: 1, Seq: 2 + a.ahead}
+}
+
+// Devices implements api.Core.
+func (a *fakeAgent) Devices(_ context.Context, id fleet.InstanceID) (fleet.DeviceList, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.devices == nil {
+		return fleet.DeviceList{}, &fleet.Error{Code: fleet.CodeUnsupported, Detail: "it tells no devices"}
+	}
+	return fleet.DeviceList{Instance: id, Items: a.devices}, nil
+}
+
+// ChangeDevice implements api.Core.
+func (a *fakeAgent) ChangeDevice(_ context.Context, id fleet.InstanceID, change fleet.DeviceChange) (fleet.Accepted, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if change.Device.SizeGiB > 0 {
+		a.sized++
+	}
+	return fleet.Accepted{Instance: fleet.Instance{ID: id, Host: a.row.ID, Task: fleet.TaskAttaching}, Version: a.promise()}, nil
 }
 
 // SetSize implements api.Node.
 func (a *fakeAgent) SetSize(_ context.Context, id fleet.InstanceID, size fleet.Size) (fleet.Accepted, error) {
-	return fleet.Accepted{Instance: fleet.Instance{ID: id, Host: a.row.ID, Task: fleet.TaskResizing, Flavor: size.Flavor, MemoryMiB: size.MemoryMiB}}, nil
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.sized++
+	return fleet.Accepted{Instance: fleet.Instance{ID: id, Host: a.row.ID, Task: fleet.TaskResizing, Flavor: size.Flavor, MemoryMiB: size.MemoryMiB}, Version: a.promise()}, nil
 }
 
 // RescueInstance implements api.Core.

@@ -41,6 +41,12 @@ func (q *quotas) project(name string) *people.Project {
 	return q.users.book().Project(name)
 }
 
+// countsDisk reports whether it is counted how much disk a project has.
+func (q *quotas) countsDisk(project string) bool {
+	p := q.project(project)
+	return p != nil && p.Quota.DiskGiB != nil
+}
+
 // network returns the network cards of an instance that asks for none.
 func (q *quotas) network(project string, asked []fleet.NIC) []fleet.NIC {
 	if p := q.project(project); p != nil && p.Network != "" && len(asked) == 0 {
@@ -98,9 +104,9 @@ func (q *quotas) reserve(project string, c claim, asked people.Taken, keep bool)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.bring(q.replica)
-	used := a.awaited(c, q.replica, time.Now())
+	used := a.awaited(c, q.replica, given, time.Now())
 	used.Add(a.heard(given))
-	if !c.more && len(q.replica.Find(c.id)) > 0 {
+	if c.what == "" && len(q.replica.Find(c.id)) > 0 {
 		return nil, nil // it is there, and counted: the same was asked for before
 	}
 	if refusals := p.Quota.Fits(project, used, asked); refusals != nil {
@@ -147,7 +153,7 @@ func (h *holding) done(at fleet.Version, err error) {
 	held.under--
 	switch {
 	case err == nil:
-		held.at, held.until = at, time.Now().Add(awaitedFor)
+		h.account.promised(h.claim, at, time.Now())
 	case mayBeDone(err):
 		held.until = time.Now().Add(awaitedFor)
 	}
@@ -158,13 +164,6 @@ func (h *holding) done(at fleet.Version, err error) {
 
 func mayBeDone(err error) bool {
 	return fleet.CodeOf(err) == fleet.CodeOutcomeUnknown || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
-}
-
-// grown is how much more one size takes than another.
-func grown(from, to fleet.Resources) people.Taken {
-	return people.Taken{Resources: fleet.Resources{
-		VCPUs: max(to.VCPUs-from.VCPUs, 0), MemoryMiB: max(to.MemoryMiB-from.MemoryMiB, 0), DiskGiB: max(to.DiskGiB-from.DiskGiB, 0),
-	}}
 }
 
 // inProject is a create with the network of its project, where it names none. A clone
