@@ -20,6 +20,7 @@ type Registry struct {
 	id    fleet.UUID
 	own   *identity.Identity
 	ca    *identity.CA // with which it issues; nil for none
+	users string       // its users file; empty for none
 	place place
 	life  *life
 }
@@ -41,7 +42,7 @@ func (r *Registry) Start() {
 	cfg := registry.Default()
 	cfg.Name, cfg.ListenTLS = r.Name, true
 	cfg.Listen, cfg.GossipBind = r.place.name+":7948", r.place.name+":7949"
-	cfg.Join = []string{"10.0.0.1", "10.0.0.2"}
+	cfg.Join, cfg.UsersFile = []string{"10.0.0.1", "10.0.0.2"}, r.users
 	node, err := registry.New(cfg, registry.Deps{
 		Credentials: identity.Credentials{Identity: r.own, GossipKey: r.w.key, CA: r.ca}, Log: r.w.log,
 		Network: &r.place, Membership: r.w.roster.of,
