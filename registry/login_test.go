@@ -27,6 +27,19 @@ func usersFile(t *testing.T, text string) string {
 	return path
 }
 
+// clients returns what makes clients of a registry that show a token.
+func clients(t *testing.T, r *Registry) func(token string) *client.Client {
+	t.Helper()
+	return func(token string) *client.Client {
+		c, err := client.New("http://"+r.Addr(), client.Options{Token: token})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(c.Close)
+		return c
+	}
+}
+
 func writeUsers(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -61,14 +74,7 @@ func TestPeopleLogInAtARegistryWithAUsersFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop := run(t, r)
-	at := func(token string) *client.Client {
-		c, err := client.New("http://"+r.Addr(), client.Options{Token: token})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(c.Close)
-		return c
-	}
+	at := clients(t, r)
 	nobody := at("")
 	if err := nobody.Healthy(t.Context()); err != nil {
 		t.Error(err)

@@ -19,7 +19,6 @@ import (
 	"testing"
 	"time"
 
-	"grapevine/api/client"
 	"grapevine/fleet"
 	"grapevine/people"
 )
@@ -80,14 +79,7 @@ func TestPeopleOfAnOpenIDProviderLogIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop := run(t, r)
-	at := func(token string) *client.Client {
-		c, err := client.New("http://"+r.Addr(), client.Options{Token: token})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(c.Close)
-		return c
-	}
+	at := clients(t, r)
 	nobody := at("")
 	ways, err := nobody.Login(t.Context())
 	if err != nil || ways.OIDC == nil || ways.OIDC.Issuer != issuer || ways.OIDC.ClientID != "grapevine" || ways.OIDC.Scopes[0] != "groups" {
