@@ -33,6 +33,7 @@ func TestRevokedHostIsHeardByNobodyUntilItIsEnrolledAgain(t *testing.T) {
 		}
 		gone := func() error { return w.shownTo(w.Registries, thief, fleet.ReachUnreachable) }
 		w.Await(time.Minute, "it counts as gone", gone)
+		time.Sleep(time.Minute) // what it said to those who had not heard yet has gone around
 		before, err := w.shownHost(thief)
 		if err != nil {
 			t.Fatal(err)
