@@ -5,7 +5,6 @@ import (
 
 	"grapevine/agent/journal"
 	"grapevine/api"
-	"grapevine/api/client"
 	"grapevine/enrol"
 	"grapevine/fleet"
 	"grapevine/identity"
@@ -26,34 +25,18 @@ func (a *Agent) openDesk(own identity.Credentials) error {
 		GossipKeys: a.mesh.GossipKeys, Members: a.mesh.JoinThrough, Log: a.log,
 	})
 	a.renewer = enrol.NewRenewer(enrol.RenewerConfig{
-		Credentials: own, Desk: a.desk, Members: a.mesh.Members, Ask: a.askCertificate, Log: a.log,
+		Credentials: own, Desk: a.desk, Members: a.mesh.Members, Ask: a.peers.RenewCertificate, Log: a.log,
 		// The block bears the certificate: others are to hear of it also where nothing else changes.
 		Renewed: func() { a.peers.Reconnect(); a.publish() },
 	})
+	trust := func(ctx context.Context, at *fleet.Member) (fleet.Trust, error) {
+		return a.peers.Trust(ctx, at, identity.StrangerTLS())
+	}
 	a.follower = enrol.NewFollower(enrol.FollowerConfig{
-		Credentials: own, Heard: a.TrustLists, Members: a.mesh.Members, Ask: a.askTrust, Followed: a.peers.Reconnect, Log: a.log,
+		Credentials: own, Heard: a.TrustLists, Members: a.mesh.Members, Ask: trust, Followed: a.peers.Reconnect, Log: a.log,
 	})
 	a.revocations = enrol.NewRevocations(own.Identity, a.View.RevokedHosts, func() { a.mesh.Bar(); a.LookAgain() }, a.log)
 	return a.metrics.registry.Register(enrol.Expiry(own.Identity))
-}
-
-// askCertificate has a node that holds a CA renew this host's certificate.
-func (a *Agent) askCertificate(ctx context.Context, at *fleet.Member, ask fleet.RenewCertificate) (fleet.Joined, error) {
-	peer, err := a.peers.At(at.API, at.ID)
-	if err != nil {
-		return fleet.Joined{}, err
-	}
-	return peer.RenewCertificate(ctx, ask)
-}
-
-// askTrust has a node say what it trusts, without trusting it.
-func (a *Agent) askTrust(ctx context.Context, at *fleet.Member) (fleet.Trust, error) {
-	stranger, err := client.New("https://"+at.API, client.Options{TLS: identity.StrangerTLS(), Dialer: a.network})
-	if err != nil {
-		return fleet.Trust{}, err
-	}
-	defer stranger.Close()
-	return stranger.Trust(ctx)
 }
 
 func saveTokens(j *journal.Journal) func([]enrol.Held) error {

@@ -66,9 +66,6 @@ func checkIssuers(ctx context.Context, p *patient) []finding {
 	return []finding{fine("renewal", p.files.Cert, plural(issuers, "member")+" of the mesh can renew it")}
 }
 
-// alikeAfter is for how long a new users file may be on its way to all registries.
-const alikeAfter = time.Minute
-
 // checkAlike looks for registries that do not have what this one has. An agent
 // compares nothing, and a registry that does not say who the members are is not
 // judged.
@@ -94,7 +91,7 @@ func checkAlike(ctx context.Context, p *patient) []finding {
 			continue
 		}
 		said := "its users file or settings are not those of this registry, for " + ageMS(m.DiffersMS)
-		if time.Duration(m.DiffersMS)*time.Millisecond <= alikeAfter {
+		if time.Duration(m.DiffersMS)*time.Millisecond <= fleet.DiffersAfter {
 			findings = append(findings, fine("alike", "registry "+m.Name, said+": they may be on their way"))
 			continue
 		}

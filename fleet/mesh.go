@@ -62,6 +62,10 @@ type Alike struct {
 // AlikeDigits is how long the hashes of an Alike are.
 const AlikeDigits = 6
 
+// DiffersAfter is for how long a new users file may be on its way to all
+// registries: those that differ for longer are a finding.
+const DiffersAfter = time.Minute
+
 // Differs says what two registries that both say what they have do not have
 // alike: users_file, settings, both or nothing.
 func (a Alike) Differs(b Alike) []string {

@@ -13,15 +13,12 @@ import (
 	"time"
 
 	"grapevine/fleet"
+	"grapevine/internal/pause"
 	"grapevine/mesh"
 )
 
-const (
-	// alikeEvery is how often a registry looks whether others have what it has.
-	alikeEvery = 5 * time.Second
-	// differsAfter is for how long a file may be on its way to all registries.
-	differsAfter = time.Minute
-)
+// alikeEvery is how often a registry looks whether others have what it has.
+const alikeEvery = 5 * time.Second
 
 // alike compares what all registries have to have alike with what the others say
 // that they have. Nobody says which of two is right: that is for people.
@@ -82,17 +79,11 @@ func (a *alike) own() fleet.Alike {
 
 // Run tells and looks until ctx ends.
 func (a *alike) Run(ctx context.Context) error {
-	tick := time.NewTicker(alikeEvery)
-	defer tick.Stop()
-	for {
+	for more := true; more; more = pause.For(ctx, alikeEvery) {
 		a.tell()
 		a.look(time.Now())
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
 	}
+	return nil
 }
 
 // tell tells the others what this registry has now. Where that fails it is told
@@ -130,7 +121,7 @@ func (a *alike) look(now time.Time) {
 			d.since = now
 		}
 		d.name, d.of = m.Name, of
-		if now.Sub(d.since) > differsAfter {
+		if now.Sub(d.since) > fleet.DiffersAfter {
 			a.warn(&d, m.ID)
 			for _, what := range of {
 				long[what]++
@@ -175,7 +166,7 @@ func (a *alike) findings(now time.Time) []fleet.Finding {
 	defer a.mu.Unlock()
 	var out []fleet.Finding
 	for id, d := range a.since {
-		if now.Sub(d.since) <= differsAfter {
+		if now.Sub(d.since) <= fleet.DiffersAfter {
 			continue
 		}
 		out = append(out, fleet.Finding{

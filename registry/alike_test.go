@@ -71,18 +71,18 @@ func TestRegistriesThatDifferForAMinuteAreFound(t *testing.T) {
 	begin := time.Unix(1000, 0)
 	gauge := func(of string) float64 { return differing(t, counts, of) }
 	a.look(begin)
-	a.look(begin.Add(differsAfter))
-	if found := a.findings(begin.Add(differsAfter)); found != nil || gauge("users_file") != 0 {
+	a.look(begin.Add(fleet.DiffersAfter))
+	if found := a.findings(begin.Add(fleet.DiffersAfter)); found != nil || gauge("users_file") != 0 {
 		t.Errorf("after a minute %v", found)
 	}
 	shown := n.Members()
-	a.mark(shown, begin.Add(differsAfter))
+	a.mark(shown, begin.Add(fleet.DiffersAfter))
 	for i, want := range []int64{0, 0, 0, 0, 0, 60_000, 60_000} {
 		if shown[i].DiffersMS != want {
 			t.Errorf("member %d differs for %d ms, want %d", i, shown[i].DiffersMS, want)
 		}
 	}
-	later := begin.Add(differsAfter + time.Second)
+	later := begin.Add(fleet.DiffersAfter + time.Second)
 	a.look(later)
 	found := a.findings(later)
 	if len(found) != 2 || found[0].Type != fleet.FindRegistries || found[0].Do == "" || gauge("users_file") != 1 || gauge("settings") != 1 {

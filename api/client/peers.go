@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -57,6 +58,26 @@ func (p *Peers) At(addr string, id fleet.UUID) (*Client, error) {
 	}
 	p.clients[key] = c
 	return c, nil
+}
+
+// RenewCertificate has a member that holds a CA renew the caller's certificate.
+func (p *Peers) RenewCertificate(ctx context.Context, at *fleet.Member, ask fleet.RenewCertificate) (fleet.Joined, error) {
+	peer, err := p.At(at.API, at.ID)
+	if err != nil {
+		return fleet.Joined{}, err
+	}
+	return peer.RenewCertificate(ctx, ask)
+}
+
+// Trust has a member say what it trusts, over a connection of its own, which has
+// these settings: the member may be one that is not trusted yet.
+func (p *Peers) Trust(ctx context.Context, at *fleet.Member, stranger *tls.Config) (fleet.Trust, error) {
+	c, err := New("https://"+at.API, Options{TLS: stranger, Dialer: p.dialer})
+	if err != nil {
+		return fleet.Trust{}, err
+	}
+	defer c.Close()
+	return c.Trust(ctx)
 }
 
 // Reconnect closes the idle connections of all clients: what is asked next is
