@@ -161,11 +161,13 @@ func (s *server) entry(c *gin.Context, route *served) fleet.AuditEntry {
 	}
 }
 
-func askerOf(c *gin.Context) fleet.Asker {
-	who := principalOf(c)
+func askerOf(c *gin.Context) fleet.Asker { return askerFor(principalOf(c), c.Request.RemoteAddr) }
+
+// askerFor is a principal as agents and audit logs are told of it.
+func askerFor(who Principal, address string) fleet.Asker {
 	name := who.Name
 	if who.Person.User != "" {
 		name = who.Person.String()
 	}
-	return fleet.Asker{Role: string(who.Role), Name: name, ID: who.ID, Address: c.Request.RemoteAddr}.Bounded()
+	return fleet.Asker{Role: string(who.Role), Name: name, ID: who.ID, Address: address}.Bounded()
 }

@@ -270,8 +270,10 @@ type Principal struct {
 	Person fleet.Person
 	// For is whom a registry asks for, where it asks to change something.
 	For *fleet.Asker
-	// Token is the id of the token that was shown.
-	Token fleet.UUID
+	// Token is the id of the token that was shown, and Issued and Expires when it was
+	// issued and ends.
+	Token           fleet.UUID
+	Issued, Expires time.Time
 	// Refused is why a token was not taken, where the role is Nobody for that.
 	Refused error
 	// Enrolled is when the certificate says that its bearer was let in; zero
@@ -294,6 +296,38 @@ func (p Principal) Word() string {
 // OfProject reports whether the principal may do nothing outside of the project of
 // its token.
 func (p Principal) OfProject() bool { return p.Role == AsMember || p.Role == AsReader }
+
+// Within makes a project that was asked for that of the principal, where they have
+// only one. The answer for another one is the same whether it is there or not.
+func (p Principal) Within(project *string) error {
+	if !p.OfProject() {
+		return nil
+	}
+	own := p.Person.Project
+	if *project != "" && *project != own {
+		return &fleet.Error{Code: fleet.CodeForbidden, Detail: "the token is for project " + own + " alone; log in for the other one with: grapevine login --project"}
+	}
+	*project = own
+	return nil
+}
+
+// Into is Within for what is made: who may use all projects and logged in for one
+// means that one where they name none.
+func (p Principal) Into(project *string) error {
+	if *project == "" && (p.Role == AsOperator || p.Role == AsAdmin) {
+		*project = p.Person.Project
+	}
+	return p.Within(project)
+}
+
+// Sees returns an error unless an instance is for the principal: that of an
+// instance that is not there, so that nobody learns of those of others.
+func (p Principal) Sees(row *fleet.Instance) error {
+	if p.OfProject() && row.Project != p.Person.Project {
+		return fleet.NoInstance(row.ID)
+	}
+	return nil
+}
 
 // PrincipalRole says what a principal may do.
 type PrincipalRole string

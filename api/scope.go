@@ -112,36 +112,14 @@ func (s *server) own(ctx context.Context, text string) error {
 	if err != nil {
 		return err
 	}
-	if row.Project != askingIn(ctx).who.Person.Project {
-		return fleet.NoInstance(id)
-	}
-	return nil
+	return askingIn(ctx).who.Sees(&row)
 }
 
-// within makes a project that was asked for that of who asks, where they have only
-// one. The answer for another one is the same whether it is there or not.
-func within(ctx context.Context, project *string) error {
-	who := askingIn(ctx).who
-	if !who.OfProject() {
-		return nil
-	}
-	own := who.Person.Project
-	if *project != "" && *project != own {
-		return &fleet.Error{Code: fleet.CodeForbidden, Detail: "the token is for project " + own + " alone; log in for the other one with: grapevine login --project"}
-	}
-	*project = own
-	return nil
-}
+// within keeps a project that was asked for within what who asks may see.
+func within(ctx context.Context, project *string) error { return askingIn(ctx).who.Within(project) }
 
-// into is within for what is made: who may use all projects and logged in for one
-// means that one where they name none.
-func into(ctx context.Context, project *string) error {
-	who := askingIn(ctx).who
-	if *project == "" && (who.Role == AsOperator || who.Role == AsAdmin) {
-		*project = who.Person.Project
-	}
-	return within(ctx, project)
-}
+// into is within for what is made.
+func into(ctx context.Context, project *string) error { return askingIn(ctx).who.Into(project) }
 
 // atRegistry refuses members what only a registry judges by quotas.
 func (s *server) atRegistry(ctx context.Context) error {

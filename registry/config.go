@@ -13,6 +13,7 @@ import (
 
 	"grapevine/fleet"
 	"grapevine/identity"
+	"grapevine/internal/settings"
 )
 
 // Config is all that a registry is told. Each key can be given in
@@ -45,6 +46,8 @@ type Config struct {
 
 	Flavors   []fleet.Flavor `toml:"flavors" help:"named sizes, instead of the built-in ones"`
 	Placement fleet.Strategy `toml:"placement" help:"spread instances evenly over the hosts, or pack them on few"`
+
+	Frontend map[string]settings.Table `toml:"frontend" help:"further API dialects to serve, each by a table of its own such as [frontend.openstack], with the keys that its documentation names"`
 
 	UniqueNames []string `toml:"unique_names" help:"projects in which an instance's name is given to one at a time, \"*\" for all; the same at every registry"`
 

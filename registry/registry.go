@@ -38,6 +38,11 @@ type Deps struct {
 	// machine and Serf.
 	Network    sockets.Network
 	Membership func(mesh.Config) mesh.Membership
+	// FrontEnds are those that the configuration may mount.
+	FrontEnds []api.FrontEnd
+	// OpenLoopback has callers on loopback that show no token be operators where
+	// there is a users file too; for demonstrations.
+	OpenLoopback bool
 }
 
 // Registry is one API server. New makes it, Run lives it.
@@ -108,18 +113,33 @@ func New(cfg Config, deps Deps) (*Registry, error) {
 	r.gate = &tokens.Gate{Identity: deps.Identity, Revoked: r.core.Revoked, Book: r.users.book}
 	counts.registry.MustRegister(r.core.Collector(), enrol.Expiry(deps.Identity))
 	desk = r.openDesk()
-	r.server = api.NewServer(api.NewHandler(r.core, api.Options{
+	if err := r.openAPI(counts, desk); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
+}
+
+// openAPI makes the server of the native API and of the front ends.
+func (r *Registry) openAPI(counts *metrics, desk *enrol.Desk) error {
+	opts := api.Options{
 		Principal:   r.principal,
 		People:      r.people(counts),
 		PerSecond:   r.users.perSecond,
-		OpenMetrics: cfg.OpenMetrics,
+		OpenMetrics: r.cfg.OpenMetrics,
 		Ready:       r.mesh.Ready,
 		Metrics:     promhttp.HandlerFor(counts.registry, promhttp.HandlerOpts{}),
-		Log:         deps.Log,
+		Log:         r.deps.Log,
 		Version:     buildinfo.Version(),
 		Enrolment:   desk,
-	}), deps.Log)
-	return r, nil
+	}
+	handler, err := mount(api.NewHandler(r.core, opts), r.cfg.Frontend, r.deps.FrontEnds, api.Front{
+		Core: r.core, People: opts.People, Principal: opts.Principal, PerSecond: opts.PerSecond, Log: opts.Log, Version: opts.Version,
+	})
+	if err != nil {
+		return err
+	}
+	r.server = api.NewServer(handler, r.deps.Log)
+	return nil
 }
 
 // openProvider reads what is needed to judge ID tokens; nil where no provider is

@@ -55,7 +55,7 @@ func (r *Registry) principal(req *http.Request) api.Principal {
 		return r.overTLS(req.TLS, bearer)
 	case r.users != nil && bearer != "":
 		return r.gate.Principal(bearer, time.Now())
-	case r.users != nil, !localName(req.Host), http.NewCrossOriginProtection().Check(req) != nil:
+	case r.users != nil && !r.deps.OpenLoopback, !localName(req.Host), http.NewCrossOriginProtection().Check(req) != nil:
 		return api.Principal{}
 	default:
 		return api.Principal{Role: api.AsOperator, Name: "loopback"}

@@ -56,7 +56,7 @@ func (g *Gate) Principal(token string, now time.Time) api.Principal {
 	if err != nil {
 		return api.Principal{Refused: err}
 	}
-	return api.Principal{Role: api.PrincipalRole(t.Role), Name: t.User, Person: fleet.Person{User: t.User, Project: t.Project}, Token: t.ID}
+	return api.Principal{Role: api.PrincipalRole(t.Role), Name: t.User, Person: fleet.Person{User: t.User, Project: t.Project}, Token: t.ID, Issued: t.IssuedAt(), Expires: t.ExpiresAt()}
 }
 
 // errForged is the one answer to what no registry of this fleet has signed.
