@@ -17,7 +17,7 @@ func (a *app) devCommand() *cobra.Command {
 		Long: "Run a whole fleet in this process: agents on simulated KVM, Xen and ESXi hosts, and one registry. Only the hypervisors\n" +
 			"are simulated. It ends with Ctrl-C and leaves nothing behind.",
 	}
-	var config dev.Config
+	config := dev.Config{FrontEnds: a.frontEnds}
 	var level string
 	cmd.Flags().IntVar(&config.Hosts, "hosts", 6, fmt.Sprintf("how many hosts, 1 to %d", dev.MaxHosts))
 	cmd.Flags().StringVar(&config.Listen, "listen", "127.0.0.1:7948", "address of the registry, on loopback")
@@ -70,7 +70,11 @@ Try, in another terminal:
   %[4]sbin/grapevine instance list
   %[4]sbin/grapevine placement explain --flavor large --image tiny --hypervisor xen
 
+The users %[5]s and %[6]s have the password %[7]q. For clients of OpenStack:
+
+  . <(%[4]sbin/grapevine openstack openrc --user %[6]s)
+
 Ctrl-C ends it all.
-`, plural(hosts, "host"), took.Seconds(), addr, prefix)
+`, plural(hosts, "host"), took.Seconds(), addr, prefix, dev.Admin, dev.Member, dev.Password)
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"grapevine/api"
 	"grapevine/internal/buildinfo"
 )
 
@@ -27,6 +28,7 @@ type app struct {
 	colour      bool // tables may have colours
 	terminal    bool // errOut is a terminal, so that progress can be drawn
 	asking      bool // in and errOut are terminals, so that a person can be asked
+	frontEnds   []api.FrontEnd
 
 	// What the flags that every command has say.
 	format                   format
@@ -35,12 +37,13 @@ type app struct {
 }
 
 // Main runs the command line with these arguments, without the program's name,
-// and returns the exit code. Ending ctx interrupts it.
-func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+// and returns the exit code. Ending ctx interrupts it. The front ends are those that
+// its registries may mount.
+func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, frontEnds ...api.FrontEnd) int {
 	a := &app{
 		in: stdin, out: stdout, errOut: stderr, lookup: os.LookupEnv, now: time.Now,
 		format: asTable, defaultAddr: defaultAddr, localSocket: defaultSocket,
-		terminal: isTerminal(stderr),
+		terminal: isTerminal(stderr), frontEnds: frontEnds,
 	}
 	_, noColour := os.LookupEnv("NO_COLOR")
 	a.asking = a.terminal && isTerminal(stdin)
@@ -60,7 +63,7 @@ func (a *app) main(ctx context.Context, args []string) int {
 func (a *app) root() *cobra.Command {
 	root := group("grapevine", "Virtual machines on a fleet of hypervisors, without a central database",
 		[]*cobra.Command{a.devCommand(), a.agentCommand(), a.registryCommand()}, a.hostCommand(), a.recordCommand(), a.witnessCommand(), a.instanceCommand(), a.imageCommand(), a.flavorCommand(), a.groupCommand(), a.keyPairCommand(), a.operationCommand(),
-		a.placementCommand(), a.meshCommand(), a.doctorCommand(), a.verifyCommand(), a.auditCommand(), a.tlsCommand(), a.tokenCommand(), a.joinCommand(), a.userCommand(), a.versionCommand(), a.manualCommand())
+		a.placementCommand(), a.meshCommand(), a.doctorCommand(), a.verifyCommand(), a.auditCommand(), a.tlsCommand(), a.tokenCommand(), a.joinCommand(), a.userCommand(), a.openstackCommand(), a.versionCommand(), a.manualCommand())
 	root.Version = buildinfo.Get().String()
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, "%v", err) })

@@ -35,7 +35,7 @@ func (a *app) runRegistry(ctx context.Context, c *registry.Config) error {
 		return err
 	}
 	c.Join = append(c.Join, through...)
-	node, err := registry.New(*c, registry.Deps{Credentials: own, Log: log})
+	node, err := registry.New(*c, registry.Deps{Credentials: own, Log: log, FrontEnds: a.frontEnds})
 	if err != nil {
 		return err
 	}

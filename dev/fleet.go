@@ -13,11 +13,13 @@ import (
 	"time"
 
 	"grapevine/agent"
+	"grapevine/api"
 	"grapevine/api/client"
 	"grapevine/drivers/esxi/vcsim"
 	"grapevine/fleet"
 	"grapevine/identity"
 	"grapevine/internal/rungroup"
+	"grapevine/internal/settings"
 	"grapevine/registry"
 )
 
@@ -28,6 +30,8 @@ type Config struct {
 	// Listen is the registry's address, on loopback.
 	Listen string
 	Log    *slog.Logger
+	// FrontEnds are served beside the native API, all of them.
+	FrontEnds []api.FrontEnd
 }
 
 // MaxHosts bounds a fleet in one process: each host takes some 15 goroutines
@@ -94,7 +98,14 @@ func (f *Fleet) addRegistry() error {
 	if err != nil {
 		return err
 	}
-	f.registry, err = registry.New(cfg, registry.Deps{Credentials: f.credentials(id), Log: f.cfg.Log})
+	if cfg.UsersFile, err = writeUsers(f.folder); err != nil {
+		return err
+	}
+	cfg.Frontend = map[string]settings.Table{}
+	for _, front := range f.cfg.FrontEnds {
+		cfg.Frontend[front.Name] = settings.Table{}
+	}
+	f.registry, err = registry.New(cfg, registry.Deps{Credentials: f.credentials(id), Log: f.cfg.Log, FrontEnds: f.cfg.FrontEnds, OpenLoopback: true})
 	return err
 }
 
