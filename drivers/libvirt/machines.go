@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/xml"
 	"fmt"
+	"math"
 	"slices"
 
 	golibvirt "github.com/digitalocean/go-libvirt"
@@ -232,10 +233,11 @@ func (s *seenDomain) agentListens() bool {
 
 // VCPUs is how many the guest has now, where some of its most are unplugged.
 func (s *seenDomain) VCPUs() int64 {
+	has := s.VCPU.Most
 	if s.VCPU.Current > 0 {
-		return s.VCPU.Current
+		has = s.VCPU.Current
 	}
-	return s.VCPU.Most
+	return min(max(has, 0), math.MaxInt32) // what is added up over machines stays right
 }
 
 // memory is the most that the guest may have; what a balloon has taken from it
@@ -245,17 +247,24 @@ type memory struct {
 	Unit  string `xml:"unit,attr"`
 }
 
+// mostMiB is the memory of which a signed number still counts the bytes. Who says
+// more has this, so that what is added up over a host's machines stays right.
+const mostMiB = math.MaxInt64 >> 20
+
 // mib rounds up to MiB. libvirt itself always writes KiB.
 func (m memory) mib() int64 {
-	bytes := m.Value
+	shift := 10 // of a unit, in bytes
 	switch m.Unit {
 	case "b", "bytes":
+		shift = 0
 	case "MiB", "M":
-		bytes <<= 20
+		shift = 20
 	case "GiB", "G":
-		bytes <<= 30
-	default:
-		bytes <<= 10
+		shift = 30
 	}
-	return (bytes + 1<<20 - 1) >> 20
+	value := max(m.Value, 0)
+	if value > math.MaxInt64>>shift-(1<<20-1)>>shift {
+		return mostMiB
+	}
+	return (value<<shift + 1<<20 - 1) >> 20
 }
