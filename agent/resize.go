@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,12 +31,16 @@ func (a *Agent) SetSize(ctx context.Context, id fleet.InstanceID, size fleet.Siz
 	if d := a.observer.Description(); !slices.Contains(d.Features, drivers.FeatureResize) {
 		return fleet.Accepted{}, errorf(fleet.CodeUnsupported, "%s on host %s cannot resize machines", d.Hypervisor, a.name())
 	}
-	if s, here := a.observer.Machine(id); here && s.Mark != nil && size.DiskGiB > s.Mark.DiskGiB {
+	had, first, err := a.sizes(ctx, id)
+	if err != nil {
+		return fleet.Accepted{}, err
+	}
+	if first > 0 && size.DiskGiB > first {
 		if err := a.noSnapshots(ctx, id, "its disk cannot grow while it does"); err != nil {
 			return fleet.Accepted{}, err
 		}
 	}
-	live, err := a.takesLive(ctx, id, size)
+	live, err := a.takesLive(ctx, id, size, first)
 	if err != nil {
 		return fleet.Accepted{}, err
 	}
@@ -48,13 +53,28 @@ func (a *Agent) SetSize(ctx context.Context, id fleet.InstanceID, size fleet.Siz
 		if machine.Power != fleet.PowerStopped && (machine.Power != fleet.PowerRunning || !live) {
 			return errorf(fleet.CodeConflict, "instance %s is %s; stop it first, for only a stopped one is resized", id, machine.Power)
 		}
-		return w.fit(&machine.Machine, size)
+		if machine.Resources != had {
+			return errorf(fleet.CodeBusy, "instance %s has just got another size; look at it and ask again", id)
+		}
+		return w.fit(&machine.Machine, size, first)
 	})
+}
+
+// sizes returns what a machine has, and how much of it is its first disk: that may
+// have grown since its mark was written. There is nothing of a machine that is not
+// here, or not ours; begin says so.
+func (a *Agent) sizes(ctx context.Context, id fleet.InstanceID) (all fleet.Resources, first int64, err error) {
+	s, here := a.observer.Machine(id)
+	if !here || s.Mark == nil {
+		return fleet.Resources{}, 0, nil
+	}
+	first, err = a.diskZeroGiB(ctx, &s.Machine)
+	return s.Resources, cmp.Or(first, s.Mark.DiskGiB), err
 }
 
 // takesLive reports whether a machine runs and its host can give it this size
 // all the same, or why it cannot.
-func (a *Agent) takesLive(ctx context.Context, id fleet.InstanceID, size fleet.Size) (bool, error) {
+func (a *Agent) takesLive(ctx context.Context, id fleet.InstanceID, size fleet.Size, had int64) (bool, error) {
 	s, here := a.observer.Machine(id)
 	if !here || s.Mark == nil || s.Power != fleet.PowerRunning {
 		return false, nil // begin says what is the matter, if anything is
@@ -63,7 +83,7 @@ func (a *Agent) takesLive(ctx context.Context, id fleet.InstanceID, size fleet.S
 	if err != nil {
 		return false, nil
 	}
-	whole, _ := sized(&s.Machine, size)
+	whole, _ := sized(&s.Machine, size, had)
 	err = grower.ResizableLive(ctx, id, whole)
 	if errors.Is(err, drivers.ErrUnsupported) && whole.DiskGiB >= s.Resources.DiskGiB {
 		return false, errorf(fleet.CodeConflict, "instance %s is running and cannot be of flavor %s so: %s; stop it first", id, size.Flavor, drivers.Why(err))
@@ -74,20 +94,17 @@ func (a *Agent) takesLive(ctx context.Context, id fleet.InstanceID, size fleet.S
 	return err == nil, a.machineError("resize", id, err)
 }
 
-// sized is the size that a machine gets in all, and that of its first disk: a
-// flavor says how large that one is, and further ones stay as they are.
-func sized(m *drivers.Machine, size fleet.Size) (whole fleet.Resources, first int64) {
-	whole, first = size.Resources, size.DiskGiB
-	if first == 0 {
-		first = m.Mark.DiskGiB
-	}
-	whole.DiskGiB = first + m.Resources.DiskGiB - m.Mark.DiskGiB
+// sized is the size that a machine gets in all, and that of its first disk, which
+// had so much: a flavor says how large that one is, and further ones stay as they are.
+func sized(m *drivers.Machine, size fleet.Size, had int64) (whole fleet.Resources, first int64) {
+	whole, first = size.Resources, cmp.Or(size.DiskGiB, had)
+	whole.DiskGiB = first + m.Resources.DiskGiB - had
 	return whole, first
 }
 
 // fit works out what the machine gets, or why it cannot.
-func (w *work) fit(m *drivers.Machine, size fleet.Size) error {
-	whole, first := sized(m, size)
+func (w *work) fit(m *drivers.Machine, size fleet.Size, had int64) error {
+	whole, first := sized(m, size, had)
 	if err := drivers.ResizableLive(m, whole); err != nil {
 		return errorf(fleet.CodeInvalid, "instance %s cannot be of flavor %s: %s", m.ID, size.Flavor, drivers.Why(err))
 	}

@@ -49,6 +49,30 @@ func TestResizeGivesTheSizeAndAccountsForIt(t *testing.T) {
 	})
 }
 
+// A first disk that was grown by itself is as large as it is, whatever its mark says.
+func TestResizeGivesTheFirstDiskTheSizeOfTheFlavor(t *testing.T) {
+	s := newSite(t, nil)
+	id := s.stopped()
+	for _, change := range []fleet.DeviceChange{
+		{Verb: fleet.GrowDisk, Name: "disk-0", Device: fleet.AttachRequest{SizeGiB: 5}},
+		{Verb: fleet.AttachDevice, Device: fleet.AttachRequest{Kind: fleet.DeviceDisk, SizeGiB: 2}},
+	} {
+		if _, err := s.ChangeDevice(t.Context(), id, change, patience); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := s.SetSize(t.Context(), id, size("lean", 1, 256, 4))
+	code(t, err, fleet.CodeInvalid) // it does not shrink
+	if _, err := s.SetSize(t.Context(), id, size("wide", 1, 256, 6)); err != nil {
+		t.Fatal(err)
+	}
+	s.until("it has no task", func() bool { return s.row(id).Task == fleet.TaskNone })
+	devices, err := s.Devices(t.Context(), id)
+	if err != nil || devices.Items[0].SizeGiB != 6 || s.row(id).DiskGiB != 8 {
+		t.Errorf("a first disk of 6 GiB was asked for beside one of 2: %+v, %v, %d GiB in all", devices.Items, err, s.row(id).DiskGiB)
+	}
+}
+
 func TestResizeThatDoesNotFitIsRefusedAndBooksNothing(t *testing.T) {
 	s := newSite(t, nil)
 	id := s.stopped()
