@@ -96,7 +96,7 @@ func (b *batch) make(ctx context.Context, create func(context.Context, CreateIns
 // much.
 func (b *batch) problem(ctx context.Context, err error) *fleet.ItemProblem {
 	var p *problem
-	if !errors.As(b.refuse(ctx, "POST /v1/instances", b.told(ctx, err)), &p) {
+	if !errors.As(b.refuse(ctx, "POST /v1/instances", askingIn(ctx).who.Veil(err)), &p) {
 		p = problemOf(errInternal)
 	}
 	out := &fleet.ItemProblem{
@@ -110,14 +110,6 @@ func (b *batch) problem(ctx context.Context, err error) *fleet.ItemProblem {
 	}
 	b.verdicts -= len(out.Verdicts)
 	return out
-}
-
-// told is an item's error as who asks may see it.
-func (b *batch) told(ctx context.Context, err error) error {
-	if askingIn(ctx).who.OfProject() {
-		return veilError(err)
-	}
-	return err
 }
 
 // answer waits for what was accepted and sums up.

@@ -2,8 +2,10 @@ package api
 
 import (
 	"context"
+	"errors"
 	"io"
 	"iter"
+	"strings"
 	"time"
 
 	"grapevine/fleet"
@@ -327,6 +329,22 @@ func (p Principal) Sees(row *fleet.Instance) error {
 		return fleet.NoInstance(row.ID)
 	}
 	return nil
+}
+
+// Veil leaves out of an error what hosts said of themselves, unless it is for
+// somebody who may see hosts.
+func (p Principal) Veil(err error) error {
+	var e *fleet.Error
+	if !p.OfProject() || !errors.As(err, &e) || e.Host == nil && e.Verdicts == nil {
+		return err
+	}
+	told := *e
+	told.Host, told.Verdicts = nil, nil
+	if e.Verdicts != nil {
+		first, _, _ := strings.Cut(e.Detail, ". ")
+		told.Detail = first + "; an operator can see what each host lacks"
+	}
+	return &told
 }
 
 // PrincipalRole says what a principal may do.

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"strings"
 
 	"grapevine/fleet"
@@ -90,14 +89,14 @@ func scopedHandler[I, O any](s *server, name string, handle func(context.Context
 		switch scopeOf(name) {
 		case ofInstance:
 			if err := s.own(ctx, a.id); err != nil {
-				return nil, veilError(err)
+				return nil, a.who.Veil(err)
 			}
 		case ofProject, ofAll, ofSelf:
 		default:
 			return nil, &fleet.Error{Code: fleet.CodeForbidden, Detail: name + " is not open to members and readers of projects"}
 		}
 		out, err := handle(ctx, in)
-		return out, veilError(err)
+		return out, a.who.Veil(err)
 	}
 }
 
@@ -140,19 +139,4 @@ func veil(ctx context.Context, h fleet.Host) fleet.Host {
 		Reachability: h.Reachability, ReachabilitySince: h.ReachabilitySince, Traits: h.Traits, Networks: h.Networks,
 		Version: h.Version, ObservedAt: h.ObservedAt, AgeMS: h.AgeMS,
 	}
-}
-
-// veilError leaves out of an error what hosts said of themselves.
-func veilError(err error) error {
-	var e *fleet.Error
-	if !errors.As(err, &e) || e.Host == nil && e.Verdicts == nil {
-		return err
-	}
-	told := *e
-	told.Host, told.Verdicts = nil, nil
-	if e.Verdicts != nil {
-		first, _, _ := strings.Cut(e.Detail, ". ")
-		told.Detail = first + "; an operator can see what each host lacks"
-	}
-	return &told
 }

@@ -76,6 +76,13 @@ func (f *fleetOfTwo) Flavors(context.Context) (fleet.List[fleet.Flavor], error) 
 	return fleet.List[fleet.Flavor]{Items: fleet.BuiltinFlavors()}, nil
 }
 
+// Batch makes no server: no host has room.
+func (f *fleetOfTwo) Batch() func(context.Context, api.CreateInstance) (fleet.Accepted, error) {
+	return func(context.Context, api.CreateInstance) (fleet.Accepted, error) {
+		return fleet.Accepted{}, &fleet.Error{Code: fleet.CodeRefused, Detail: "no host fits. a: memory, 7 MiB left", Verdicts: []fleet.Verdict{{}}}
+	}
+}
+
 // bookOfTwo has two projects.
 type bookOfTwo struct{ api.People }
 

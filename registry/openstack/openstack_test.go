@@ -102,6 +102,24 @@ func TestFaultsAreThoseOfTheService(t *testing.T) {
 	}
 }
 
+// TestACreateThatNobodyTakesIsRefused tells operators what each host lacks, and
+// members that none has room.
+func TestACreateThatNobodyTakesIsRefused(t *testing.T) {
+	_, said := ask(t, "GET", "/image/v2/images?name=tiny", "member", "")
+	id := said["images"].([]any)[0].(map[string]any)["id"].(string)
+	body := `{"server":{"name":"x","flavorRef":"tiny","imageRef":"` + id + `"}}`
+	for role, told := range map[string]bool{"member": false, "operator": true} {
+		w, said := ask(t, "POST", "/compute/v2.1/servers", role, body)
+		text := fmt.Sprint(said["conflictingRequest"])
+		if w.Code != http.StatusConflict || !strings.Contains(text, "no host fits") || strings.Contains(text, "7 MiB") != told {
+			t.Errorf("%s: %d %v", role, w.Code, said)
+		}
+	}
+	if w, said := ask(t, "POST", "/compute/v2.1/servers", "member", body, "Idempotency-Key", " blank "); w.Code != http.StatusBadRequest {
+		t.Errorf("%d %v", w.Code, said)
+	}
+}
+
 func TestMicroversionsAreNegotiated(t *testing.T) {
 	for asked, want := range map[string]int{"": 200, "2.1": 200, "latest": 200, "2.9999": 406, "3.0": 406, "2.01": 400, "x": 400, "2": 400} {
 		var headers []string

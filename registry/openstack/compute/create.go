@@ -62,6 +62,9 @@ type device struct {
 	BootIndex   any    `json:"boot_index"`
 }
 
+// keyHeader makes a create one, however often it is sent. Nova has nothing like it.
+const keyHeader = "Idempotency-Key"
+
 func bad(format string, args ...any) error {
 	return service.Fail(fleet.CodeBadRequest, fmt.Sprintf(format, args...))
 }
@@ -81,6 +84,11 @@ func (n *nova) createServer(c *service.Call) (service.Reply, error) {
 	least, most, err := body.counts()
 	if err != nil {
 		return service.Reply{}, err
+	}
+	if key := c.Request.Header.Get(keyHeader); key != "" {
+		if err := fleet.CheckName(keyHeader, key); err != nil {
+			return service.Reply{}, err
+		}
 	}
 	made, err := createAll(c, ask, raw, least, most)
 	if err != nil {
@@ -273,20 +281,19 @@ func (b *createBody) counts() (least, most int, err error) {
 // fewer than the least can be made, those that were are deleted again.
 func createAll(c *service.Call, ask fleet.Create, raw []byte, least, most int) (fleet.Accepted, error) {
 	sum := sha256.Sum256(raw)
-	key := c.Request.Header.Get("Idempotency-Key")
+	key := c.Request.Header.Get(keyHeader)
 	one, name := c.Core.Batch(), ask.Name
 	var made []fleet.Accepted
 	for i := range most {
 		create := api.CreateInstance{Create: ask, Key: key, Hash: hex.EncodeToString(sum[:])}
 		if most > 1 {
 			create.Name = fmt.Sprintf("%s-%d", name, i+1)
-			if key != "" {
-				create.Key = fmt.Sprintf("%s/%d", key, i)
-			}
+			create.Key = fleet.BatchKey(key, i+1)
 		}
 		accepted, err := one(c.Context(), create)
 		if err == nil {
 			made = append(made, accepted)
+			seen(c, accepted.Version)
 			continue
 		}
 		if len(made) >= least {
@@ -299,7 +306,6 @@ func createAll(c *service.Call, ask fleet.Create, raw []byte, least, most int) (
 		}
 		return fleet.Accepted{}, err
 	}
-	seen(c, made[len(made)-1].Version)
 	return made[0], nil
 }
 

@@ -95,13 +95,16 @@ func shownUser(u *fleet.User) map[string]any {
 func (k *keystone) oneUser(c *service.Call) (fleet.User, error) {
 	name := c.Path("id")
 	known, err := users(c, name)
-	if err == nil && len(known) == 0 {
-		err = service.NotFound("User", name)
-	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return fleet.User{}, err
+	case len(known) > 0:
+		return known[0], nil
+	case name == c.Who.Person.User: // of an OpenID provider, whose people are in no file
+		return fleet.User{Name: name, Projects: []string{c.Who.Person.Project}}, nil
+	default:
+		return fleet.User{}, service.NotFound("User", name)
 	}
-	return known[0], nil
 }
 
 func (k *keystone) showUser(c *service.Call) (service.Reply, error) {

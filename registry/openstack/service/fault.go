@@ -54,8 +54,7 @@ func statusOf(err error) int {
 	}
 }
 
-// detailOf is what a client is told. Members and readers are not told what hosts
-// said of themselves: the verdicts are in fields that no fault has.
+// detailOf is what a client is told.
 func detailOf(err error) string {
 	if known, ok := errors.AsType[*fleet.Error](err); ok {
 		return known.Detail

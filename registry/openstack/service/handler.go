@@ -108,7 +108,7 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, route *Route) {
 		reply, err = route.Handle(&Call{Front: h.front, Who: who, Version: version, Base: cmp.Or(h.base, base(r)), Request: r})
 	}
 	if err != nil {
-		h.refuse(w, version, err)
+		h.refuse(w, version, who.Veil(err))
 		return
 	}
 	h.write(w, version, reply)
