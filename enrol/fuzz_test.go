@@ -11,6 +11,7 @@ func FuzzParseToken(f *testing.F) {
 	f.Add(token.Text())
 	f.Add(" " + token.Text() + "\n")
 	f.Add(token.Text()[:40])
+	f.Add(token.Text()[:40] + "\n" + token.Text()[40:])
 	f.Fuzz(func(t *testing.T, text string) {
 		got, err := ParseToken(text)
 		if err != nil {

@@ -42,7 +42,8 @@ var errNoToken = errors.New("the join token is not whole; copy all of what grape
 
 // ParseToken reads a token that a person was given.
 func ParseToken(text string) (Token, error) {
-	rest, ok := strings.CutPrefix(strings.TrimSpace(text), prefix)
+	text = strings.TrimSpace(text)
+	rest, ok := strings.CutPrefix(text, prefix)
 	raw, err := base64.RawURLEncoding.DecodeString(rest)
 	if !ok || err != nil || len(raw) != sha256.Size+idBytes+secretBytes {
 		return Token{}, errNoToken
@@ -51,6 +52,9 @@ func ParseToken(text string) (Token, error) {
 	copy(t.Root[:], raw)
 	t.ID = hex.EncodeToString(raw[sha256.Size:][:idBytes])
 	copy(t.secret[:], raw[sha256.Size+idBytes:])
+	if t.Text() != text { // base64 passes over ends of lines
+		return Token{}, errNoToken
+	}
 	return t, nil
 }
 
