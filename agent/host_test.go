@@ -222,6 +222,34 @@ func TestCordonSurvivesARestart(t *testing.T) {
 	}
 }
 
+// A host whose storage something else has filled says so, and is left out, instead
+// of promising what it cannot build.
+func TestHostWhoseStorageIsFullTakesNothingNew(t *testing.T) {
+	s := newSite(t, nil)
+	s.hypervisor.FillStorage(true)
+	s.until("that it is full is seen", func() bool {
+		h := s.host()
+		return h.HasTrait(fleet.TraitStorageFull)
+	})
+	_, err := s.Claim(t.Context(), proposal(1, 512))
+	code(t, err, fleet.CodeRefused)
+	e, ok := errors.AsType[*fleet.Error](err)
+	if !ok || len(e.Refusals) != 1 || e.Refusals[0].Code != fleet.RefuseStorage {
+		t.Fatalf("got %+v, want the one refusal storage", err)
+	}
+	if e.Host == nil || !e.Host.HasTrait(fleet.TraitStorageFull) {
+		t.Errorf("the row in the answer is %+v", e.Host)
+	}
+	s.hypervisor.FillStorage(false)
+	s.until("that it has room is seen", func() bool {
+		h := s.host()
+		return !h.HasTrait(fleet.TraitStorageFull)
+	})
+	if _, err := s.Claim(t.Context(), proposal(2, 512)); err != nil {
+		t.Errorf("refused with room in the storage: %v", err)
+	}
+}
+
 func TestHostInMaintenanceTakesNothingNew(t *testing.T) {
 	s := newSite(t, nil)
 	p := proposal(1, 512)

@@ -130,6 +130,9 @@ func describeHost(host *fleet.Host, p *observer.Picture) {
 		host.Traits = append(host.Traits, string(f))
 	}
 	host.Traits = append(host.Traits, imageTraits(d)...)
+	if d.StorageFull {
+		host.Traits = append(host.Traits, fleet.TraitStorageFull)
+	}
 	slices.Sort(host.Traits)
 	host.Networks = d.Networks[:min(len(d.Networks), fleet.MaxNetworks)]
 	host.Images = make([]string, 0, len(p.Images))

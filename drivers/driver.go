@@ -144,6 +144,8 @@ type Description struct {
 	// Maintenance: somebody has taken the host out of use at its hypervisor.
 	// Build, and starting a machine, are ErrMaintenance.
 	Maintenance bool
+	// StorageFull: less than FullBelow is left where Build puts disks.
+	StorageFull bool `json:",omitempty"`
 	// Disks are the formats of image disks that ImportImage takes.
 	Disks []string
 	// Networks are the names that a card of Spec may be on, sorted, without the
@@ -155,6 +157,10 @@ type Description struct {
 	// Traits are further words about the host, such as "accelerator-tcg".
 	Traits []string
 }
+
+// FullBelow is how many bytes a storage must have left for a further machine: its
+// overlay, seed and firmware's variables take some of them before it writes any.
+const FullBelow = 64 << 20
 
 // Machine is a virtual machine as the hypervisor reports it.
 type Machine struct {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Fits returns every reason why host does not take the request, none when it
@@ -39,9 +40,16 @@ func Fits(host *Host, req *Request) []Refusal {
 		refuse(RefuseHypervisorUnreachable, "its hypervisor does not answer: %s", host.HypervisorFault)
 	}
 	for _, trait := range req.Traits {
-		if !host.HasTrait(trait) {
+		switch {
+		case host.HasTrait(trait):
+		case strings.HasPrefix(trait, TraitCPUPrefix):
+			refuse(RefuseCPU, "guests on it find no processor with %s", strings.TrimPrefix(trait, TraitCPUPrefix))
+		default:
 			refuse(RefuseTrait, "it cannot do %s", trait)
 		}
+	}
+	if host.HasTrait(TraitStorageFull) {
+		refuse(RefuseStorage, "its storage is full")
 	}
 	for _, nic := range req.Networks {
 		if nic.Network != NoNetwork && !host.HasNetwork(nic.Network) {

@@ -45,6 +45,12 @@ func TestFitsNamesEveryReason(t *testing.T) {
 		{"another hypervisor", nil, fleet.Request{Hypervisor: fleet.Xen}, []fleet.RefusalCode{fleet.RefuseHypervisor}},
 		{"another zone", nil, fleet.Request{Zone: "b"}, []fleet.RefusalCode{fleet.RefuseZone}},
 		{"a missing trait", nil, fleet.Request{Traits: []string{"boot-kernel", "boot-disk"}}, []fleet.RefusalCode{fleet.RefuseTrait}},
+		{"a missing feature of the processor", nil, fleet.Request{Traits: []string{"cpu-avx2", "boot-kernel"}}, []fleet.RefusalCode{fleet.RefuseCPU}},
+		{
+			"a full storage, nothing asked", func(h *fleet.Host) { h.Traits = append(h.Traits, fleet.TraitStorageFull) },
+			fleet.Request{},
+			[]fleet.RefusalCode{fleet.RefuseStorage},
+		},
 		{"labels that it has", nil, fleet.Request{HostLabels: map[string]string{"rack": "r12", "spare": ""}}, nil},
 		{
 			"a missing label, and one with another value", nil,

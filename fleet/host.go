@@ -94,6 +94,15 @@ type Host struct {
 	AgeMS        int64     `json:"age_ms"`      // overlay: milliseconds since the host was surely alive
 }
 
+// TraitCPUPrefix begins the traits that are features of the host's processor, as
+// guests find it.
+const TraitCPUPrefix = "cpu-"
+
+// TraitStorageFull is the trait of hosts whose storage has no room for a further
+// machine, whatever their account of it says: something else fills it, or more
+// was promised than there is.
+const TraitStorageFull = "storage-full"
+
 // HasTrait reports whether the host names trait among what it can do.
 func (h *Host) HasTrait(trait string) bool { return slices.Contains(h.Traits, trait) }
 

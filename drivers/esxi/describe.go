@@ -53,6 +53,7 @@ func (s *session) describe(ctx context.Context) (drivers.Description, error) {
 		Networks: networks,
 
 		Maintenance: host.Runtime.InMaintenanceMode,
+		StorageFull: store.Summary.FreeSpace < drivers.FullBelow,
 		Boot:        bootOf(host.Runtime.BootTime),
 	}, nil
 }

@@ -8,6 +8,7 @@ import (
 	golibvirt "github.com/digitalocean/go-libvirt"
 
 	"grapevine/drivers/libvirt/session"
+	"grapevine/fleet"
 )
 
 // toldFeatures are the features of a processor that programs are built for, and
@@ -44,7 +45,7 @@ func cpuTraits(cpu string) (traits []string) {
 	has := cpuFeatures(cpu)
 	for _, f := range toldFeatures {
 		if slices.Contains(has, f) {
-			traits = append(traits, "cpu-"+f)
+			traits = append(traits, fleet.TraitCPUPrefix+f)
 		}
 	}
 	return traits

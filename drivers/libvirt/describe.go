@@ -63,8 +63,12 @@ func (d *Driver) describe(ctx context.Context) (desc drivers.Description, err er
 	if p.disks.Blocks() {
 		desc.Features = slices.DeleteFunc(desc.Features, func(f drivers.Feature) bool { return slices.Contains(ofFiles, f) })
 	}
-	desc.Total, desc.Reserved, err = d.totals(ctx, p.disks)
-	desc.Boot = bootOf(bootIDPath)
+	size, left, err := p.disks.Bytes(ctx)
+	if err != nil {
+		return desc, err
+	}
+	desc.StorageFull, desc.Boot = left < drivers.FullBelow, bootOf(bootIDPath)
+	desc.Total, desc.Reserved, err = d.totals(ctx, size)
 	return desc, err
 }
 
@@ -99,11 +103,7 @@ func (d *Driver) version(ctx context.Context) (version string, err error) {
 
 // totals are the machine's processors, its memory and the size of the pool of
 // disks, and what of them no guest can have.
-func (d *Driver) totals(ctx context.Context, disks *storage.Pool) (total, reserved fleet.Resources, err error) {
-	size, err := disks.Bytes(ctx)
-	if err != nil {
-		return total, reserved, err
-	}
+func (d *Driver) totals(ctx context.Context, size uint64) (total, reserved fleet.Resources, err error) {
 	memory, held, err := d.flavour.memory(ctx, d)
 	if err != nil {
 		return total, reserved, err

@@ -317,6 +317,19 @@ func (l *lab) fullPool(t *testing.T) {
 	if left := l.daemon(t, "exec", "ls", path); left != "" {
 		t.Errorf("the import left %q", left)
 	}
+	full := func() bool {
+		t.Helper()
+		desc, err := d.Describe(t.Context())
+		must(t, err)
+		return desc.StorageFull
+	}
+	if !full() {
+		t.Error("a pool of 8 MiB is not said to be full")
+	}
+	l.daemon(t, "exec", "mount", "-o", "remount,size=1g", path)
+	if full() {
+		t.Error("a pool that somebody made larger is still said to be full")
+	}
 }
 
 func (l *lab) hungDaemon(t *testing.T) {

@@ -107,7 +107,11 @@ func (d *Driver) Describe(ctx context.Context) (drivers.Description, error) {
 		return drivers.Description{}, fmt.Errorf("describe host: %w", err)
 	}
 	defer done()
-	return d.h.describe(), nil
+	desc := d.h.describe()
+	d.h.mu.Lock()
+	defer d.h.mu.Unlock()
+	desc.StorageFull = d.h.full
+	return desc, nil
 }
 
 // List implements drivers.Driver.

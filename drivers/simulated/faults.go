@@ -58,7 +58,8 @@ func (h *Hypervisor) LoseEvents(on bool) {
 	h.deaf = on
 }
 
-// FillStorage makes builds and imports fail with ErrOutOfSpace while on.
+// FillStorage makes builds and imports fail with ErrOutOfSpace while on, and
+// the host say that its storage is full.
 func (h *Hypervisor) FillStorage(on bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -150,11 +150,23 @@ func (s *Storage) Find(ctx context.Context) (*Pool, error) {
 	return p, err
 }
 
-// Bytes is the size of the whole pool.
-func (p *Pool) Bytes(ctx context.Context) (size uint64, err error) {
+// Bytes is the size of the whole pool, and what is left of it. Libvirt counts what
+// is left when it makes, deletes or looks for volumes, so that a pool that was full
+// is looked at again.
+func (p *Pool) Bytes(ctx context.Context) (size, left uint64, err error) {
+	if size, left, err = p.bytes(ctx); err != nil || left >= drivers.FullBelow {
+		return size, left, err
+	}
+	if err := p.Refresh(ctx); err != nil {
+		return 0, 0, err
+	}
+	return p.bytes(ctx)
+}
+
+func (p *Pool) bytes(ctx context.Context) (size, left uint64, err error) {
 	err = p.session.Call(ctx, func(rpc *golibvirt.Libvirt) (err error) {
-		_, size, _, _, err = rpc.StoragePoolGetInfo(p.libvirt)
+		_, size, _, left, err = rpc.StoragePoolGetInfo(p.libvirt)
 		return err
 	})
-	return size, err
+	return size, left, err
 }
