@@ -141,7 +141,8 @@ const (
 	keepEntries  = 24 * time.Hour
 )
 
-// keepTidy drops from the journal what has become too old to matter.
+// keepTidy drops from the journal what has become too old to matter, and has others
+// hold what too few hold any more.
 func (a *Agent) keepTidy(ctx context.Context) error {
 	for pause.For(ctx, janitorEvery) {
 		if a.auditUnshown() {
@@ -150,6 +151,7 @@ func (a *Agent) keepTidy(ctx context.Context) error {
 		if err := a.tidy(time.Now()); err != nil {
 			a.log.Error("journal not tidied", "error", err)
 		}
+		a.replaceHolders(ctx)
 		a.trimCache(ctx, 0)
 	}
 	return nil
