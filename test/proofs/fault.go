@@ -2,6 +2,8 @@ package proofs
 
 import (
 	"time"
+
+	"grapevine/drivers/simulated"
 )
 
 // mend ends a fault.
@@ -58,6 +60,10 @@ func (h *History) fault() {
 	case 10:
 		h.breaks("storage of %s is full", host.Name)
 		host.Hypervisor.FillStorage(true)
+		// A host that says so takes nothing, so that few builds meet it. The next one
+		// fails all the same, unless all is healed before it comes.
+		host.Hypervisor.FailNextBuild(simulated.BeforeDisk)
+		h.mends = append(h.mends, mend{at: forever, do: func() { host.Hypervisor.FailNextBuild(0) }})
 		h.lasts(func() { host.Hypervisor.FillStorage(false) })
 	case 11:
 		h.breaks("events of %s are lost", host.Name)

@@ -21,8 +21,8 @@ type deliberate struct {
 	env        string
 }
 
-// mistakes are what the tests of this package and of test/sim are tried on: each
-// must make one of them fail.
+// mistakes are what the tests of this package, of test/sim and some others are
+// tried on: each must make one of them fail.
 var mistakes = []deliberate{
 	{
 		name: "the ledger promises what does not fit",
@@ -46,7 +46,7 @@ var mistakes = []deliberate{
 		name: "the ledger forgets its claims over a restart",
 		file: "agent/ledger/ledger.go",
 		text: "		l.claims[c.ID()] = &c\n", with: "		_ = c\n",
-		pkg: "./test/proofs", run: "Proof17", env: "GRAPEVINE_PROOFS_FOR=1h",
+		pkg: "./agent", run: "FailedBuildShows",
 	},
 	{
 		name: "the ledger keeps claims that are over",
@@ -58,7 +58,7 @@ var mistakes = []deliberate{
 		name: "the ledger does not say that a build failed",
 		file: "agent/ledger/ledger.go",
 		text: "		c.Fault = fault\n", with: "		_ = fault\n",
-		pkg: "./test/proofs", run: "Proof17", env: "GRAPEVINE_PROOFS_FOR=2h",
+		pkg: "./agent", run: "FailedBuildShows",
 	},
 	{
 		name: "the ledger does not count the claims of a group",
