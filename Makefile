@@ -70,7 +70,7 @@ sim: ## try random histories of faults for SIMTIME=10m, from a seed that is prin
 sim-witnesses: ## try random histories of grants from witnesses for SIMTIME=10m, from a seed that is printed
 	GRAPEVINE_WITNESSES_FOR=$(SIMTIME) GRAPEVINE_WITNESSES_SEED=$(SIMSEED) go test -v -count=1 -run NoKey -timeout 0 ./test/witnesses
 
-proofs: ## all proofs of docs/guarantees.md at full length: a random life of PROOFFOR=10h of virtual time from each of ten seeds, PROOFSEED=17,18..., and the mistakes that must be caught (hours)
+proofs: sim sim-witnesses ## all proofs of docs/guarantees.md at full length: histories of the mesh and of grants, a random life of PROOFFOR=10h of virtual time from each of ten seeds, PROOFSEED=17,18..., and the mistakes that must be caught (hours)
 	GRAPEVINE_PROOFS=long GRAPEVINE_PROOFS_FOR=$(PROOFFOR) GRAPEVINE_PROOFS_SEED=$(PROOFSEED) GRAPEVINE_PROOFS_DIR=$(PROOFDIR) go test -v -count=1 -timeout 0 ./test/proofs
 	GRAPEVINE_PROOFS=long go test -v -count=1 -timeout 60m -run '^TestProof' $$(go list ./... | grep -v /test/proofs)
 
