@@ -9,6 +9,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"grapevine/internal/throttle"
+	"grapevine/internal/tracing"
 )
 
 // Options is what a node serves beside its core; all fields may be zero.
@@ -37,6 +38,8 @@ type Options struct {
 	// Audit is told of every request that changes something, and of those refused.
 	// Nil on a registry, which has no disk: it says to agents for whom it asks.
 	Audit Auditor
+	// Tracer begins the trace of each request below /v1; nil begins none.
+	Tracer *tracing.Tracer
 	// Version is the node's release.
 	Version string
 }

@@ -76,6 +76,7 @@ func (s *server) logged(c *gin.Context) {
 			}
 		}
 		s.logRequest(c, time.Since(start))
+		endTrace(c)
 		if fault != nil {
 			panic(fault)
 		}
@@ -120,6 +121,7 @@ func (s *server) authorised(c *gin.Context) {
 	who.For, misused = passedOnBy(c, who.Role)
 	c.Set(principalKey, who)
 	c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), askingKey{}, asking{who, c.Param("id")}))
+	s.beginTrace(c, route, &who)
 	switch {
 	case admits(route.name, who.Role):
 	case s.opts.OpenMetrics && route.name == metricsRoute:

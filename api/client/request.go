@@ -12,6 +12,7 @@ import (
 	"net/url"
 
 	"grapevine/fleet"
+	"grapevine/internal/tracing"
 )
 
 // maxAnswer bounds what is read of one answer: a page of fleet.MaxPage rows of
@@ -70,6 +71,27 @@ func (c *Client) json(ctx context.Context, r call, out any) error {
 // do sends the call and returns the answer of a call that succeeded, whose body
 // the caller closes.
 func (c *Client) do(ctx context.Context, r call) (*http.Response, error) {
+	ctx, span := tracing.StartCall(ctx, r.method)
+	c.describe(span, r.method)
+	resp, err := c.exchange(ctx, r)
+	span.End(err)
+	return resp, err
+}
+
+// describe tells the span of a request where it goes; the node's own span below
+// it says what is asked.
+func (c *Client) describe(span tracing.Span, method string) {
+	if !span.Recording() {
+		return
+	}
+	span.Text("http.request.method", method)
+	if to, err := url.Parse(c.base); err == nil {
+		span.Text("server.address", to.Hostname())
+		span.Text("server.port", to.Port())
+	}
+}
+
+func (c *Client) exchange(ctx context.Context, r call) (*http.Response, error) {
 	var way way
 	req, err := c.build(httptrace.WithClientTrace(ctx, way.trace(r)), r)
 	if err != nil {
@@ -106,6 +128,7 @@ func (c *Client) build(ctx context.Context, r call) (*http.Request, error) {
 	if !c.atLeast.IsZero() && r.method == http.MethodGet {
 		req.Header.Set(atLeastHeader, c.atLeast.String())
 	}
+	tracing.Inject(ctx, req.Header)
 	pass(req)
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)

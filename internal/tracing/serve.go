@@ -3,7 +3,6 @@ package tracing
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
@@ -26,12 +25,12 @@ const (
 // propagator reads and writes traceparent and tracestate (W3C Trace Context).
 var propagator propagation.TraceContext
 
-// Serve begins the span of a request that came in at begun with these headers.
-func (t *Tracer) Serve(ctx context.Context, name string, header http.Header, trust Trust, begun time.Time) (context.Context, Span) {
+// Serve begins the span of a request that came in with these headers.
+func (t *Tracer) Serve(ctx context.Context, name string, header http.Header, trust Trust) (context.Context, Span) {
 	if t == nil {
 		return ctx, Span{}
 	}
-	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(begun)}
+	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindServer)}
 	if trust != Distrusted {
 		remote := trace.SpanContextFromContext(propagator.Extract(context.Background(), propagation.HeaderCarrier(header)))
 		switch {

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"grapevine/internal/tracing/tracetest"
 )
@@ -36,7 +35,7 @@ func traceparent(flags string) http.Header {
 func TestSpansArriveAsOneTree(t *testing.T) {
 	collector, endpoint := tracetest.Start(t)
 	tracer := tracerTo(t, endpoint, 1)
-	ctx, request := tracer.Serve(t.Context(), "POST /v1/things", http.Header{}, Distrusted, time.Now())
+	ctx, request := tracer.Serve(t.Context(), "POST /v1/things", http.Header{}, Distrusted)
 	within, part := Start(ctx, "part")
 	part.Text("thing", "a\xffb")
 	part.Number("count", 3)
@@ -90,7 +89,7 @@ func TestWhoIsBelievedAboutATrace(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			collector, endpoint := tracetest.Start(t)
 			tracer := tracerTo(t, endpoint, test.ratio)
-			ctx, span := tracer.Serve(t.Context(), "GET /v1/things", test.header, test.trust, time.Now())
+			ctx, span := tracer.Serve(t.Context(), "GET /v1/things", test.header, test.trust)
 			_, part := Start(ctx, "part")
 			passedOn := http.Header{}
 			Inject(ctx, passedOn)
@@ -125,7 +124,7 @@ func TestLinesOfARequestHaveItsTrace(t *testing.T) {
 	var out bytes.Buffer
 	plain := slog.New(slog.NewTextHandler(&out, nil))
 	log := tracer.Logger(plain).With("host", "h1").WithGroup("of")
-	ctx, _ := tracer.Serve(t.Context(), "GET /v1/things", http.Header{}, Distrusted, time.Now())
+	ctx, _ := tracer.Serve(t.Context(), "GET /v1/things", http.Header{}, Distrusted)
 	log.InfoContext(ctx, "served")
 	log.InfoContext(t.Context(), "other")
 	lines := strings.Split(out.String(), "\n")
@@ -145,10 +144,10 @@ func TestOffCostsNothing(t *testing.T) {
 	if err != nil || tracer != nil {
 		t.Fatalf("a tracer without an endpoint is %v, %v", tracer, err)
 	}
-	ctx, header, begun := t.Context(), traceparent("01"), time.Now()
+	ctx, header := t.Context(), traceparent("01")
 	out := http.Header{}
 	if allocated := testing.AllocsPerRun(1000, func() {
-		served, span := tracer.Serve(ctx, "GET /v1/things", header, Node, begun)
+		served, span := tracer.Serve(ctx, "GET /v1/things", header, Node)
 		off(served)
 		Inject(served, out)
 		span.End(nil)
