@@ -29,6 +29,7 @@ import (
 	"grapevine/internal/hostname"
 	"grapevine/internal/rungroup"
 	"grapevine/internal/sockets"
+	"grapevine/internal/tracing"
 	"grapevine/mesh"
 	"grapevine/people/tokens"
 	"grapevine/view"
@@ -89,6 +90,7 @@ type Agent struct {
 	past     past
 	boots    rebooted
 	metrics  *metrics
+	tracer   *tracing.Tracer
 	drain    drain
 	denied   denied
 	audits   auditShown
@@ -160,6 +162,13 @@ func (a *Agent) open(ctx context.Context, deps Deps) error {
 		return err
 	}
 	a.journal.Tell(deps.Steps)
+	if a.tracer, err = tracing.New(a.cfg.Settings, tracing.Deps{
+		Service: tracing.Service{Name: "grapevine-agent", Instance: a.hostID.String(), Version: buildinfo.Version(), Host: a.cfg.Name},
+		Dial:    a.network.DialContext, Metrics: a.metrics.registry, Log: a.log,
+	}); err != nil {
+		return err
+	}
+	a.log = a.tracer.Logger(a.log)
 	if a.spool, err = fetch.Open(fetch.Config{Dir: filepath.Join(a.cfg.DataDir, "images"), Log: a.log}); err != nil {
 		return err
 	}
@@ -279,6 +288,7 @@ const shutdownGrace = 15 * time.Second
 func (a *Agent) Close() error {
 	a.halt()
 	a.operations.Wait()
+	a.tracer.Close()
 	var errs []error
 	if a.peers != nil {
 		a.peers.Close()

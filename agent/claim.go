@@ -9,6 +9,7 @@ import (
 	"grapevine/agent/ledger"
 	"grapevine/agent/observer"
 	"grapevine/fleet"
+	"grapevine/internal/tracing"
 )
 
 // Claim implements api.Node: it judges a proposal against the host as it is
@@ -31,21 +32,21 @@ func (a *Agent) Claim(ctx context.Context, p fleet.Proposal) (fleet.Accepted, er
 	}
 	p.Obtain = a.obtainable(ctx, p.Image)
 	a.succeed(&p)
-	op, claim, refusals := a.admit(p)
+	op, claim, refusals := a.admit(ctx, p)
 	if len(refusals) > 0 {
-		if err := a.keepRefusal(&p, refusals); err != nil {
+		if err := written(ctx, "refuse", func() error { return a.keepRefusal(&p, refusals) }); err != nil {
 			return fleet.Accepted{}, errorf(fleet.CodeInternal, "%v", err)
 		}
 		a.metrics.refusals.Inc()
 		host := a.hostRow()
 		return fleet.Accepted{}, refused(&host, refusals)
 	}
-	if err := a.promised(ctx, op).Begin(*op, claim); err != nil {
+	if err := written(ctx, "begin", func() error { return a.promised(ctx, op).Begin(*op, claim) }); err != nil {
 		a.withdraw(p.ID)
 		return fleet.Accepted{}, errorf(fleet.CodeInternal, "%v", err)
 	}
 	a.metrics.claims.Inc()
-	return a.launch(op), nil
+	return a.launch(ctx, op), nil
 }
 
 // keepRefusal makes durable that a proposal was refused for good, and that this
@@ -105,7 +106,22 @@ func (a *Agent) answered(p fleet.Proposal) (fleet.Accepted, bool, error) {
 }
 
 // admit books the proposal, or says why not, as the host is at this moment.
-func (a *Agent) admit(p fleet.Proposal) (*journal.Operation, *ledger.Claim, []fleet.Refusal) {
+func (a *Agent) admit(ctx context.Context, p fleet.Proposal) (*journal.Operation, *ledger.Claim, []fleet.Refusal) {
+	_, span := tracing.Start(ctx, "admit")
+	op, claim, refusals := a.book(p)
+	if span.Recording() {
+		span.Text("grapevine.instance", p.ID.String())
+		span.Text("grapevine.project", p.Project)
+		if len(refusals) > 0 {
+			span.Fail(string(refusals[0].Code))
+		}
+	}
+	span.End(nil)
+	return op, claim, refusals
+}
+
+// book does what admit says.
+func (a *Agent) book(p fleet.Proposal) (*journal.Operation, *ledger.Claim, []fleet.Refusal) {
 	elsewhere := a.elsewhere(p.ID)
 	a.state.mu.Lock()
 	defer a.state.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 
 	"grapevine/agent/download"
 	"grapevine/fleet"
+	"grapevine/internal/tracing"
 	"grapevine/mesh"
 )
 
@@ -59,6 +60,8 @@ type Config struct {
 	ImageURLs     []string `toml:"image_urls" help:"URLs below which images may be downloaded although the address is not public, as http://mirror.example/images/"`
 
 	Flavors []fleet.Flavor `toml:"flavors" help:"named sizes, instead of the built-in ones"`
+
+	tracing.Settings
 }
 
 // Default returns the configuration of a host about which nothing is said.
@@ -85,6 +88,7 @@ func Default() Config {
 		OvercommitDisk:   1,
 		ReserveMemoryMiB: 512,
 		Flavors:          fleet.BuiltinFlavors(),
+		Settings:         tracing.DefaultSettings(),
 	}
 }
 
@@ -160,6 +164,9 @@ func (c *Config) Validate() error {
 		return errors.New("of ca_cert_file and ca_key_file one is set; set both, as grapevine tls intermediate made them, or none")
 	}
 	if err := c.validateSerfRPC(); err != nil {
+		return err
+	}
+	if err := c.Settings.Validate(); err != nil {
 		return err
 	}
 	return c.validateFlavors()

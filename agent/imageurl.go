@@ -16,6 +16,7 @@ import (
 	"grapevine/drivers"
 	"grapevine/fleet"
 	"grapevine/internal/diskhead"
+	"grapevine/internal/tracing"
 )
 
 // urlSpace is the name space of the locks on URLs.
@@ -36,22 +37,23 @@ func (a *Agent) ImportURL(ctx context.Context, host fleet.HostID, req fleet.Impo
 	op := a.state.newOperation(a.hostID, fleet.InstanceID{}, fleet.VerbImportImage)
 	op.URL, op.ImageName = &req, req.Name
 	a.state.mu.Unlock()
-	if err := a.promised(ctx, op).Begin(*op, nil); err != nil {
+	if err := written(ctx, "begin", func() error { return a.promised(ctx, op).Begin(*op, nil) }); err != nil {
 		return fleet.Operation{}, errorf(fleet.CodeInternal, "%v", err)
 	}
 	begun := op.Operation
-	a.spawnImport(op)
+	a.spawnImport(ctx, op)
 	return begun, nil
 }
 
 // spawnImport runs the operation, once the hypervisor has been seen, until it
 // ends or the agent stops; in the latter case the next start goes on with it.
-func (a *Agent) spawnImport(op *journal.Operation) {
+func (a *Agent) spawnImport(ctx context.Context, op *journal.Operation) {
+	ctx = tracing.Joined(a.running, ctx)
 	a.operations.Go(func() {
 		select {
 		case <-a.running.Done():
 		case <-a.observer.Complete():
-			a.executeImport(a.running, op)
+			a.executeImport(ctx, op)
 		}
 	})
 }
@@ -60,7 +62,12 @@ func (a *Agent) executeImport(ctx context.Context, op *journal.Operation) {
 	begun := time.Now()
 	ctx, done := a.told.listen(ctx, op.ID)
 	defer done()
+	ctx, span := a.traceOperation(ctx, op)
+	defer span.End(nil)
 	im, err := a.importURL(ctx, op)
+	if err != nil {
+		span.Fail("the image was not downloaded; the log and the operation say why") // the reason may have the URL's query in it
+	}
 	if ctx.Err() != nil {
 		return
 	}
@@ -77,10 +84,10 @@ func (a *Agent) executeImport(ctx context.Context, op *journal.Operation) {
 	}
 	a.metrics.operation(&final, ended.Sub(begun))
 	if err != nil {
-		a.log.Warn("image not downloaded", "operation", op.ID, "url", op.URL.URL, "error", err)
+		a.log.WarnContext(ctx, "image not downloaded", "operation", op.ID, "url", op.URL.URL, "error", err)
 		return
 	}
-	a.log.Info("image downloaded", "operation", op.ID, "url", op.URL.URL, "image", im.ID, "bytes", im.Bytes, "took", ended.Sub(begun))
+	a.log.InfoContext(ctx, "image downloaded", "operation", op.ID, "url", op.URL.URL, "image", im.ID, "bytes", im.Bytes, "took", ended.Sub(begun))
 }
 
 // importURL downloads an image and gives it to the hypervisor. Two downloads of
@@ -91,7 +98,7 @@ func (a *Agent) importURL(ctx context.Context, op *journal.Operation) (fleet.Ima
 	folder := hex.EncodeToString(name[:])
 	f, done := a.shelf.download(op.ID)
 	defer done()
-	if err := a.step(op, "downloading"); err != nil {
+	if err := a.step(ctx, op, "downloading"); err != nil {
 		return fleet.Image{}, err
 	}
 	file, err := a.web.Run(ctx, download.Job{
@@ -125,7 +132,7 @@ func (a *Agent) takeIn(ctx context.Context, op *journal.Operation, file *os.File
 	if held, err := a.image(im.ID); err == nil {
 		return held, nil
 	}
-	if err := a.step(op, "storing"); err != nil {
+	if err := a.step(ctx, op, "storing"); err != nil {
 		return fleet.Image{}, err
 	}
 	a.renamed(ctx, &im)

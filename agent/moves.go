@@ -50,7 +50,7 @@ func (a *Agent) OfferMove(ctx context.Context, m fleet.Move, who api.Principal) 
 	if err != nil {
 		return fleet.MoveReport{}, err
 	}
-	if err := a.promised(ctx, op).Begin(*op, claim); err != nil {
+	if err := written(ctx, "begin", func() error { return a.promised(ctx, op).Begin(*op, claim) }); err != nil {
 		a.state.mu.Lock()
 		a.state.ledger.Release(op.Instance)
 		a.state.mu.Unlock()
@@ -61,7 +61,7 @@ func (a *Agent) OfferMove(ctx context.Context, m fleet.Move, who api.Principal) 
 	a.state.arrival(op)
 	a.state.mu.Unlock()
 	a.publish()
-	a.spawn(op, a.observer.Complete())
+	a.spawn(ctx, op, a.observer.Complete())
 	return fleet.MoveReport{State: fleet.MoveComing}, nil
 }
 

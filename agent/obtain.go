@@ -17,6 +17,7 @@ import (
 	"grapevine/agent/journal"
 	"grapevine/drivers"
 	"grapevine/fleet"
+	"grapevine/internal/tracing"
 )
 
 // maxSources bounds how many holders one image is fetched from: each costs a TLS
@@ -58,14 +59,14 @@ func (a *Agent) obtain(ctx context.Context, op *journal.Operation, id string) (f
 	if im, err := a.image(id); err == nil {
 		return im, nil
 	}
-	if err := a.step(op, "fetching image"); err != nil {
+	if err := a.step(ctx, op, "fetching image"); err != nil {
 		return fleet.Image{}, err
 	}
 	im, err := a.fetched(ctx, id)
 	if err != nil {
 		return fleet.Image{}, err
 	}
-	return im, a.step(op, "building")
+	return im, a.step(ctx, op, "building")
 }
 
 // fetched returns an image that is here, or that its holders give.
@@ -73,16 +74,20 @@ func (a *Agent) fetched(ctx context.Context, id string) (fleet.Image, error) {
 	if im, err := a.image(id); err == nil {
 		return im, nil
 	}
-	im, err := a.shelf.board(ctx, id, func() *flight { return a.depart(id) })
+	ctx, span := tracing.Start(ctx, "wait for image")
+	span.Text("grapevine.image", id)
+	im, err := a.shelf.board(ctx, id, func() *flight { return a.depart(ctx, id) })
+	span.End(err)
 	if err != nil {
 		return fleet.Image{}, fmt.Errorf("get image %.12s: %w", id, err)
 	}
 	return im, nil
 }
 
-// depart begins to bring an image here. The caller holds the shelf's lock.
-func (a *Agent) depart(id string) *flight {
-	ctx, cancel := context.WithCancel(a.running)
+// depart begins to bring an image here, in the trace of whoever wants it first.
+// The caller holds the shelf's lock.
+func (a *Agent) depart(first context.Context, id string) *flight {
+	ctx, cancel := context.WithCancel(tracing.Joined(a.running, first))
 	ctx, done := a.told.listen(ctx, id)
 	f := &flight{cancel: cancel, ended: make(chan struct{})}
 	im, err := a.Image(ctx, id)
@@ -92,14 +97,18 @@ func (a *Agent) depart(id string) *flight {
 		defer done()
 		begun := time.Now()
 		if err == nil {
+			ctx, span := tracing.Start(ctx, "fetch image")
+			span.Text("grapevine.image", id)
 			im, err = a.bring(ctx, im, func(done int64) { f.done.Store(done) })
+			span.Number("grapevine.bytes", im.Bytes)
+			span.End(err)
 		}
 		a.shelf.land(id, f, im, err)
 		if err != nil {
-			a.log.Warn("image not fetched", "image", id, "error", err)
+			a.log.WarnContext(ctx, "image not fetched", "image", id, "error", err)
 			return
 		}
-		a.log.Info("image fetched", "image", id, "bytes", im.Bytes, "took", time.Since(begun))
+		a.log.InfoContext(ctx, "image fetched", "image", id, "bytes", im.Bytes, "took", time.Since(begun))
 	})
 	return f
 }

@@ -10,6 +10,7 @@ import (
 	"grapevine/drivers"
 	"grapevine/fleet"
 	"grapevine/internal/pause"
+	"grapevine/internal/tracing"
 )
 
 // newOperation numbers an operation. The caller holds the lock.
@@ -66,11 +67,11 @@ func (a *Agent) begin(ctx context.Context, id fleet.InstanceID, w *work, may per
 	if err != nil {
 		return fleet.Accepted{}, err
 	}
-	if err := a.promised(ctx, op).Begin(*op, nil); err != nil {
+	if err := written(ctx, "begin", func() error { return a.promised(ctx, op).Begin(*op, nil) }); err != nil {
 		a.withdraw(id)
 		return fleet.Accepted{}, errorf(fleet.CodeInternal, "%v", err)
 	}
-	return a.launch(op), nil
+	return a.launch(ctx, op), nil
 }
 
 // permit says whether an operation may begin on an instance with this row.
@@ -137,21 +138,23 @@ func (a *Agent) withdraw(id fleet.InstanceID) {
 
 // launch publishes that the operation is under way, lets it run, and returns
 // the answer to whoever asked for it.
-func (a *Agent) launch(op *journal.Operation) fleet.Accepted {
+func (a *Agent) launch(ctx context.Context, op *journal.Operation) fleet.Accepted {
 	accepted := a.accepted(op.Instance, op.ID)
-	a.spawn(op, a.observer.Complete())
+	a.spawn(ctx, op, a.observer.Complete())
 	return accepted
 }
 
 // spawn runs the operation, once the hypervisor has been seen and all else may
 // begin that it is to wait for, until it ends or the agent stops; in the latter
-// case the next start takes it up again.
-func (a *Agent) spawn(op *journal.Operation, after <-chan struct{}) {
+// case the next start takes it up again. It is of the trace of ctx, and does not
+// end with it.
+func (a *Agent) spawn(ctx context.Context, op *journal.Operation, after <-chan struct{}) {
+	ctx = tracing.Joined(a.running, ctx)
 	a.operations.Go(func() {
 		select {
 		case <-a.running.Done():
 		case <-after:
-			a.execute(a.running, op)
+			a.execute(ctx, op)
 		}
 	})
 }
@@ -173,7 +176,7 @@ func (a *Agent) resume() error {
 		}
 		if op.Verb == fleet.VerbImportImage {
 			a.log.Info("download resumed", "operation", op.ID, "url", op.URL.URL)
-			a.spawnImport(&op)
+			a.spawnImport(a.running, &op)
 			continue
 		}
 		a.log.Info("operation resumed", "operation", op.ID, "verb", op.Verb, "instance", op.Instance, "step", op.Step)
@@ -186,7 +189,7 @@ func (a *Agent) resume() error {
 			a.state.ledger.Growing(op.Instance, *op.Size)
 		}
 		a.state.mu.Unlock()
-		a.spawn(&op, a.trusted())
+		a.spawn(a.running, &op, a.trusted())
 	}
 	return nil
 }
@@ -197,10 +200,13 @@ func (a *Agent) execute(ctx context.Context, op *journal.Operation) {
 	begun := time.Now()
 	ctx, done := a.told.listen(ctx, op.ID)
 	defer done()
+	ctx, span := a.traceOperation(ctx, op)
 	outcome, err := a.perform(ctx, op)
 	if ctx.Err() != nil {
+		span.End(ctx.Err())
 		return
 	}
+	defer func() { span.End(err) }()
 	a.look(ctx, op, err == nil || outcome.Release)
 	if s, there := a.observer.Machine(op.Instance); there {
 		outcome.Seen = a.past.acted(op, s, err == nil)
@@ -220,10 +226,10 @@ func (a *Agent) execute(ctx context.Context, op *journal.Operation) {
 	a.publish()
 	a.metrics.operation(&final, ended.Sub(begun))
 	if err != nil {
-		a.log.Warn("operation failed", "operation", op.ID, "verb", op.Verb, "instance", op.Instance, "error", err)
+		a.log.WarnContext(ctx, "operation failed", "operation", op.ID, "verb", op.Verb, "instance", op.Instance, "error", err)
 		return
 	}
-	a.log.Info("operation done", "operation", op.ID, "verb", op.Verb, "instance", op.Instance, "took", ended.Sub(begun))
+	a.log.InfoContext(ctx, "operation done", "operation", op.ID, "verb", op.Verb, "instance", op.Instance, "took", ended.Sub(begun))
 }
 
 // look takes a fresh look at the machine. One that was changed is looked at
@@ -231,13 +237,15 @@ func (a *Agent) execute(ctx context.Context, op *journal.Operation) {
 // without a look would take the instance out of the host's account, and a
 // machine just deleted would be shown again.
 func (a *Agent) look(ctx context.Context, op *journal.Operation, changed bool) {
-	try := func() error { return a.observer.Look(ctx, op.Instance) }
+	try := func() error {
+		return traced(ctx, "look", func(ctx context.Context) error { return a.observer.Look(ctx, op.Instance) })
+	}
 	err := try()
 	if changed && errors.Is(err, drivers.ErrUnavailable) {
 		err = a.persist(ctx, try)
 	}
 	if err != nil && ctx.Err() == nil {
-		a.log.Warn("look after operation failed", "operation", op.ID, "instance", op.Instance, "error", err)
+		a.log.WarnContext(ctx, "look after operation failed", "operation", op.ID, "instance", op.Instance, "error", err)
 	}
 }
 
@@ -247,11 +255,11 @@ func (a *Agent) look(ctx context.Context, op *journal.Operation, changed bool) {
 // returns false when ctx ended first; the next start is then right to do so.
 func (a *Agent) end(ctx context.Context, final journal.Operation, outcome journal.Outcome) bool {
 	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
-		err := a.journal.End(final, outcome)
+		err := written(ctx, "end", func() error { return a.journal.End(final, outcome) })
 		if err == nil {
 			return true
 		}
-		a.log.Error("end of operation not written", "operation", final.ID, "error", err)
+		a.log.ErrorContext(ctx, "end of operation not written", "operation", final.ID, "error", err)
 		if !pause.UpTo(ctx, wait) {
 			return false
 		}

@@ -56,12 +56,12 @@ func (a *Agent) perform(ctx context.Context, op *journal.Operation) (journal.Out
 // step journals that the operation is about to do what must not be done twice.
 // Everything else an operation does can be done again: after a crash it begins
 // anew and finds done what was done.
-func (a *Agent) step(op *journal.Operation, name string) error {
+func (a *Agent) step(ctx context.Context, op *journal.Operation, name string) error {
 	a.state.mu.Lock()
 	op.Step = name
 	snapshot := *op
 	a.state.mu.Unlock()
-	return a.journal.Step(snapshot)
+	return written(ctx, name, func() error { return a.journal.Step(snapshot) })
 }
 
 // build makes the claimed machine and starts it. Where the build fails nothing
@@ -95,7 +95,9 @@ func (a *Agent) build(ctx context.Context, op *journal.Operation) (journal.Outco
 		}
 	}
 	if err == nil {
-		err = a.persist(within, func() error { return a.driver.Build(within, spec) })
+		err = a.persist(within, func() error {
+			return driven(within, "build", func(ctx context.Context) error { return a.driver.Build(ctx, spec) })
+		})
 	}
 	if err != nil {
 		err = fmt.Errorf("build: %w", because(within, err))
@@ -103,7 +105,7 @@ func (a *Agent) build(ctx context.Context, op *journal.Operation) (journal.Outco
 	}
 	// From here on the machine stands for itself: the hypervisor has its mark.
 	err = a.persist(within, func() error {
-		return a.driver.Act(within, p.ID, fleet.Start, drivers.ActOptions{})
+		return driven(within, "start", func(ctx context.Context) error { return a.driver.Act(ctx, p.ID, fleet.Start, drivers.ActOptions{}) })
 	})
 	if err != nil {
 		err = fmt.Errorf("built, but not started: %w", because(within, err))
@@ -139,7 +141,8 @@ func (a *Agent) mark(op *journal.Operation, p *fleet.Proposal) drivers.Mark {
 
 // remove deletes the machine, and remembers for a while that it did.
 func (a *Agent) remove(ctx context.Context, op *journal.Operation) (journal.Outcome, error) {
-	if err := a.driver.Delete(ctx, op.Instance); err != nil {
+	err := driven(ctx, "delete", func(ctx context.Context) error { return a.driver.Delete(ctx, op.Instance) })
+	if err != nil {
 		return journal.Outcome{}, fmt.Errorf("delete: %w", err)
 	}
 	if err := a.spool.Remove(exportFolder(op.Instance)); err != nil {
@@ -170,7 +173,7 @@ func (a *Agent) act(ctx context.Context, op *journal.Operation) error {
 		if op.Step != "" {
 			return errors.New("reboot: the agent was restarted while it was under way; whether the guest rebooted is not known")
 		}
-		if err := a.step(op, op.Verb); err != nil {
+		if err := a.step(ctx, op, op.Verb); err != nil {
 			return err
 		}
 	}
@@ -180,9 +183,14 @@ func (a *Agent) act(ctx context.Context, op *journal.Operation) error {
 	}
 	if op.Leave && !op.Force {
 		opts.Grace = 2 * op.Grace // the hypervisor never comes to the end of it
-		return a.shutDown(ctx, op, func(ctx context.Context) error { return a.driver.Act(ctx, op.Instance, fleet.Stop, opts) })
+		return a.shutDown(ctx, op, func(ctx context.Context) error {
+			return driven(ctx, "stop", func(ctx context.Context) error { return a.driver.Act(ctx, op.Instance, fleet.Stop, opts) })
+		})
 	}
-	if err := a.driver.Act(ctx, op.Instance, fleet.InstanceAction(op.Verb), opts); err != nil {
+	err := driven(ctx, op.Verb, func(ctx context.Context) error {
+		return a.driver.Act(ctx, op.Instance, fleet.InstanceAction(op.Verb), opts)
+	})
+	if err != nil {
 		return fmt.Errorf("%s: %w", op.Verb, err)
 	}
 	return nil

@@ -36,6 +36,7 @@ func (a *Agent) serve(group *rungroup.Group) {
 		Ready:     a.mesh.Ready,
 		Metrics:   promhttp.HandlerFor(a.metrics.registry, promhttp.HandlerOpts{}),
 		Log:       a.log,
+		Tracer:    a.tracer,
 		Version:   buildinfo.Version(),
 	}
 	options.Principal = a.certified

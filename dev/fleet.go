@@ -20,6 +20,7 @@ import (
 	"grapevine/identity"
 	"grapevine/internal/rungroup"
 	"grapevine/internal/settings"
+	"grapevine/internal/tracing"
 	"grapevine/registry"
 )
 
@@ -32,6 +33,8 @@ type Config struct {
 	Log    *slog.Logger
 	// FrontEnds are served beside the native API, all of them.
 	FrontEnds []api.FrontEnd
+	// Tracing is where the traces of all nodes go; the zero value is nowhere.
+	Tracing tracing.Settings
 }
 
 // MaxHosts bounds a fleet in one process: each host takes some 15 goroutines
@@ -94,6 +97,7 @@ func (f *Fleet) addRegistry() error {
 	cfg.Name = "registry-1"
 	cfg.Listen = f.cfg.Listen
 	cfg.GossipBind = "127.0.0.1:0"
+	cfg.Settings = f.cfg.Tracing
 	id, err := f.issue(identity.Registry, cfg.Name, newID())
 	if err != nil {
 		return err
@@ -127,6 +131,7 @@ func (f *Fleet) addHost(ctx context.Context, i int) error {
 	cfg.DataDir = filepath.Join(f.folder, h.name)
 	cfg.Listen, cfg.GossipBind, cfg.Socket = "127.0.0.1:0", "127.0.0.1:0", ""
 	cfg.Join = []string{f.registry.GossipAddr()}
+	cfg.Settings = f.cfg.Tracing
 	h.agent, err = agent.New(ctx, cfg, agent.Deps{
 		Driver: h.driver, Credentials: f.credentials(id), Log: f.cfg.Log,
 		Ready: func() { close(h.ready) },

@@ -10,17 +10,24 @@ import (
 	"grapevine/api/client"
 	"grapevine/dev"
 	"grapevine/fleet"
+	"grapevine/internal/tracing"
 )
 
 // run starts a fleet of so many hosts, waits until it is ready, and ends it
 // with the test.
 func run(t *testing.T, hosts int) *client.Client {
 	t.Helper()
+	return runTraced(t, hosts, tracing.Settings{})
+}
+
+// runTraced is run of a fleet whose traces go somewhere.
+func runTraced(t *testing.T, hosts int, traces tracing.Settings) *client.Client {
+	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	if testing.Verbose() {
 		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
-	f, err := dev.New(t.Context(), dev.Config{Hosts: hosts, Listen: "127.0.0.1:0", Log: log})
+	f, err := dev.New(t.Context(), dev.Config{Hosts: hosts, Listen: "127.0.0.1:0", Log: log, Tracing: traces})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"grapevine/fleet"
 	"grapevine/identity"
 	"grapevine/internal/settings"
+	"grapevine/internal/tracing"
 )
 
 // Config is all that a registry is told. Each key can be given in
@@ -54,6 +55,8 @@ type Config struct {
 	RequestTimeout time.Duration `toml:"request_timeout" help:"how long a host may take to answer a proposal or an action"`
 	ShutdownGrace  time.Duration `toml:"shutdown_grace" help:"how long requests under way may take to end at shutdown"`
 	LogLevel       string        `toml:"log_level" help:"debug, info, warn or error"`
+
+	tracing.Settings
 }
 
 // OIDC says whose ID tokens are taken, and what in them is read.
@@ -83,6 +86,7 @@ func Default() Config {
 		RequestTimeout:  10 * time.Second,
 		ShutdownGrace:   10 * time.Second,
 		LogLevel:        "info",
+		Settings:        tracing.DefaultSettings(),
 	}
 }
 
@@ -92,6 +96,7 @@ func (c *Config) Validate() error {
 	for _, check := range []func(*Config) error{
 		(*Config).checkNames, (*Config).checkListen, (*Config).checkGossip, (*Config).checkFiles, (*Config).checkOIDC,
 		(*Config).checkFlavors, (*Config).checkPlacement, (*Config).checkUnique, (*Config).checkTimes, (*Config).checkLog,
+		func(c *Config) error { return c.Settings.Validate() },
 	} {
 		if err := check(c); err != nil {
 			return err

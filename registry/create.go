@@ -8,6 +8,7 @@ import (
 	"grapevine/api"
 	"grapevine/api/client"
 	"grapevine/fleet"
+	"grapevine/internal/tracing"
 	"grapevine/people"
 )
 
@@ -33,7 +34,13 @@ func (c *core) create(ctx context.Context, in api.CreateInstance, among *batch) 
 		return fleet.Accepted{}, err
 	}
 	p := &placing{core: c, among: among, req: &req, hash: in.Hash, refused: map[fleet.HostID]fleet.Verdict{}, passed: map[fleet.HostID]bool{}}
+	ctx, span := tracing.Start(ctx, "place instance")
+	span.Text("grapevine.project", req.Project)
 	accepted, err := p.place(ctx, &in)
+	if span.Recording() {
+		span.Text("grapevine.instance", p.req.ID.String())
+	}
+	span.End(err)
 	among.done(&req, &accepted, err)
 	c.metrics.created(err)
 	if err != nil {
@@ -129,20 +136,27 @@ func (p *placing) unkeyed(ctx context.Context) (fleet.Accepted, error) {
 		if !isRefused(err) && !isNotSent(err) {
 			return fleet.Accepted{}, err
 		}
-		p.pass(host, err)
+		p.pass(ctx, host, err)
 	}
 	return fleet.Accepted{}, p.nothingFits()
 }
 
 // next returns the host to ask, of those not asked yet.
-func (p *placing) next(ctx context.Context) (fleet.HostID, bool, error) {
+func (p *placing) next(ctx context.Context) (host fleet.HostID, ok bool, err error) {
+	ctx, span := tracing.Start(ctx, "choose host")
+	defer func() {
+		if ok {
+			p.core.onHost(span, host)
+		}
+		span.End(err)
+	}()
 	if p.over != nil {
 		return fleet.HostID{}, false, nil
 	}
 	if err := p.anchored(ctx, p.lost); err != nil {
 		return fleet.HostID{}, false, err
 	}
-	host, ok := p.among.pick(p.core, p.req, p.passed)
+	host, ok = p.among.pick(p.core, p.req, p.passed)
 	if !ok {
 		host, ok = p.anchorToAsk()
 	}
@@ -169,7 +183,11 @@ func isRefused(err error) bool { return fleet.CodeOf(err) == fleet.CodeRefused }
 // propose asks one host. Its error is a refusal (isRefused), a proposal that
 // was not judged (isNotSent), an unknown outcome, or one to give to the client
 // as it is.
-func (p *placing) propose(ctx context.Context, host fleet.HostID, attempt uint32) (fleet.Accepted, error) {
+func (p *placing) propose(ctx context.Context, host fleet.HostID, attempt uint32) (accepted fleet.Accepted, err error) {
+	ctx, span := tracing.Start(ctx, "propose")
+	p.core.onHost(span, host)
+	span.Number("grapevine.attempt", int64(attempt))
+	defer func() { span.End(err) }()
 	peer, err := p.core.Peer(host)
 	if err != nil {
 		return fleet.Accepted{}, &notSentError{err}
@@ -181,7 +199,7 @@ func (p *placing) propose(ctx context.Context, host fleet.HostID, attempt uint32
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.core.timeout)
 	defer cancel()
-	accepted, err := peer.Claim(ctx, fleet.Proposal{Request: *p.req, RequestHash: p.hash, Attempt: attempt})
+	accepted, err = peer.Claim(ctx, fleet.Proposal{Request: *p.req, RequestHash: p.hash, Attempt: attempt})
 	p.core.metrics.proposed(err)
 	switch {
 	case err == nil:
@@ -197,7 +215,7 @@ func (p *placing) propose(ctx context.Context, host fleet.HostID, attempt uint32
 
 // pass notes why a host was asked in vain. A refusal brings the host's fresh
 // row, on which the next picks rest.
-func (p *placing) pass(host fleet.HostID, err error) {
+func (p *placing) pass(ctx context.Context, host fleet.HostID, err error) {
 	p.passed[host] = true
 	if attempt, only := p.anchorLost(err); attempt > 0 {
 		p.lost = attempt
@@ -217,7 +235,7 @@ func (p *placing) pass(host fleet.HostID, err error) {
 		verdict.Refusals = []fleet.Refusal{{Code: fleet.RefuseUnreachable, Detail: fmt.Sprintf("it could not be asked: %v", err)}}
 	}
 	p.refused[host] = verdict
-	p.core.log.Info("proposal was not taken", "instance", p.req.ID.String(), "host", verdict.HostName, "reason", verdict.String())
+	p.core.log.InfoContext(ctx, "proposal was not taken", "instance", p.req.ID.String(), "host", verdict.HostName, "reason", verdict.String())
 }
 
 // nothingFits is the error when there is no host left to ask: it names every

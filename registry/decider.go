@@ -7,6 +7,7 @@ import (
 	"grapevine/api/client"
 	"grapevine/fleet"
 	"grapevine/grants/ask"
+	"grapevine/internal/tracing"
 )
 
 // decider is who decides about one key: its home, or the witnesses.
@@ -31,10 +32,16 @@ func (c *core) deciderOf(key fleet.UUID, instance fleet.InstanceID) (decider, bo
 // ask calls who decides. That a home does not answer, whatever became of the
 // question, is key_home_unreachable: nothing is proposed under a record that is
 // not known to be stored.
-func (d *decider) ask(ctx context.Context, call func(context.Context, ask.Keys) error) error {
+func (d *decider) ask(ctx context.Context, call func(context.Context, ask.Keys) error) (err error) {
 	if d.keys != nil {
-		return call(ctx, d.keys)
+		ctx, span := tracing.Start(ctx, "ask witnesses")
+		err := call(ctx, d.keys)
+		span.End(unlessNotFound(err))
+		return err
 	}
+	ctx, span := tracing.Start(ctx, "ask home")
+	d.core.onHost(span, d.home)
+	defer func() { span.End(unlessNotFound(err)) }()
 	peer, err := d.core.Peer(d.home)
 	if err != nil {
 		return keyHomeUnreachable(d.core.HostName(d.home), d.instance, err)
@@ -44,6 +51,15 @@ func (d *decider) ask(ctx context.Context, call func(context.Context, ask.Keys) 
 	err = call(ctx, peer)
 	if errors.Is(err, client.ErrUnreachable) || errors.Is(err, client.ErrOutcomeUnknown) || fleet.CodeOf(err) == fleet.CodeNotReady {
 		return keyHomeUnreachable(d.core.HostName(d.home), d.instance, err)
+	}
+	return err
+}
+
+// unlessNotFound leaves out the answer that nothing is decided yet, which is what
+// most keys are asked for.
+func unlessNotFound(err error) error {
+	if fleet.CodeOf(err) == fleet.CodeNotFound {
+		return nil
 	}
 	return err
 }

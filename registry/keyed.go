@@ -172,7 +172,7 @@ func (h *keyHome) store(ctx context.Context, host fleet.HostID) error {
 // move passes over the record's host and gives the instance to the next one
 // that fits.
 func (h *keyHome) move(ctx context.Context, why error) error {
-	h.pass(h.record.Host, why)
+	h.pass(ctx, h.record.Host, why)
 	next, moved := movedTo(why)
 	if !moved {
 		host, ok, err := h.next(ctx)

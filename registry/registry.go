@@ -21,6 +21,7 @@ import (
 	"grapevine/internal/hostname"
 	"grapevine/internal/rungroup"
 	"grapevine/internal/sockets"
+	"grapevine/internal/tracing"
 	"grapevine/mesh"
 	"grapevine/people/openid"
 	"grapevine/people/tokens"
@@ -54,6 +55,7 @@ type Registry struct {
 	peers    *client.Peers
 	listener net.Listener
 	server   *http.Server
+	tracer   *tracing.Tracer
 	gate     *tokens.Gate     // judges what people show
 	users    *users           // nil without a users file
 	oidc     *openid.Provider // nil for none
@@ -81,17 +83,37 @@ func New(cfg Config, deps Deps) (*Registry, error) {
 	r := &Registry{cfg: cfg, deps: deps}
 	var err error
 	counts := newMetrics()
-	if r.users, err = openUsers(cfg.UsersFile, deps.Log, counts); err != nil {
+	if r.tracer, err = tracing.New(cfg.Settings, tracing.Deps{
+		Service: tracing.Service{
+			Name: "grapevine-registry", Instance: deps.Identity.Subject().ID.String(), Version: buildinfo.Version(), Host: cfg.Name,
+		},
+		Dial: deps.Network.DialContext, Metrics: counts.registry, Log: deps.Log,
+	}); err != nil {
 		return nil, err
+	}
+	if err := r.open(counts); err != nil {
+		r.tracer.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// open reads what the configuration names and binds the sockets.
+func (r *Registry) open(counts *metrics) error {
+	r.deps.Log = r.tracer.Logger(r.deps.Log)
+	cfg, deps := r.cfg, r.deps
+	var err error
+	if r.users, err = openUsers(cfg.UsersFile, deps.Log, counts); err != nil {
+		return err
 	}
 	if r.oidc, err = openProvider(&cfg); err != nil {
-		return nil, err
+		return err
 	}
 	if r.listener, err = deps.Network.Listen("listen", cfg.Listen); err != nil {
-		return nil, err
+		return err
 	}
 	if r.mesh, err = mesh.New(r.member(counts)); err != nil {
-		return nil, errors.Join(err, r.listener.Close())
+		return errors.Join(err, r.listener.Close())
 	}
 	r.peers = client.NewPeers(func(peer fleet.UUID) *tls.Config { return deps.Identity.ClientTLS(peer, "http/1.1") }, deps.Network)
 	var desk *enrol.Desk
@@ -114,9 +136,9 @@ func New(cfg Config, deps Deps) (*Registry, error) {
 	counts.registry.MustRegister(r.core.Collector(), enrol.Expiry(deps.Identity))
 	desk = r.openDesk()
 	if err := r.openAPI(counts, desk); err != nil {
-		return nil, errors.Join(err, r.Close())
+		return errors.Join(err, r.Close())
 	}
-	return r, nil
+	return nil
 }
 
 // openAPI makes the server of the native API and of the front ends.
@@ -129,6 +151,7 @@ func (r *Registry) openAPI(counts *metrics, desk *enrol.Desk) error {
 		Ready:       r.mesh.Ready,
 		Metrics:     promhttp.HandlerFor(counts.registry, promhttp.HandlerOpts{}),
 		Log:         r.deps.Log,
+		Tracer:      r.tracer,
 		Version:     buildinfo.Version(),
 		Enrolment:   desk,
 	}
@@ -186,8 +209,10 @@ func (r *Registry) Ready() error { return r.mesh.Ready() }
 // Run serves until ctx ends, an operator makes the registry leave, or a part
 // fails. It then lets the requests under
 // way end, leaves the mesh, and returns: nil when ctx ended it. It all takes at
-// most the configured grace. Run is called once.
+// most the configured grace, and three seconds more where a collector of traces
+// hangs. Run is called once.
 func (r *Registry) Run(ctx context.Context) error {
+	defer r.tracer.Close()
 	defer r.peers.Close()
 	// The mesh outlives the API, whose last requests still wait for rows.
 	meshCtx, leave := context.WithCancel(context.WithoutCancel(ctx))
@@ -260,5 +285,6 @@ func (b *background) wait(ctx context.Context) error {
 // Close releases the sockets of a registry that was never run.
 func (r *Registry) Close() error {
 	r.peers.Close()
+	r.tracer.Close()
 	return errors.Join(r.listener.Close(), r.mesh.Close())
 }

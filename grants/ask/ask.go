@@ -15,6 +15,7 @@ import (
 	"grapevine/fleet"
 	"grapevine/grants"
 	"grapevine/internal/pause"
+	"grapevine/internal/tracing"
 )
 
 // Witness is one witness: a client of its API, or an agent itself.
@@ -71,7 +72,13 @@ func NewToken() fleet.UUID {
 // Change does a compare-and-set on a key and returns what it then holds. Without
 // a majority of the witnesses the error is CodeNoWitnesses; the change may then
 // still come to be, by somebody else's round, and the caller must not act on it.
-func (a *Asker) Change(ctx context.Context, set fleet.WitnessSet, key fleet.UUID, change fleet.GrantChange) (grants.Outcome, error) {
+func (a *Asker) Change(ctx context.Context, set fleet.WitnessSet, key fleet.UUID, change fleet.GrantChange) (outcome grants.Outcome, err error) {
+	ctx, span := tracing.Start(ctx, "grant")
+	rounds := int64(0)
+	defer func() {
+		span.Number("grapevine.rounds", rounds)
+		span.End(err)
+	}()
 	ctx, cancel := context.WithTimeout(ctx, fleet.GrantRound)
 	defer cancel()
 	asker, number := NewToken(), uint64(0)
@@ -84,6 +91,7 @@ func (a *Asker) Change(ctx context.Context, set fleet.WitnessSet, key fleet.UUID
 			Asker: a, set: set,
 			round: grants.Begin(set, key, fleet.Ballot{Round: number, Asker: asker}, change, time.Now()),
 		}
+		rounds++
 		outcome, done, err := t.run(ctx)
 		switch {
 		case err != nil || done:
