@@ -33,10 +33,10 @@ func TestDocumentedLogKeysAreLogged(t *testing.T) {
 // keysLogged are the literal keys in the calls of loggers in the source tree.
 func keysLogged(t *testing.T) map[string]bool {
 	t.Helper()
-	call := regexp.MustCompile(`\.(?:Debug|Info|Warn|Error|With)(?:Context)?\(.*`)
+	call := regexp.MustCompile(`\.(?:Debug|Info|Warn|Error|With|AddAttrs)(?:Context)?\(.*`)
 	key := regexp.MustCompile(`[(,] ?"([a-z_]+)",`)
 	logged := map[string]bool{}
-	for _, dir := range []string{"agent", "api", "cli", "drivers", "identity", "mesh", "registry", "view"} {
+	for _, dir := range []string{"agent", "api", "cli", "drivers", "identity", "internal/tracing", "mesh", "registry", "view"} {
 		err := filepath.WalkDir(filepath.Join("../..", dir), func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 				return err
