@@ -3,6 +3,8 @@ package api
 import (
 	"log/slog"
 	"net/http"
+
+	"grapevine/internal/tracing"
 )
 
 // FrontEnd is an API dialect that a registry serves beside the native one, over
@@ -27,6 +29,8 @@ type Front struct {
 	PerSecond func() int
 	// Log gets one line for each request.
 	Log *slog.Logger
+	// Tracer begins the span of each request; nil begins none.
+	Tracer *tracing.Tracer
 	// Version is the registry's release.
 	Version string
 }

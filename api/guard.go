@@ -6,10 +6,13 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"time"
 
 	"grapevine/fleet"
 	"grapevine/internal/throttle"
+	"grapevine/internal/tracing"
 )
 
 // Guard stands before the handlers of a front end as the native API's own
@@ -33,6 +36,8 @@ func (g Guard) Before(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start, seen := time.Now(), &statusWriter{ResponseWriter: w}
 		who := g.who(r)
+		r = r.WithContext(g.traced(r, who))
+		defer func() { endSpan(tracing.Current(r.Context()), seen.status) }()
 		defer func() { g.end(seen, r, who, start, recover()) }()
 		if err := g.pace(users, who); err != nil {
 			g.Refuse(seen, r, err)
@@ -60,6 +65,24 @@ func (g *Guard) who(r *http.Request) Principal {
 		}
 	}
 	return g.Principal(r)
+}
+
+// methods are those that are told by their names.
+var methods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions}
+
+// traced begins the request's span. Of the path only the prefix is told by which the
+// front end is mounted: the rest has ids in it.
+func (g *Guard) traced(r *http.Request, who Principal) context.Context {
+	prefix, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	method := r.Method
+	if !slices.Contains(methods, method) {
+		method = "_OTHER" // as OpenTelemetry's conventions have it
+	}
+	ctx, span := g.Tracer.Serve(r.Context(), method+" /"+prefix, r.Header, trustOf(who.Role))
+	span.Text("http.request.method", method)
+	span.Text("grapevine.role", string(who.Role))
+	span.Text("grapevine.project", who.Person.Project)
+	return ctx
 }
 
 func (g *Guard) pace(users *throttle.Throttle, who Principal) error {

@@ -9,10 +9,14 @@ import (
 
 	"grapevine/api"
 	"grapevine/fleet"
+	"grapevine/internal/tracing"
+	"grapevine/internal/tracing/tracetest"
 )
 
 // guarded is a handler behind a guard, which knows a member by one token.
-func guarded(perSecond int, next http.HandlerFunc) http.Handler {
+func guarded(perSecond int, next http.HandlerFunc) http.Handler { return traced(nil, perSecond, next) }
+
+func traced(tracer *tracing.Tracer, perSecond int, next http.HandlerFunc) http.Handler {
 	return api.Guard{
 		Front: api.Front{
 			Principal: func(r *http.Request) api.Principal {
@@ -22,6 +26,7 @@ func guarded(perSecond int, next http.HandlerFunc) http.Handler {
 				return api.Principal{Role: api.AsMember, Name: "ann", Person: fleet.Person{User: "ann", Project: "blue"}}
 			},
 			PerSecond: func() int { return perSecond },
+			Tracer:    tracer,
 			Log:       slog.New(slog.DiscardHandler),
 		},
 		Token:  func(r *http.Request) string { return r.Header.Get("X-Auth-Token") },
@@ -87,4 +92,22 @@ func TestGuardKeepsAPanicWithinItsRequest(t *testing.T) {
 		}
 	}()
 	ask(begun, http.MethodGet, "")
+}
+
+func TestGuardBeginsASpanThatTellsNoIDs(t *testing.T) {
+	collector, endpoint := tracetest.Start(t)
+	tracer, err := tracing.New(tracing.Settings{Endpoint: endpoint, Ratio: 1}, tracing.Deps{Service: tracing.Service{Name: "node"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := traced(tracer, 100, func(http.ResponseWriter, *http.Request) { panic("of a handler") })
+	ask(h, http.MethodGet, "sesame")
+	ask(h, "SECRET", "sesame")
+	tracer.Close()
+	spans := collector.Spans(t)
+	got := tracetest.Find(t, spans, "GET /x")
+	if len(spans) != 2 || got.Attributes["grapevine.project"] != "blue" || got.Attributes["http.response.status_code"] != "418" || got.Attributes["http.route"] != "" {
+		t.Errorf("%+v", spans)
+	}
+	tracetest.Find(t, spans, "_OTHER /x")
 }

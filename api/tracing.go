@@ -43,8 +43,10 @@ func trustOf(role PrincipalRole) tracing.Trust {
 // endTrace ends the span of a request with its status. What the caller did wrong
 // is no fault of the node's.
 func endTrace(c *gin.Context) {
-	span := tracing.Current(c.Request.Context())
-	status := c.Writer.Status()
+	endSpan(tracing.Current(c.Request.Context()), c.Writer.Status())
+}
+
+func endSpan(span tracing.Span, status int) {
 	span.Number("http.response.status_code", int64(status))
 	if status >= http.StatusInternalServerError {
 		span.Fail(http.StatusText(status))

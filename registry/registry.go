@@ -156,7 +156,7 @@ func (r *Registry) openAPI(counts *metrics, desk *enrol.Desk) error {
 		Enrolment:   desk,
 	}
 	handler, err := mount(api.NewHandler(r.core, opts), r.cfg.Frontend, r.deps.FrontEnds, api.Front{
-		Core: r.core, People: opts.People, Principal: opts.Principal, PerSecond: opts.PerSecond, Log: opts.Log, Version: opts.Version,
+		Core: r.core, People: opts.People, Principal: opts.Principal, PerSecond: opts.PerSecond, Log: opts.Log, Tracer: r.tracer, Version: opts.Version,
 	})
 	if err != nil {
 		return err
