@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -49,6 +50,7 @@ func endTrace(c *gin.Context) {
 func endSpan(span tracing.Span, status int) {
 	span.Number("http.response.status_code", int64(status))
 	if status >= http.StatusInternalServerError {
+		span.Text("error.type", strconv.Itoa(status))
 		span.Fail(http.StatusText(status))
 	}
 	span.End(nil)

@@ -62,7 +62,7 @@ func TestRequestIsASpanWithoutSecrets(t *testing.T) {
 	}
 	failed := tracetest.Find(t, spans, "GET /v1/instances/{id}")
 	for key, want := range map[string]string{
-		"http.request.method": "GET", "http.route": "/v1/instances/{id}", "http.response.status_code": "500", "grapevine.role": "operator",
+		"http.request.method": "GET", "http.route": "/v1/instances/{id}", "http.response.status_code": "500", "error.type": "500", "grapevine.role": "operator",
 	} {
 		if failed.Attributes[key] != want {
 			t.Errorf("%s is %q, want %q", key, failed.Attributes[key], want)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"strconv"
 
 	"grapevine/fleet"
 	"grapevine/internal/tracing"
@@ -87,7 +88,9 @@ func (c *Client) describe(span tracing.Span, method string) {
 	span.Text("http.request.method", method)
 	if to, err := url.Parse(c.base); err == nil {
 		span.Text("server.address", to.Hostname())
-		span.Text("server.port", to.Port())
+		if port, err := strconv.ParseUint(to.Port(), 10, 16); err == nil {
+			span.Number("server.port", int64(port))
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
@@ -29,7 +30,7 @@ type queue struct {
 	sender   *sender
 	counts   *counts
 	log      *slog.Logger
-	failing  bool // the last batch was not taken; of the goroutine alone
+	failing  atomic.Bool // the last batch was not taken; written by the goroutine alone
 
 	spans   chan sdktrace.ReadOnlySpan
 	closing chan struct{}
@@ -76,7 +77,7 @@ func (q *queue) OnEnd(span sdktrace.ReadOnlySpan) {
 func (q *queue) ForceFlush(context.Context) error { return nil }
 
 // Shutdown implements sdktrace.SpanProcessor: what is queued is sent until ctx
-// ends, and the rest is dropped.
+// ends, unless the collector fails already, and the rest is dropped.
 func (q *queue) Shutdown(ctx context.Context) error {
 	q.mu.Lock()
 	was := q.closed
@@ -84,6 +85,9 @@ func (q *queue) Shutdown(ctx context.Context) error {
 	q.mu.Unlock()
 	if !was {
 		close(q.closing)
+	}
+	if q.failing.Load() {
+		q.cut() // nobody's end waits for a collector that is gone
 	}
 	select {
 	case <-q.ended:
@@ -171,12 +175,12 @@ func (q *queue) send(batch []sdktrace.ReadOnlySpan) {
 // each batch would be one a second.
 func (q *queue) tell(err error) {
 	switch failing := err != nil; {
-	case failing == q.failing:
+	case failing == q.failing.Load():
 		return
 	case failing:
 		q.log.Warn("traces are dropped until the collector takes them", "endpoint", q.sender.url, "error", err)
 	default:
 		q.log.Info("the collector takes traces again", "endpoint", q.sender.url)
 	}
-	q.failing = err != nil
+	q.failing.Store(err != nil)
 }

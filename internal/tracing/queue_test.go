@@ -131,14 +131,29 @@ func TestCollectorThatHangsHoldsNobodyUp(t *testing.T) {
 		begun = time.Now()
 		_, late := b.Start(t.Context(), "work that ends too late")
 		b.Close()
-		if took := time.Since(begun); took != flushWithin {
-			t.Errorf("it closed after %s", took)
+		if took := time.Since(begun); took != 0 {
+			t.Errorf("it waited for %s at the end, of a collector that fails already", took)
 		}
 		late.End(nil)
 		b.expect(t, map[string]int{queueFull: 100, notTaken: 1, atShutdown: maxQueued + 1})
 		if lines := strings.Count(b.log.String(), "\n"); lines != 1 {
 			t.Errorf("the log is\n%s", b.log.String())
 		}
+	})
+}
+
+func TestCollectorThatBeginsToHangIsWaitedForOnceAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hang := make(chan struct{})
+		defer close(hang)
+		b := newBench(t, func(http.ResponseWriter, *http.Request) { <-hang })
+		b.end(t, 2*maxBatch+1)
+		begun := time.Now()
+		b.Close()
+		if took := time.Since(begun); took != flushWithin {
+			t.Errorf("it closed after %s, want %s", took, flushWithin)
+		}
+		b.expect(t, map[string]int{atShutdown: 2*maxBatch + 1})
 	})
 }
 

@@ -22,7 +22,7 @@ const (
 	Node
 )
 
-// propagator reads and writes traceparent and tracestate (W3C Trace Context).
+// propagator reads and writes traceparent (W3C Trace Context).
 var propagator propagation.TraceContext
 
 // Serve begins the span of a request that came in with these headers.
@@ -33,6 +33,9 @@ func (t *Tracer) Serve(ctx context.Context, name string, header http.Header, tru
 	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindServer)}
 	if trust != Distrusted {
 		remote := trace.SpanContextFromContext(propagator.Extract(context.Background(), propagation.HeaderCarrier(header)))
+		// What others keep in tracestate is of no use to us, and would take 16 kB of
+		// each span that waits.
+		remote = remote.WithTraceState(trace.TraceState{})
 		switch {
 		case !remote.IsValid():
 		case trust == Node:

@@ -19,7 +19,7 @@ import (
 const scope = "grapevine"
 
 // flushWithin is how long Close lets what is queued be sent.
-const flushWithin = 3 * time.Second
+const flushWithin = time.Second
 
 // Service is which daemon the spans are of.
 type Service struct {
@@ -114,8 +114,8 @@ func (t *Tracer) Start(ctx context.Context, name string) (context.Context, Span)
 	return ctx, Span{span}
 }
 
-// Close sends what is queued, for at most three seconds, counts what it could
-// not send, and ends the goroutine. Spans that end later are dropped and
+// Close sends what is queued, for at most a second and not at all where the
+// collector fails already, counts what was not sent, and ends the goroutine. Spans that end later are dropped and
 // counted. It may be called again, and of nil does nothing.
 func (t *Tracer) Close() {
 	if t == nil {

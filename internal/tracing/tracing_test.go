@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
 	"grapevine/internal/tracing/tracetest"
 )
 
@@ -115,6 +117,26 @@ func TestWhoIsBelievedAboutATrace(t *testing.T) {
 				t.Errorf("it leads to %v", first.Links)
 			}
 		})
+	}
+}
+
+func TestWhatOthersKeepInTracestateGoesNowhere(t *testing.T) {
+	for _, trust := range []Trust{Known, Node} {
+		_, endpoint := tracetest.Start(t)
+		header := traceparent("01")
+		header.Set("Tracestate", "vendor="+strings.Repeat("x", 200))
+		ctx, span := tracerTo(t, endpoint, 1).Serve(t.Context(), "GET /v1/things", header, trust)
+		passedOn := http.Header{}
+		Inject(ctx, passedOn)
+		if got := passedOn.Get("Tracestate"); got != "" || passedOn.Get("Traceparent") == "" {
+			t.Errorf("passed on is %v", passedOn)
+		}
+		for _, link := range span.span.(sdktrace.ReadOnlySpan).Links() {
+			if link.SpanContext.TraceState().Len() > 0 {
+				t.Errorf("the link has %v", link.SpanContext.TraceState())
+			}
+		}
+		span.End(nil)
 	}
 }
 
